@@ -1,0 +1,29 @@
+interface Encoding {
+  serialize?: unknown;
+  bytes?: Buffer;
+}
+
+const encodings = new WeakMap<object, Encoding>();
+
+/**
+ * Marks a message that goes to many calls: `mount` encodes it once for all of them. It must not change any more.
+ *
+ * @example
+ * const update = broadcast({ topic: 'orders', message: 'shipped' });
+ * for (const subscriber of subscribers) subscriber.push(update);
+ */
+export function broadcast<T extends object>(message: T): T {
+  if (!encodings.has(message)) encodings.set(message, {});
+  return message;
+}
+
+/** Encodes a message, or takes the bytes from the last call that did. */
+export function encode(message: unknown, serialize: (message: unknown) => Buffer): Buffer {
+  const shared = encodings.get(message as object);
+  if (shared === undefined) return serialize(message);
+  if (shared.bytes === undefined || shared.serialize !== serialize) {
+    shared.bytes = serialize(message);
+    shared.serialize = serialize;
+  }
+  return shared.bytes;
+}

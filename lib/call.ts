@@ -1,0 +1,272 @@
+import { type Metadata, status } from '@grpc/grpc-js';
+import { counters } from './counters.ts';
+import { ResponseMetadata, sendable, sendableTrailers } from './metadata.ts';
+import { defaultSettings, type Settings } from './options.ts';
+import { type ErrorHook, report } from './report.ts';
+import { Stats } from './stats.ts';
+import { errorOf, INTERNAL_ERROR, isErrorCode, outcomeOf, sendableDetails } from './status.ts';
+import type { Call, Layer, Middleware, Outcome, Sink } from './types.ts';
+import { DEADLINE_EXCEEDED, type Port, Wire, type Writer } from './wire.ts';
+
+/** What grpc-js knows about a call. */
+export interface Origin {
+  readonly path: string;
+  readonly metadata: Metadata;
+  getPeer(): string;
+  getHost(): string;
+  getDeadline(): Date | number;
+}
+
+/** How far a call has come; only ever goes up. */
+enum State {
+  Open,
+  Ending,
+  Ended,
+}
+
+const COMPLETED: Outcome = { code: status.OK, details: 'OK', reason: 'completed' };
+const MAX_TIMER_MS = 0x7fffffff;
+
+/**
+ * One RPC, and the one owner of its end: whoever calls `finish()` first decides, everything later is absorbed.
+ * It is also the far end of the layers: what reaches it goes to the wire.
+ */
+export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writer {
+  settings: Settings = defaultSettings();
+  counted: Stats | undefined;
+  readonly path: string;
+  readonly metadata: Metadata;
+  readonly expiresAt: number;
+  readonly wire: Wire;
+  /** Where the source, or the handler, sends: the innermost layer with a `message`, or this far end. */
+  messages: Pick<Sink<unknown>, 'message'>;
+  /** Runs when the call ends, whatever ended it; set by whoever produces the messages. */
+  released: (() => void) | undefined;
+  private state: State = State.Open;
+  private layer: Layer<unknown> = {};
+  private composing = false;
+  private early: Outcome | undefined;
+  private outcome: Outcome | undefined;
+  private controller: AbortController | undefined;
+  private timer: NodeJS.Timeout | undefined;
+  private wake: (() => void) | undefined;
+  headerSent = false;
+  private ownHeader: ResponseMetadata | undefined;
+  private ownTrailer: ResponseMetadata | undefined;
+  private knownPeer: string | undefined;
+
+  constructor(
+    private readonly origin: Origin,
+    readonly request: Req,
+    port: Port,
+  ) {
+    this.path = origin.path;
+    this.metadata = origin.metadata;
+    this.wire = new Wire(port, this);
+    this.expiresAt = this.wire.deadline(Number(origin.getDeadline()));
+    this.messages = this;
+  }
+
+  get open(): boolean {
+    return this.state === State.Open;
+  }
+
+  get peer(): string {
+    this.knownPeer ??= this.origin.getPeer();
+    return this.knownPeer;
+  }
+
+  get host(): string {
+    return this.origin.getHost();
+  }
+
+  get deadline(): Date | undefined {
+    return Number.isFinite(this.expiresAt) ? new Date(this.expiresAt) : undefined;
+  }
+
+  get signal(): AbortSignal {
+    if (this.controller === undefined) {
+      this.controller = new AbortController();
+      if (this.outcome && this.outcome.reason !== 'completed') this.controller.abort(errorOf(this.outcome));
+    }
+    return this.controller.signal;
+  }
+
+  get header(): Metadata {
+    this.ownHeader ??= new ResponseMetadata('header');
+    this.ownHeader.sent = this.headerSent;
+    return this.ownHeader;
+  }
+
+  get trailer(): Metadata {
+    this.ownTrailer ??= new ResponseMetadata('trailer');
+    this.ownTrailer.sent = this.state === State.Ended;
+    return this.ownTrailer;
+  }
+
+  get stats(): Stats {
+    this.counted ??= new Stats();
+    return this.counted;
+  }
+
+  get onError(): ErrorHook {
+    return this.settings.onError;
+  }
+
+  sendHeader(): void {
+    if (this.headerSent || this.state === State.Ended) return;
+    this.headerSent = true;
+    if (this.ownHeader) this.ownHeader.sent = true;
+    this.wire.header(sendable(this.ownHeader));
+  }
+
+  /** Makes the layers, then starts what produces the messages inside them. */
+  begin(middleware: Middleware, start: () => void): void {
+    this.armDeadline();
+    this.composing = true;
+    const layer = middleware(this, this) ?? {};
+    this.composing = false;
+    this.layer = layer;
+    if (layer.message) this.messages = layer as Sink<unknown>;
+    if (this.early) return void this.finish(this.early);
+    const run = () => {
+      this.counted?.wait('source', performance.now());
+      if (this.open) start();
+    };
+    if (layer.start) layer.start(run);
+    else run();
+  }
+
+  /** Asks the layers, and the window, whether another message may be pulled; a promise says later. */
+  admit(): void | Promise<void> {
+    if (!this.wire.room) return this.stalled();
+    if (this.layer.ready) return this.asked(this.layer as Required<Layer<unknown>>);
+  }
+
+  /** Hands a message to the wire; the headers go before the first one. */
+  message(message: unknown): void {
+    if (this.state === State.Ended) {
+      counters.lateMessages += 1;
+      return;
+    }
+    if (!this.headerSent) this.sendHeader();
+    this.wire.message(message);
+  }
+
+  /** The end of the call, once all layers heard of it; while it is open, the order to tell them. */
+  end(outcome: Outcome): void {
+    if (this.composing) this.early ??= outcome;
+    else if (this.open) this.finish(outcome);
+    else if (this.state === State.Ending) this.conclude(outcome);
+  }
+
+  /** Ends the call as its source did, once HTTP/2 took everything before. */
+  async settle(outcome: Outcome = COMPLETED): Promise<void> {
+    while (this.open && !this.wire.idle) await this.stalled();
+    this.finish(outcome);
+  }
+
+  /** Whether this is what waiting code throws when the call is over: the answer to the signal, not a failure. */
+  isAbort(error: unknown): boolean {
+    if (typeof error !== 'object' || error === null) return false;
+    const { name, code, cause } = error as NodeJS.ErrnoException & { cause?: unknown };
+    if (name === 'AbortError' || code === 'ERR_STREAM_PREMATURE_CLOSE') return true;
+    const reason = this.controller?.signal.reason;
+    return reason !== undefined && (error === reason || cause === reason);
+  }
+
+  /** Ends the call; only the first time counts. */
+  finish(outcome: Outcome): void {
+    if (!this.open) {
+      counters.lateEnds += 1;
+      return;
+    }
+    this.state = State.Ending;
+    this.outcome = outcome;
+    clearTimeout(this.timer);
+    this.counted?.wait(undefined, performance.now());
+    if (outcome.reason !== 'completed') this.controller?.abort(errorOf(outcome));
+    this.woken();
+    this.released?.();
+    this.layer.end?.(outcome);
+    this.conclude(outcome);
+  }
+
+  fail(error: unknown): void {
+    this.finish(outcomeOf(error));
+  }
+
+  /** grpc-js says that the call is over: the answer to our status, or the client went away. */
+  terminated(): void {
+    if (!this.open) return this.wire.close();
+    const verdict = this.wire.verdict();
+    this.wire.close();
+    this.finish(verdict);
+  }
+
+  broken(outcome: Outcome): void {
+    if (outcome.cause !== undefined) report(outcome.cause, this);
+    this.finish(outcome);
+  }
+
+  woken(): void {
+    const wake = this.wake;
+    this.wake = undefined;
+    wake?.();
+  }
+
+  /** Resolves when the wire has something to say, or the call ends. */
+  private async stalled(): Promise<void> {
+    this.counted?.wait('flow_control', performance.now());
+    await this.parked();
+    if (this.open) this.counted?.wait('source', performance.now());
+  }
+
+  private parked(): Promise<void> {
+    return new Promise(resolve => {
+      this.wake = resolve;
+    });
+  }
+
+  private asked(layer: Required<Layer<unknown>>): void | Promise<void> {
+    try {
+      const hold = layer.ready();
+      if (hold === undefined) return;
+      hold.then(
+        () => this.woken(),
+        error => this.fail(error),
+      );
+      return this.parked();
+    } catch (error) {
+      this.fail(error);
+      return Promise.resolve();
+    }
+  }
+
+  private conclude(outcome: Outcome): void {
+    if (this.state === State.Ended) return;
+    const told = outcome.reason === 'cancelled' || outcome.reason === 'disconnected';
+    if (!told && this.ownHeader && !this.headerSent) this.sendHeader();
+    this.state = State.Ended;
+    if (outcome.code === status.UNKNOWN && outcome.details === INTERNAL_ERROR) report(outcome.cause, this);
+    if (told) return this.wire.close();
+    const code = outcome.code === status.OK || isErrorCode(outcome.code) ? outcome.code : status.UNKNOWN;
+    const metadata = sendableTrailers(this.ownTrailer, outcome.metadata);
+    this.wire.status(
+      { code, details: sendableDetails(outcome.details), metadata },
+      outcome.reason !== 'completed',
+    );
+  }
+
+  private armDeadline(): void {
+    if (this.expiresAt === Number.POSITIVE_INFINITY) return;
+    const left = this.expiresAt - Date.now();
+    this.timer = setTimeout(
+      () => {
+        if (left > MAX_TIMER_MS) this.armDeadline();
+        else this.finish(DEADLINE_EXCEEDED);
+      },
+      Math.min(left, MAX_TIMER_MS),
+    );
+  }
+}

@@ -1,0 +1,43 @@
+/** Shows a value the way error messages do: `` `-1` (number) ``. */
+export function show(value: unknown): string {
+  let text: string;
+  try {
+    text =
+      typeof value === 'object' && value !== null ? (value.constructor?.name ?? 'object') : String(value);
+  } catch {
+    text = 'unprintable';
+  }
+  return `\`${text}\` (${typeof value})`;
+}
+
+/** The one sentence for option misuse. */
+export function expected(name: string, what: string, value: unknown): TypeError {
+  return new TypeError(`Expected \`${name}\` to be ${what}, got ${show(value)}`);
+}
+
+export function checkFunction(name: string, value: unknown): void {
+  if (typeof value !== 'function') throw expected(name, 'a function', value);
+}
+
+export function checkInteger(name: string, value: unknown, from: number): void {
+  if (!Number.isInteger(value) || (value as number) < from)
+    throw expected(name, `an integer from ${from} and up`, value);
+}
+
+/** A duration in milliseconds that a timer can hold. */
+export function checkDuration(name: string, value: unknown): void {
+  if (typeof value !== 'number' || !(value >= 0) || value > 0x7fffffff)
+    throw expected(name, 'a number of milliseconds from 0 to 2147483647', value);
+}
+
+export function checkMiddleware(list: readonly unknown[]): void {
+  list.forEach((middleware, index) => {
+    checkFunction(`middleware[${index}]`, middleware);
+  });
+}
+
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return (
+    typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
+  );
+}

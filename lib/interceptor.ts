@@ -1,0 +1,168 @@
+import {
+  Metadata,
+  type ServerInterceptingCallInterface,
+  type ServerInterceptor,
+  status,
+} from '@grpc/grpc-js';
+import { ServerCall } from './call.ts';
+import { checkMiddleware } from './check.ts';
+import { all } from './compose.ts';
+import { completed, Relay } from './relay.ts';
+import { INTERNAL_ERROR } from './status.ts';
+import type { Middleware, Outcome } from './types.ts';
+import { type Port, transparent, type WireStatus } from './wire.ts';
+
+/**
+ * Makes middleware an interceptor for a whole server: it covers every server-streaming method of every
+ * service, whoever wrote it. Other kinds of methods pass untouched.
+ *
+ * @example
+ * const server = new grpc.Server({ interceptors: [interceptor(tracing(), errors())] });
+ * @throws TypeError when a middleware is not a function.
+ */
+export function interceptor(...middleware: Middleware[]): ServerInterceptor {
+  checkMiddleware(middleware);
+  const layers = all(...middleware);
+  return function leat(method, next) {
+    if (method.requestStream || !method.responseStream) return next as never;
+    return new Intercepted(method.path, next, layers) as never;
+  };
+}
+
+type Listener = Parameters<ServerInterceptingCallInterface['start']>[0];
+type Status = Parameters<ServerInterceptingCallInterface['sendStatus']>[0];
+
+/** One call of a handler that knows nothing of it: the request on its way in, the answer on its way out. */
+class Intercepted implements ServerInterceptingCallInterface, Port {
+  readonly [transparent] = true;
+  readonly processingMetadata = false;
+  private metadata = new Metadata();
+  private request: unknown;
+  private call: ServerCall | undefined;
+  private relay: Relay | undefined;
+
+  constructor(
+    private readonly path: string,
+    readonly nextCall: ServerInterceptingCallInterface,
+    private readonly layers: Middleware,
+  ) {}
+
+  /** For a wire of ours above: there is no room below. */
+  get processingMessage(): boolean {
+    return this.call !== undefined && !this.call.wire.room;
+  }
+
+  start(listener: Listener): void {
+    let cancelled = false;
+    const cancel = () => {
+      if (!cancelled) listener.onCancel();
+      cancelled = true;
+    };
+    this.nextCall.start({
+      onReceiveMetadata: metadata => {
+        this.metadata = metadata;
+        listener.onReceiveMetadata(metadata);
+      },
+      onReceiveMessage: message => {
+        this.request = message;
+        listener.onReceiveMessage(message);
+      },
+      onReceiveHalfClose: () => this.begin(listener, cancel),
+      onCancel: () => {
+        this.call?.terminated();
+        cancel();
+      },
+    });
+  }
+
+  /** The handler is about to start. */
+  private begin(listener: Listener, cancel: () => void): void {
+    const origin = {
+      path: this.path,
+      metadata: this.metadata,
+      getPeer: () => this.getPeer(),
+      getHost: () => this.getHost(),
+      getDeadline: () => this.getDeadline(),
+    };
+    const call = new ServerCall(origin, this.request, this);
+    const relay = new Relay(call);
+    this.call = call;
+    this.relay = relay;
+    call.released = () => {
+      if (!relay.ended) process.nextTick(cancel);
+    };
+    call.begin(this.layers, () => listener.onReceiveHalfClose());
+  }
+
+  sendMetadata(metadata: Metadata): void {
+    if (this.relay) this.relay.header(metadata);
+    else this.nextCall.sendMetadata(metadata);
+  }
+
+  sendMessage(message: unknown, ack: () => void): void {
+    if (this.relay) this.relay.message(message, ack);
+    else this.nextCall.sendMessage(message, ack);
+  }
+
+  sendStatus(last: Status): void {
+    if (this.relay) void this.relay.status(outcomeOfStatus(last));
+    else this.nextCall.sendStatus(last);
+  }
+
+  get link(): unknown {
+    return this.nextCall;
+  }
+
+  header(metadata: Metadata): void {
+    this.nextCall.sendMetadata(metadata);
+  }
+
+  message(message: unknown, ack: () => void): void {
+    this.nextCall.sendMessage(message, ack);
+  }
+
+  status(last: WireStatus): void {
+    this.nextCall.sendStatus(last);
+  }
+
+  startRead(): void {
+    this.nextCall.startRead();
+  }
+
+  getPeer(): string {
+    return this.nextCall.getPeer();
+  }
+
+  getDeadline(): ReturnType<ServerInterceptingCallInterface['getDeadline']> {
+    return this.nextCall.getDeadline();
+  }
+
+  getHost(): string {
+    return this.nextCall.getHost();
+  }
+
+  getAuthContext(): ReturnType<ServerInterceptingCallInterface['getAuthContext']> {
+    return this.nextCall.getAuthContext();
+  }
+
+  getConnectionInfo(): ReturnType<ServerInterceptingCallInterface['getConnectionInfo']> {
+    return this.nextCall.getConnectionInfo();
+  }
+
+  getMetricsRecorder(): ReturnType<ServerInterceptingCallInterface['getMetricsRecorder']> {
+    return this.nextCall.getMetricsRecorder();
+  }
+}
+
+/** grpc-js makes every error without a status `UNKNOWN` with its message, which was not meant for the client. */
+function outcomeOfStatus({ code, details, metadata }: Status): Outcome {
+  if (code === status.OK) return completed(metadata ?? undefined);
+  const known = code !== status.UNKNOWN;
+  return {
+    code: code ?? status.UNKNOWN,
+    details: known ? (details ?? '') : INTERNAL_ERROR,
+    reason: 'error',
+    metadata: metadata ?? undefined,
+    cause: new Error(details ?? ''),
+  };
+}

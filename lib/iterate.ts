@@ -1,0 +1,137 @@
+import type { Readable } from 'node:stream';
+import { status } from '@grpc/grpc-js';
+import { isThenable, show } from './check.ts';
+import { StatusError } from './status.ts';
+import type { ObservableLike, ReadableStreamLike, Stream } from './types.ts';
+
+/** An iterator to pull from: `next` may answer with a promise or at once. */
+export interface Puller<T> {
+  next(): Promise<IteratorResult<T>> | IteratorResult<T>;
+  return?(): unknown;
+}
+
+/** How far an observable, which cannot be slowed down, may run ahead of its client. */
+const MAX_OBSERVABLE_LEAD = 1024;
+
+/** Iterators and streams that a call has taken; they can be read once. */
+const taken = new WeakSet<object>();
+
+/**
+ * Opens whatever a source returned for pulling.
+ * @throws StatusError INTERNAL when it cannot be read, or is already read by another call.
+ */
+export function iterate<T>(stream: Stream<T>): Puller<T> {
+  if (typeof stream !== 'object' || stream === null) throw unreadable(stream);
+  if (isReadable(stream)) return fromReadable(stream);
+  if (isReadableStream(stream)) return fromReadableStream(stream);
+  if (Symbol.asyncIterator in stream) return take(stream[Symbol.asyncIterator]());
+  if (Symbol.iterator in stream) return fromIterator(take(stream[Symbol.iterator]()));
+  if ('subscribe' in stream && typeof stream.subscribe === 'function') return fromObservable(stream);
+  throw unreadable(stream);
+}
+
+function take<T extends object>(iterator: T): T {
+  if (typeof iterator !== 'object' || iterator === null) throw unreadable(iterator);
+  if (taken.has(iterator))
+    throw new StatusError(status.INTERNAL, 'the stream is already read', {
+      cause: new TypeError('A source must return a new iterator for each call; this one was returned before'),
+    });
+  taken.add(iterator);
+  return iterator;
+}
+
+function unreadable(value: unknown): StatusError {
+  return new StatusError(status.INTERNAL, 'the method has no stream', {
+    cause: new TypeError(
+      `Expected a source to return an AsyncIterable or another stream, got ${show(value)}`,
+    ),
+  });
+}
+
+/** Promises among the values of a plain iterable are awaited, as `for await` does. */
+function fromIterator<T>(iterator: Iterator<T>): Puller<T> {
+  return {
+    next() {
+      const step = iterator.next();
+      if (step.done || !isThenable(step.value)) return step;
+      return Promise.resolve(step.value as T).then(value => ({ done: false, value }));
+    },
+    return: () => iterator.return?.(),
+  };
+}
+
+function isReadable(stream: object): stream is Readable {
+  return 'pipe' in stream && 'destroy' in stream && Symbol.asyncIterator in stream;
+}
+
+function isReadableStream<T>(stream: object): stream is ReadableStreamLike<T> {
+  return 'getReader' in stream;
+}
+
+/** A Readable's own iterator wakes from a wait only when the stream is destroyed. */
+function fromReadable<T>(stream: Readable): Puller<T> {
+  const iterator = take(stream)[Symbol.asyncIterator]() as AsyncIterator<T>;
+  return {
+    next: () => iterator.next(),
+    return() {
+      stream.on('error', () => {});
+      stream.destroy();
+      return iterator.return?.();
+    },
+  };
+}
+
+/** A pending `read()` wakes when the reader is cancelled. */
+function fromReadableStream<T>(stream: ReadableStreamLike<T>): Puller<T> {
+  const reader = stream.getReader();
+  return {
+    next: () => reader.read() as Promise<IteratorResult<T>>,
+    return: () => reader.cancel(),
+  };
+}
+
+function fromObservable<T>(observable: ObservableLike<T>): Puller<T> {
+  let values: T[] = [];
+  let ended = false;
+  let failure: { error: unknown } | undefined;
+  let wake: (() => void) | undefined;
+  let subscription: ReturnType<ObservableLike<T>['subscribe']> | undefined;
+  const end = () => {
+    ended = true;
+    wake?.();
+    if (typeof subscription === 'function') subscription();
+    else subscription?.unsubscribe();
+    subscription = undefined;
+  };
+  const fail = (error: unknown) => {
+    failure ??= { error };
+    end();
+  };
+  subscription = observable.subscribe({
+    next(value) {
+      if (ended) return;
+      values.push(value);
+      if (values.length <= MAX_OBSERVABLE_LEAD) return wake?.();
+      values = [];
+      fail(new StatusError(status.RESOURCE_EXHAUSTED, 'the client is too slow for this stream'));
+    },
+    error: fail,
+    complete: end,
+  });
+  if (ended) end();
+  return {
+    async next() {
+      while (values.length === 0 && !ended)
+        await new Promise<void>(resolve => {
+          wake = resolve;
+        });
+      if (values.length > 0) return { done: false, value: values.shift() as T };
+      if (failure) throw failure.error;
+      return { done: true, value: undefined };
+    },
+    return() {
+      values = [];
+      end();
+    },
+  };
+}

@@ -1,0 +1,70 @@
+import { checkDuration, checkFunction, checkInteger } from './check.ts';
+import { type ErrorHook, printError } from './report.ts';
+import type { Call, Middleware } from './types.ts';
+
+export interface Options {
+  /**
+   * How many messages may be handed to HTTP/2 and not yet be taken by it. More is faster until some hundreds;
+   * it also bounds how long one source that never waits holds the event loop. Minimum 1.
+   * @default 256
+   */
+  readonly maxUnackedMessages?: number;
+  /**
+   * How many bytes of messages may be so. A single message that is larger goes alone. Minimum 1.
+   * @default 131072
+   */
+  readonly maxUnackedBytes?: number;
+  /**
+   * How long a source may take to finish once its call is over before it is reported as an orphan.
+   * @default 1000
+   */
+  readonly cleanupGraceMs?: number;
+  /** Hears of every error that no client may read. Prints to the console unless set. */
+  readonly onError?: ErrorHook;
+  /** Hears of a source that had not finished in time, and still holds what it holds. */
+  readonly onOrphan?: (call: Call) => void;
+}
+
+export type Settings = Required<Options>;
+
+const defaults: Settings = {
+  maxUnackedMessages: 256,
+  maxUnackedBytes: 131072,
+  cleanupGraceMs: 1000,
+  onError: printError,
+  onOrphan: call =>
+    printError(new Error('the source has not finished; it may hold what it holds for ever'), call),
+};
+
+/** @internal A call whose settings may be set before it starts. */
+export interface Configurable {
+  settings: Settings;
+}
+
+export function defaultSettings(): Settings {
+  return defaults;
+}
+
+/**
+ * Changes how calls are delivered and where errors go; stands in the list of middleware, and costs nothing
+ * per message. The last one in the list wins.
+ *
+ * @example
+ * mount(server, NumberService.service, sources, options({ onError: error => logger.error(error) }));
+ * @throws TypeError when an option is out of its range.
+ */
+export function options(given: Options): Middleware {
+  const { maxUnackedMessages, maxUnackedBytes, cleanupGraceMs, onError, onOrphan } = {
+    ...defaults,
+    ...given,
+  };
+  checkInteger('maxUnackedMessages', maxUnackedMessages, 1);
+  checkInteger('maxUnackedBytes', maxUnackedBytes, 1);
+  checkDuration('cleanupGraceMs', cleanupGraceMs);
+  checkFunction('onError', onError);
+  checkFunction('onOrphan', onOrphan);
+  return function options(call) {
+    const configurable = call as Call & Configurable;
+    configurable.settings = { ...configurable.settings, ...given };
+  };
+}

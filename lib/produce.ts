@@ -1,0 +1,85 @@
+import {
+  type handleServerStreamingCall,
+  type Metadata,
+  type ServerWritableStream,
+  status,
+} from '@grpc/grpc-js';
+import { ServerCall } from './call.ts';
+import { checkFunction, checkMiddleware } from './check.ts';
+import { all } from './compose.ts';
+import { type Handler, mark } from './handler.ts';
+import { pump } from './pump.ts';
+import type { Middleware, Source } from './types.ts';
+import type { Port, WireStatus } from './wire.ts';
+
+/**
+ * Makes a source a server-streaming handler of grpc-js, to be used in any `server.addService`.
+ * What the source throws ends the call: a `StatusError` as it says, anything else as `UNKNOWN`.
+ *
+ * @example
+ * server.addService(NumberService.service, {
+ *   listNumbers: produce(async function* ({ max }) {
+ *     for (let num = 1; num <= max; num++) yield { num };
+ *   }),
+ * });
+ * @throws TypeError when `source` or a middleware is not a function.
+ */
+export function produce<Req, Res>(
+  source: Source<Req, Res>,
+  ...middleware: Middleware<Req, Res>[]
+): Handler<Req, Res> {
+  checkFunction('source', source);
+  checkMiddleware(middleware);
+  return handle(source, middleware);
+}
+
+/** The handler of a source; `measure` encodes a message ahead and tells its size. */
+export function handle<Req, Res>(
+  source: Source<Req, Res>,
+  middleware: readonly Middleware[],
+  measure?: (message: unknown) => number,
+): Handler<Req, Res> {
+  const layers = all(...middleware);
+  const produced: handleServerStreamingCall<Req, Res> = function produced(stream) {
+    if (stream.cancelled) return;
+    const call = new ServerCall<Req>(originOf(stream), stream.request, new StreamPort(stream));
+    call.wire.measure = measure;
+    stream.once('cancelled', () => call.terminated());
+    call.begin(layers, () => void pump(call, source));
+  };
+  return mark(produced, { source, middleware });
+}
+
+export function originOf(
+  stream: ServerWritableStream<unknown, unknown>,
+): ConstructorParameters<typeof ServerCall>[0] {
+  return {
+    path: stream.getPath(),
+    metadata: stream.metadata,
+    getPeer: () => stream.getPeer(),
+    getHost: () => stream.getHost(),
+    getDeadline: () => stream.getDeadline(),
+  };
+}
+
+/** Past the Writable that a handler is given, which takes one message per turn of the event loop. */
+class StreamPort implements Port {
+  constructor(private readonly stream: ServerWritableStream<unknown, unknown>) {}
+
+  get link(): unknown {
+    return (this.stream as { call?: unknown }).call;
+  }
+
+  header(metadata: Metadata): void {
+    this.stream.sendMetadata(metadata);
+  }
+
+  message(message: unknown, ack: () => void): void {
+    this.stream._write(message, '', ack);
+  }
+
+  status(last: WireStatus): void {
+    if (last.code === status.OK) this.stream.end(last.metadata);
+    else this.stream.emit('error', last);
+  }
+}

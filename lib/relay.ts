@@ -1,0 +1,62 @@
+import { type Metadata, status } from '@grpc/grpc-js';
+import type { ServerCall } from './call.ts';
+import { counters } from './counters.ts';
+import { sendable } from './metadata.ts';
+import type { Outcome } from './types.ts';
+
+/** Takes what an existing handler sends through the layers of its call; what comes too late is absorbed. */
+export class Relay {
+  /** The handler gave its status. */
+  ended = false;
+
+  constructor(private readonly call: ServerCall) {}
+
+  /** Whether the handler can still say something. */
+  get open(): boolean {
+    return !this.ended && this.call.open;
+  }
+
+  header(metadata: Metadata): void {
+    if (!this.open) return;
+    if (!this.call.headerSent) this.call.header.merge(sendable(metadata));
+    this.call.sendHeader();
+  }
+
+  /** `ack` is called when the handler may send the next message, which is long before this one was sent. */
+  message(message: unknown, ack: () => void): void {
+    if (!this.open) {
+      counters.lateMessages += 1;
+      return;
+    }
+    this.call.messages.message(message);
+    if (!this.call.open) return;
+    const hold = this.call.admit();
+    if (hold === undefined) ack();
+    else void this.later(hold, ack);
+  }
+
+  /** The status the handler ends with; resolves when the call is over. */
+  async status(outcome: Outcome): Promise<void> {
+    if (!this.open) {
+      counters.lateEnds += 1;
+      return;
+    }
+    this.ended = true;
+    await this.call.settle(outcome);
+  }
+
+  private async later(hold: Promise<void>, ack: () => void): Promise<void> {
+    let wait: void | Promise<void> = hold;
+    while (wait !== undefined) {
+      await wait;
+      if (!this.call.open) return;
+      wait = this.call.admit();
+    }
+    ack();
+  }
+}
+
+/** A clean end with the trailers of the handler. */
+export function completed(metadata: Metadata | undefined): Outcome {
+  return { code: status.OK, details: 'OK', reason: 'completed', metadata };
+}

@@ -1,0 +1,43 @@
+/** What a call may be waiting for. */
+export type Wait = 'source' | 'flow_control';
+
+/**
+ * What one call has sent and what it waited for, in plain fields, with one clock read per message.
+ * Times are milliseconds of `performance.now()`.
+ */
+export class Stats {
+  /** Messages handed to the wire. */
+  messages = 0;
+  /** Their encoded size in bytes, without framing; `undefined` where sizes cannot be known. */
+  bytes: number | undefined = 0;
+  readonly startedAt: number = performance.now();
+  firstMessageAt: number | undefined;
+  lastMessageAt: number | undefined;
+  /** The longest time between two messages. */
+  maxGapMs = 0;
+  /** Time spent waiting for the source to yield. The wait that is still open is not in it: see `since`. */
+  sourceMs = 0;
+  /** Time spent waiting for the client to take what was sent. */
+  flowControlMs = 0;
+  /** What the call waits for now, and since when. */
+  waiting: Wait | undefined;
+  since = 0;
+
+  /** @internal */
+  wait(reason: Wait | undefined, now: number): void {
+    if (this.waiting === 'source') this.sourceMs += now - this.since;
+    else if (this.waiting === 'flow_control') this.flowControlMs += now - this.since;
+    this.waiting = reason;
+    this.since = now;
+  }
+
+  /** @internal */
+  sent(bytes: number | undefined, now: number): void {
+    if (this.lastMessageAt === undefined) this.firstMessageAt = now;
+    else if (now - this.lastMessageAt > this.maxGapMs) this.maxGapMs = now - this.lastMessageAt;
+    this.lastMessageAt = now;
+    this.messages += 1;
+    if (bytes === undefined || this.bytes === undefined) this.bytes = undefined;
+    else this.bytes += bytes;
+  }
+}

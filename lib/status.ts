@@ -1,0 +1,94 @@
+import { Metadata, status } from '@grpc/grpc-js';
+import { expected } from './check.ts';
+import { type Detail, encodeStatus } from './details.ts';
+import type { EndReason, Outcome } from './types.ts';
+
+/** What a client reads of an error that was not meant for it. */
+export const INTERNAL_ERROR = 'internal error';
+
+/** Longer status details are cut: beyond some 8 KiB of them clients get no status at all. */
+const MAX_DETAILS_BYTES = 4096;
+
+export interface StatusErrorOptions {
+  /** Trailers to send with this status. */
+  readonly metadata?: Metadata | undefined;
+  /** What led to it; stays here. */
+  readonly cause?: unknown;
+  /** Rich details (`google.rpc.*`), sent as `grpc-status-details-bin`. */
+  readonly details?: readonly Detail[] | undefined;
+}
+
+/**
+ * An error that is meant for the client: its code and details are sent as they are.
+ * Any other error leaves as `UNKNOWN`, with nothing of it on the wire.
+ *
+ * @example
+ * throw new StatusError(status.NOT_FOUND, 'no such job');
+ */
+export class StatusError extends Error {
+  override readonly name = 'StatusError';
+  readonly code: status;
+  readonly details: string;
+  readonly metadata: Metadata | undefined;
+
+  /** @throws TypeError when `code` is not a status from 1 to 16, or `details` not a string. */
+  constructor(code: status, details: string, options: StatusErrorOptions = {}) {
+    if (!isErrorCode(code)) throw expected('code', 'a status from 1 to 16', code);
+    if (typeof details !== 'string') throw expected('details', 'a string', details);
+    super(`[${status[code]}] ${details}`, 'cause' in options ? { cause: options.cause } : undefined);
+    this.code = code;
+    this.details = details;
+    this.metadata = options.metadata;
+    if (options.details?.length) {
+      this.metadata = options.metadata?.clone() ?? new Metadata();
+      this.metadata.set('grpc-status-details-bin', encodeStatus(code, details, options.details));
+    }
+  }
+}
+
+export function isErrorCode(code: unknown): code is status {
+  return Number.isInteger(code) && (code as number) >= 1 && (code as number) <= 16;
+}
+
+/**
+ * The one ladder from whatever was thrown to how the call ends. A status is recognised by its shape: a code
+ * from 1 to 16 and details. An error that a grpc-js client raised has that shape too, but is somebody else's
+ * status, with somebody else's addresses in it, and is not passed on.
+ */
+export function outcomeOf(thrown: unknown, reason: EndReason = 'error'): Outcome {
+  try {
+    const { code, details, metadata } = thrown as Partial<StatusError>;
+    if (isErrorCode(code) && typeof details === 'string' && !isClientError(thrown as Error, code, details))
+      return { code, details, reason, metadata: isMetadata(metadata) ? metadata : undefined, cause: thrown };
+  } catch {
+    // `undefined`, or an object that throws when it is looked at: not a status.
+  }
+  return { code: status.UNKNOWN, details: INTERNAL_ERROR, reason, cause: thrown };
+}
+
+/** The error that says how a call ended: what `signal.reason` is. */
+export function errorOf({ code, details, cause }: Outcome): StatusError {
+  return new StatusError(isErrorCode(code) ? code : status.UNKNOWN, details, { cause });
+}
+
+/** Text that can be sent: well-formed Unicode, of bounded size. */
+export function sendableDetails(details: string): string {
+  const text = details.toWellFormed();
+  const bytes = Buffer.from(text);
+  if (bytes.length <= MAX_DETAILS_BYTES) return text;
+  const marker = '… (cut)';
+  let end = MAX_DETAILS_BYTES - Buffer.byteLength(marker);
+  while (((bytes[end] ?? 0) & 0xc0) === 0x80) end -= 1;
+  return bytes.toString('utf8', 0, end) + marker;
+}
+
+function isClientError(error: Error, code: status, details: string): boolean {
+  return error.message === `${code} ${status[code]}: ${details}`;
+}
+
+function isMetadata(value: unknown): value is Metadata {
+  return (
+    typeof (value as Metadata | undefined)?.toJSON === 'function' &&
+    typeof (value as Metadata).clone === 'function'
+  );
+}

@@ -1,0 +1,103 @@
+import type { Metadata, status } from '@grpc/grpc-js';
+import type { Stats } from './stats.ts';
+
+/** What yields the messages of one call: a factory, called once per call with the request. */
+export type Source<Req, Res> = (request: Req, call: Call<Req>) => Stream<Res> | Promise<Stream<Res>>;
+
+/**
+ * Everything a source may return. Node's `Readable` is an AsyncIterable; an observable cannot be slowed
+ * down, so one that runs 1,024 messages ahead of its client ends with `RESOURCE_EXHAUSTED`.
+ */
+export type Stream<T> = AsyncIterable<T> | Iterable<T> | ReadableStreamLike<T> | ObservableLike<T>;
+
+/** The part of a web `ReadableStream` that is used. */
+export interface ReadableStreamLike<T> {
+  getReader(): {
+    read(): Promise<{ done: boolean; value?: T | undefined }>;
+    cancel(reason?: unknown): Promise<void>;
+  };
+}
+
+/** The part of an observable (RxJS, zen-observable, TC39) that is used. */
+export interface ObservableLike<T> {
+  subscribe(observer: {
+    next(value: T): void;
+    error(error: unknown): void;
+    complete(): void;
+  }): { unsubscribe(): void } | (() => void);
+}
+
+/** One RPC, as sources and middleware see it. */
+export interface Call<Req = unknown> {
+  /** The full method name, `/package.Service/Method`. */
+  readonly path: string;
+  readonly request: Req;
+  /** What the client sent. */
+  readonly metadata: Metadata;
+  /** Address of the client, `ip:port`, or `unknown`. */
+  readonly peer: string;
+  /** The `:authority` the client asked for, as `host:port`. */
+  readonly host: string;
+  /** When the client stops waiting; `undefined` when it waits for ever. */
+  readonly deadline: Date | undefined;
+  /**
+   * Aborts when the call ends before its source does: on cancel, deadline, drain and limits, and when a layer
+   * or the wire fails. `signal.reason` is a `StatusError` that says which. Never aborts after a clean end.
+   */
+  readonly signal: AbortSignal;
+  /** Our headers: may be set until they are sent, with the first message or by `sendHeader()`. */
+  readonly header: Metadata;
+  /** Our trailers: may be set until the end, also in the source's `finally`. */
+  readonly trailer: Metadata;
+  /** What has been sent and waited for. Counted from the first look at it, so look in the factory. */
+  readonly stats: Stats;
+  /** Sends the headers now, also when there are none to send. Does nothing the second time. */
+  sendHeader(): void;
+}
+
+/**
+ * Why a call ended. `completed`: the source finished. `error`: the source, a layer or the wire failed.
+ * `cancelled`: the client said so. `deadline`: its deadline passed. `disconnected`: its connection is gone.
+ * `drain`: this server is shutting down. `limit`: a limit of this server was reached.
+ */
+export type EndReason = 'completed' | 'error' | 'cancelled' | 'deadline' | 'disconnected' | 'drain' | 'limit';
+
+/** How a call ended: one per call, the same for everybody who hears of it. */
+export interface Outcome {
+  readonly code: status;
+  /** What the client reads. */
+  readonly details: string;
+  readonly reason: EndReason;
+  /** Trailers that belong to this status, sent beside those of the call. */
+  readonly metadata?: Metadata | undefined;
+  /** What was thrown, as it was thrown; never sent. */
+  readonly cause?: unknown;
+}
+
+/** Where messages go: the next layer out, and at last the wire. */
+export interface Sink<Res> {
+  message(message: Res): void;
+  /** Ends the call. Called while the call is open, everybody hears of it, innermost first. */
+  end(outcome: Outcome): void;
+}
+
+/**
+ * What one middleware does to one call. Every part is optional, and what a layer leaves out costs nothing.
+ * None may await: work per message that is asynchronous belongs in the source.
+ */
+export interface Layer<Res> {
+  /** Around the start of the source: call `next` now, later, inside a context, or end the call instead. */
+  start?(next: () => void): void;
+  /** Each message on its way out. Pass it on to the next sink, or another, or several, or none. */
+  message?(message: Res): void;
+  /**
+   * The end of the call, exactly once. It goes on to the next sink by itself; a layer passes it on
+   * only to send something before it, or to change it.
+   */
+  end?(outcome: Outcome): void;
+  /** Asked before the next message is pulled from the source; a promise holds the pull. */
+  ready?(): void | Promise<void>;
+}
+
+/** Makes the layer of one call; `next` is where that layer sends what it passes on. */
+export type Middleware<Req = any, Res = any> = (call: Call<Req>, next: Sink<Res>) => Layer<Res> | void;

@@ -1,0 +1,300 @@
+import type { ServerHttp2Stream } from 'node:http2';
+import { type Metadata, ServerInterceptingCall, status } from '@grpc/grpc-js';
+import { counters } from './counters.ts';
+import type { Settings } from './options.ts';
+import type { Stats } from './stats.ts';
+import { outcomeOf, StatusError } from './status.ts';
+import type { Outcome } from './types.ts';
+
+/** What grpc-js is told at the end of a call. */
+export interface WireStatus {
+  readonly code: status;
+  readonly details: string;
+  readonly metadata: Metadata;
+}
+
+/** Where grpc-js takes what a call sends: its call object, or the next link of a chain of interceptors. */
+export interface Port {
+  readonly link: unknown;
+  header(metadata: Metadata): void;
+  message(message: unknown, ack: () => void): void;
+  status(status: WireStatus): void;
+}
+
+/** Whoever writes to the wire. */
+export interface Writer {
+  readonly path: string;
+  readonly settings: Settings;
+  /** The deadline, in milliseconds since the epoch, or Infinity. */
+  readonly expiresAt: number;
+  /** Set when somebody wants the call to be counted. */
+  readonly counted: Stats | undefined;
+  /** There is room again, or everything was taken. */
+  woken(): void;
+  /** The call can send no more. */
+  broken(outcome: Outcome): void;
+}
+
+/**
+ * Hands messages to grpc-js and keeps a window of them unacknowledged, so that HTTP/2 sends many at once.
+ * An acknowledgement comes when HTTP/2 took the bytes: a client that does not read fills the window.
+ */
+export class Wire {
+  /** Encodes a message ahead of grpc-js and tells its size in bytes; `mount` knows how. */
+  measure: ((message: unknown) => number) | undefined;
+  private unacked = 0;
+  private sent = 0;
+  /** What layers sent beyond the window: a pull waits for room, a flush does not. */
+  private readonly queue: unknown[] = [];
+  private last: WireStatus | undefined;
+  private closed = false;
+  private readonly below: Below;
+  private readonly ack: () => void;
+
+  constructor(
+    private readonly port: Port,
+    private readonly writer: Writer,
+  ) {
+    this.below = lookBelow(port.link);
+    this.ack = () => this.acknowledged();
+  }
+
+  /** Whether one more message may be pulled. */
+  get room(): boolean {
+    return this.queue.length === 0 && this.fits(1);
+  }
+
+  /** Whether everything was taken. */
+  get idle(): boolean {
+    return this.unacked === 0 && this.queue.length === 0;
+  }
+
+  message(message: unknown): void {
+    if (this.closed || this.last) {
+      counters.lateMessages += 1;
+      return;
+    }
+    let bytes: number | undefined;
+    try {
+      bytes = this.measure?.(message);
+    } catch (error) {
+      return this.fail(status.INTERNAL, 'could not be serialised', error);
+    }
+    if (bytes !== undefined && this.below.maxBytes !== -1 && bytes > this.below.maxBytes)
+      return this.fail(
+        status.RESOURCE_EXHAUSTED,
+        `has ${bytes} bytes, and ${this.below.maxBytes} may be sent`,
+      );
+    if (this.queue.length === 0 && this.fits(bytes ?? 1)) this.send(message, bytes);
+    else this.queue.push(message);
+  }
+
+  header(metadata: Metadata): void {
+    if (!this.closed) this.port.header(metadata);
+  }
+
+  /** Sends the status after everything before it; `atOnce` when nobody may be there to take that. */
+  status(last: WireStatus, atOnce: boolean): void {
+    if (this.closed || this.last) return;
+    if (atOnce && !this.held()) for (const message of this.queue.splice(0)) this.send(message, undefined);
+    this.last = last;
+    if (this.idle || (atOnce && !this.held())) this.port.status(last);
+  }
+
+  /** Nothing can be sent any more. */
+  close(): void {
+    this.closed = true;
+    this.queue.length = 0;
+  }
+
+  /** The deadline as it was meant: one further away than a timer can hold arrives as one long past. */
+  deadline(expiresAt: number): number {
+    if (expiresAt > Date.now() - IMPOSSIBLY_LATE_MS) return expiresAt;
+    this.below.disarm();
+    return Number.POSITIVE_INFINITY;
+  }
+
+  /** How a call ended that was not ended here: by the client, by its connection, or by grpc-js itself. */
+  verdict(): Outcome {
+    const sent = this.below.sentStatus();
+    const late = Date.now() >= this.writer.expiresAt - DEADLINE_SLACK_MS;
+    if (sent === status.DEADLINE_EXCEEDED || (sent === undefined && late)) return DEADLINE_EXCEEDED;
+    if (sent !== undefined || this.below.endedItself())
+      return { code: sent ?? status.INTERNAL, details: 'ended by grpc-js', reason: 'error' };
+    if (this.below.disconnected())
+      return { code: status.CANCELLED, details: 'connection lost', reason: 'disconnected' };
+    return { code: status.CANCELLED, details: 'cancelled by the client', reason: 'cancelled' };
+  }
+
+  private fits(bytes: number): boolean {
+    if (this.unacked === 0) return true;
+    const { maxUnackedMessages, maxUnackedBytes } = this.writer.settings;
+    return (
+      this.unacked < maxUnackedMessages &&
+      !this.held() &&
+      this.below.pendingBytes() + bytes <= maxUnackedBytes
+    );
+  }
+
+  /** Whether an interceptor still has a message, so that another one could overtake it or push it out. */
+  private held(): boolean {
+    return this.unacked > 0 && this.below.held();
+  }
+
+  private send(message: unknown, bytes: number | undefined): void {
+    const { below, writer } = this;
+    if (below.gaveUp()) return writer.broken(this.verdict());
+    const stats = writer.counted;
+    const before = stats ? below.pendingBytes() : 0;
+    this.unacked += 1;
+    this.sent += 1;
+    try {
+      this.port.message(message, this.ack);
+    } catch (error) {
+      return writer.broken(outcomeOf(error));
+    }
+    if (below.gaveUp()) {
+      const code = below.sentStatus() ?? below.refusal(message);
+      return this.fail(code, code === status.RESOURCE_EXHAUSTED ? 'is too large' : 'could not be serialised');
+    }
+    if (stats) {
+      const now = performance.now();
+      stats.sent(bytes ?? below.grown(before), now);
+      stats.wait('source', now);
+    }
+  }
+
+  private acknowledged(): void {
+    this.unacked -= 1;
+    if (this.closed) return;
+    while (this.queue.length > 0 && this.fits(1)) this.send(this.queue.shift(), undefined);
+    if (!this.idle) {
+      // Waiting for half the window lets HTTP/2 send many at once, also when it takes one at a time.
+      if (this.unacked <= this.writer.settings.maxUnackedMessages >> 1 && this.room) this.writer.woken();
+    } else if (this.last) this.port.status(this.last);
+    else this.writer.woken();
+  }
+
+  private fail(code: status, what: string, cause?: unknown): void {
+    const error = new StatusError(code, `the message at index ${this.sent} of ${this.writer.path} ${what}`, {
+      cause,
+    });
+    this.writer.broken(outcomeOf(error));
+  }
+}
+
+export const DEADLINE_EXCEEDED: Outcome = {
+  code: status.DEADLINE_EXCEEDED,
+  details: 'Deadline exceeded',
+  reason: 'deadline',
+};
+
+/** A call whose deadline passed this long ago would not have been started. */
+const IMPOSSIBLY_LATE_MS = 60_000;
+
+/** A client's own timer may reset an expired call some milliseconds before its deadline is due here. */
+const DEADLINE_SLACK_MS = 25;
+
+/**
+ * What lies between a call and its HTTP/2 stream. All of it is private to grpc-js, is only looked at, and
+ * may be missing: then messages go one at a time, sizes are unknown and every end by the far side is a cancellation.
+ */
+interface Link {
+  readonly nextCall?: Link;
+  readonly processingMetadata?: boolean;
+  readonly processingMessage?: boolean;
+  readonly sendMessage?: unknown;
+  readonly sendMetadata?: unknown;
+  readonly stream?: ServerHttp2Stream;
+  readonly maxSendMessageSize?: number;
+  readonly deadlineTimer?: NodeJS.Timeout | null;
+  readonly handler?: { serialize?(message: unknown): Buffer };
+}
+
+/** An interceptor of ours tells by itself whether it has room: it holds nothing back without saying so. */
+export const transparent: unique symbol = Symbol('leat.transparent');
+
+function lookBelow(link: unknown): Below {
+  const links: Link[] = [];
+  let next = link as Link | undefined;
+  while (next?.nextCall) {
+    if (!isReadable(next)) return new Below([], undefined);
+    links.push(next);
+    next = next.nextCall;
+  }
+  return new Below(links, typeof next?.stream?.writableLength === 'number' ? next : undefined);
+}
+
+function isReadable(link: Link): boolean {
+  if (transparent in link) return true;
+  const { sendMessage, sendMetadata } = ServerInterceptingCall.prototype;
+  return (
+    link.sendMessage === sendMessage &&
+    link.sendMetadata === sendMetadata &&
+    typeof link.processingMessage === 'boolean' &&
+    typeof link.processingMetadata === 'boolean'
+  );
+}
+
+class Below {
+  readonly maxBytes: number;
+  private readonly stream: ServerHttp2Stream | undefined;
+  private readonly session: ServerHttp2Stream['session'];
+
+  constructor(
+    private readonly links: Link[],
+    private readonly base: Link | undefined,
+  ) {
+    this.stream = base?.stream;
+    this.session = this.stream?.session;
+    this.maxBytes = base?.maxSendMessageSize ?? -1;
+  }
+
+  held(): boolean {
+    if (this.stream === undefined) return true;
+    for (const link of this.links) if (link.processingMessage || link.processingMetadata) return true;
+    return false;
+  }
+
+  pendingBytes(): number {
+    return this.stream?.writableLength ?? 0;
+  }
+
+  /** The size of the message just sent, without its frame; unknown when an interceptor still has it. */
+  grown(before: number): number | undefined {
+    return this.stream === undefined || this.held() ? undefined : this.stream.writableLength - before - 5;
+  }
+
+  /** Whether grpc-js ended the call by itself while it was sending. */
+  gaveUp(): boolean {
+    return this.stream?.writableEnded === true;
+  }
+
+  /** Whether that was all of its own, and the stream is not closed by the other side. */
+  endedItself(): boolean {
+    return this.gaveUp() && this.stream?.destroyed === false;
+  }
+
+  sentStatus(): status | undefined {
+    const sent = this.stream?.sentTrailers?.['grpc-status'] ?? this.stream?.sentHeaders?.['grpc-status'];
+    return sent === undefined ? undefined : (Number(sent) as status);
+  }
+
+  refusal(message: unknown): status {
+    try {
+      this.base?.handler?.serialize?.(message);
+      return this.maxBytes === -1 ? status.INTERNAL : status.RESOURCE_EXHAUSTED;
+    } catch {
+      return status.INTERNAL;
+    }
+  }
+
+  /** Stops the timer that was set for a deadline it cannot hold. */
+  disarm(): void {
+    clearTimeout(this.base?.deadlineTimer ?? undefined);
+  }
+
+  disconnected(): boolean {
+    return this.session?.destroyed === true;
+  }
+}
