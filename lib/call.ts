@@ -1,5 +1,6 @@
 import { type Metadata, status } from '@grpc/grpc-js';
 import { counters } from './counters.ts';
+import { type Live, live, refusal } from './live.ts';
 import { ResponseMetadata, sendable, sendableTrailers } from './metadata.ts';
 import { defaultSettings, type Settings } from './options.ts';
 import { type ErrorHook, report } from './report.ts';
@@ -31,7 +32,7 @@ const MAX_TIMER_MS = 0x7fffffff;
  * One RPC, and the one owner of its end: whoever calls `finish()` first decides, everything later is absorbed.
  * It is also the far end of the layers: what reaches it goes to the wire.
  */
-export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writer {
+export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writer, Live {
   settings: Settings = defaultSettings();
   counted: Stats | undefined;
   readonly path: string;
@@ -42,14 +43,17 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
   messages: Pick<Sink<unknown>, 'message'>;
   /** Runs when the call ends, whatever ended it; set by whoever produces the messages. */
   released: (() => void) | undefined;
+  onEnded: (() => void) | undefined;
   private state: State = State.Open;
   private layer: Layer<unknown> = {};
   private composing = false;
   private early: Outcome | undefined;
   private outcome: Outcome | undefined;
+  private announced: Outcome | undefined;
   private controller: AbortController | undefined;
   private timer: NodeJS.Timeout | undefined;
   private wake: (() => void) | undefined;
+  private held = false;
   headerSent = false;
   private ownHeader: ResponseMetadata | undefined;
   private ownTrailer: ResponseMetadata | undefined;
@@ -87,7 +91,8 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
   get signal(): AbortSignal {
     if (this.controller === undefined) {
       this.controller = new AbortController();
-      if (this.outcome && this.outcome.reason !== 'completed') this.controller.abort(errorOf(this.outcome));
+      const outcome = this.outcome ?? this.announced;
+      if (outcome && outcome.reason !== 'completed') this.controller.abort(errorOf(outcome));
     }
     return this.controller.signal;
   }
@@ -122,13 +127,15 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
 
   /** Makes the layers, then starts what produces the messages inside them. */
   begin(middleware: Middleware, start: () => void): void {
+    live.add(this);
     this.armDeadline();
     this.composing = true;
     const layer = middleware(this, this) ?? {};
     this.composing = false;
     this.layer = layer;
     if (layer.message) this.messages = layer as Sink<unknown>;
-    if (this.early) return void this.finish(this.early);
+    this.early ??= refusal(this);
+    if (this.early) return this.finish(this.early);
     const run = () => {
       this.counted?.wait('source', performance.now());
       if (this.open) start();
@@ -160,8 +167,25 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
     else if (this.state === State.Ending) this.conclude(outcome);
   }
 
+  /** The source finished. One that was told to stop, and could hear it, did not say all it had to say. */
+  completed(): Promise<void> {
+    return this.settle((this.controller && this.announced) ?? COMPLETED);
+  }
+
+  /** The source threw: the answer to being told to stop, or its own failure. */
+  failed(error: unknown): Promise<void> {
+    return this.settle(this.announced && this.isAbort(error) ? this.announced : outcomeOf(error));
+  }
+
+  /** Tells the source that its call will end so, and lets it finish in its own way until it does. */
+  announce(outcome: Outcome): void {
+    if (!this.open) return;
+    this.announced = outcome;
+    this.controller?.abort(errorOf(outcome));
+  }
+
   /** Ends the call as its source did, once HTTP/2 took everything before. */
-  async settle(outcome: Outcome = COMPLETED): Promise<void> {
+  async settle(outcome: Outcome): Promise<void> {
     while (this.open && !this.wire.idle) await this.stalled();
     this.finish(outcome);
   }
@@ -186,7 +210,7 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
     clearTimeout(this.timer);
     this.counted?.wait(undefined, performance.now());
     if (outcome.reason !== 'completed') this.controller?.abort(errorOf(outcome));
-    this.woken();
+    this.resume();
     this.released?.();
     this.layer.end?.(outcome);
     this.conclude(outcome);
@@ -210,7 +234,12 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
   }
 
   woken(): void {
-    const wake = this.wake;
+    if (!this.held) this.resume();
+  }
+
+  private resume(): void {
+    const { wake } = this;
+    this.held = false;
     this.wake = undefined;
     wake?.();
   }
@@ -232,8 +261,9 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
     try {
       const hold = layer.ready();
       if (hold === undefined) return;
+      this.held = true;
       hold.then(
-        () => this.woken(),
+        () => this.resume(),
         error => this.fail(error),
       );
       return this.parked();
@@ -248,6 +278,8 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
     const told = outcome.reason === 'cancelled' || outcome.reason === 'disconnected';
     if (!told && this.ownHeader && !this.headerSent) this.sendHeader();
     this.state = State.Ended;
+    live.delete(this);
+    this.onEnded?.();
     if (outcome.code === status.UNKNOWN && outcome.details === INTERNAL_ERROR) report(outcome.cause, this);
     if (told) return this.wire.close();
     const code = outcome.code === status.OK || isErrorCode(outcome.code) ? outcome.code : status.UNKNOWN;

@@ -2,6 +2,7 @@ export { broadcast } from './broadcast.ts';
 export { all, only } from './compose.ts';
 export { type Counters, counters } from './counters.ts';
 export type { Detail } from './details.ts';
+export { type DrainOnOptions, type DrainOptions, drain, drainOn } from './drain.ts';
 export type { Handler, Mounted } from './handler.ts';
 export { interceptor } from './interceptor.ts';
 export { mount, type Plain, plain, type Sources } from './mount.ts';

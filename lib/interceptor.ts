@@ -4,13 +4,14 @@ import {
   type ServerInterceptor,
   status,
 } from '@grpc/grpc-js';
+import { transparent } from './below.ts';
 import { ServerCall } from './call.ts';
 import { checkMiddleware } from './check.ts';
 import { all } from './compose.ts';
 import { completed, Relay } from './relay.ts';
 import { INTERNAL_ERROR } from './status.ts';
 import type { Middleware, Outcome } from './types.ts';
-import { type Port, transparent, type WireStatus } from './wire.ts';
+import type { Port, WireStatus } from './wire.ts';
 
 /**
  * Makes middleware an interceptor for a whole server: it covers every server-streaming method of every

@@ -3,7 +3,7 @@ import { isThenable } from './check.ts';
 import { counters } from './counters.ts';
 import { iterate, type Puller } from './iterate.ts';
 import { report } from './report.ts';
-import { outcomeOf, StatusError } from './status.ts';
+import { StatusError } from './status.ts';
 import type { Source } from './types.ts';
 
 /**
@@ -56,7 +56,7 @@ class Pull<Res> {
         }
         if (step.done) {
           this.finished = true;
-          return await call.settle();
+          return await call.completed();
         }
         if (call.open) messages.message(step.value);
         else counters.lateMessages += 1;
@@ -65,7 +65,7 @@ class Pull<Res> {
       this.pending = undefined;
       if (this.finished) return this.late(error);
       this.finished = true;
-      await call.settle(outcomeOf(error));
+      await call.failed(error);
     }
   }
 

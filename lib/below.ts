@@ -1,0 +1,117 @@
+import { constants, type ServerHttp2Stream } from 'node:http2';
+import { ServerInterceptingCall, status } from '@grpc/grpc-js';
+
+/**
+ * What lies between a call and its HTTP/2 stream. All of it is private to grpc-js, is only looked at, and
+ * may be missing: then messages go one at a time, sizes are unknown and every end by the far side is a cancellation.
+ */
+interface Link {
+  readonly nextCall?: Link;
+  readonly processingMetadata?: boolean;
+  readonly processingMessage?: boolean;
+  readonly sendMessage?: unknown;
+  readonly sendMetadata?: unknown;
+  readonly stream?: ServerHttp2Stream;
+  readonly maxSendMessageSize?: number;
+  readonly deadlineTimer?: NodeJS.Timeout | null;
+  readonly handler?: { serialize?(message: unknown): Buffer };
+}
+
+/** An interceptor of ours tells by itself whether it has room: it holds nothing back without saying so. */
+export const transparent: unique symbol = Symbol('leat.transparent');
+
+export function lookBelow(link: unknown): Below {
+  const links: Link[] = [];
+  let next = link as Link | undefined;
+  while (next?.nextCall) {
+    if (!isReadable(next)) return new Below([], undefined);
+    links.push(next);
+    next = next.nextCall;
+  }
+  return new Below(links, typeof next?.stream?.writableLength === 'number' ? next : undefined);
+}
+
+function isReadable(link: Link): boolean {
+  if (transparent in link) return true;
+  const { sendMessage, sendMetadata } = ServerInterceptingCall.prototype;
+  return (
+    link.sendMessage === sendMessage &&
+    link.sendMetadata === sendMetadata &&
+    typeof link.processingMessage === 'boolean' &&
+    typeof link.processingMetadata === 'boolean'
+  );
+}
+
+export class Below {
+  readonly maxBytes: number;
+  private readonly stream: ServerHttp2Stream | undefined;
+  private readonly session: ServerHttp2Stream['session'];
+
+  constructor(
+    private readonly links: Link[],
+    private readonly base: Link | undefined,
+  ) {
+    this.stream = base?.stream;
+    this.session = this.stream?.session;
+    this.maxBytes = base?.maxSendMessageSize ?? -1;
+  }
+
+  held(): boolean {
+    if (this.stream === undefined) return true;
+    for (const link of this.links) if (link.processingMessage || link.processingMetadata) return true;
+    return false;
+  }
+
+  pendingBytes(): number {
+    return this.stream?.writableLength ?? 0;
+  }
+
+  /** The size of the message just sent, without its frame; unknown when an interceptor still has it. */
+  grown(before: number): number | undefined {
+    return this.stream === undefined || this.held() ? undefined : this.stream.writableLength - before - 5;
+  }
+
+  /** Whether grpc-js ended the call by itself while it was sending. */
+  gaveUp(): boolean {
+    return this.stream?.writableEnded === true;
+  }
+
+  /** Whether that was all of its own, and the stream is not closed by the other side. */
+  endedItself(): boolean {
+    return this.gaveUp() && this.stream?.destroyed === false;
+  }
+
+  sentStatus(): status | undefined {
+    const sent = this.stream?.sentTrailers?.['grpc-status'] ?? this.stream?.sentHeaders?.['grpc-status'];
+    return sent === undefined ? undefined : (Number(sent) as status);
+  }
+
+  refusal(message: unknown): status {
+    try {
+      this.base?.handler?.serialize?.(message);
+      return this.maxBytes === -1 ? status.INTERNAL : status.RESOURCE_EXHAUSTED;
+    } catch {
+      return status.INTERNAL;
+    }
+  }
+
+  /** Stops the timer that was set for a deadline it cannot hold. */
+  disarm(): void {
+    clearTimeout(this.base?.deadlineTimer ?? undefined);
+  }
+
+  belongsTo(server: object): boolean {
+    const { http2Servers } = server as { http2Servers?: Map<unknown, { sessions: Set<unknown> }> };
+    if (this.session === undefined || !(http2Servers instanceof Map)) return true;
+    for (const { sessions } of http2Servers.values()) if (sessions.has(this.session)) return true;
+    return false;
+  }
+
+  reset(): void {
+    if (this.stream?.closed === false) this.stream.close(constants.NGHTTP2_REFUSED_STREAM);
+  }
+
+  disconnected(): boolean {
+    return this.session?.destroyed === true;
+  }
+}

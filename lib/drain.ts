@@ -1,0 +1,111 @@
+import { Metadata, type Server, status } from '@grpc/grpc-js';
+import { checkDuration, checkFunction, expected } from './check.ts';
+import { type Live, live, refusals } from './live.ts';
+import type { Outcome } from './types.ts';
+
+export interface DrainOptions {
+  /**
+   * How long streams may take to finish by themselves, in milliseconds.
+   * @default 10000
+   */
+  readonly graceMs?: number;
+  /**
+   * When clients may come back, in milliseconds; sent as `grpc-retry-pushback-ms`.
+   * @default 0
+   */
+  readonly retryMs?: number;
+  /**
+   * What clients read.
+   * @default 'the server is shutting down'
+   */
+  readonly details?: string;
+}
+
+export interface DrainOnOptions extends DrainOptions {
+  /**
+   * The signals to drain on.
+   * @default ['SIGTERM', 'SIGINT']
+   */
+  readonly signals?: readonly NodeJS.Signals[];
+  /** What to shut down once all streams ended, such as `() => sdk.shutdown()`. */
+  readonly after?: () => unknown;
+}
+
+/** How long after the grace other calls of the server may take, before its connections are closed. */
+const CLOSING_MS = 150;
+
+const drains = new WeakMap<Server, Promise<void>>();
+
+/**
+ * Shuts a server down that has endless streams. New streams are refused with `UNAVAILABLE`, sources are told by
+ * `call.signal`, may finish within the grace, and are ended with `UNAVAILABLE` and a retry hint when they did
+ * not. Always resolves; called again it returns the same promise.
+ *
+ * A source that finished without ever having looked at its signal has said all it had to say, and ends `OK`.
+ *
+ * @throws TypeError when an option is out of its range.
+ */
+export function drain(server: Server, options: DrainOptions = {}): Promise<void> {
+  const { graceMs = 10_000, retryMs = 0, details = 'the server is shutting down' } = options;
+  if (typeof server?.tryShutdown !== 'function') throw expected('server', 'a grpc.Server', server);
+  checkDuration('graceMs', graceMs);
+  checkDuration('retryMs', retryMs);
+  if (typeof details !== 'string') throw expected('details', 'a string', details);
+  const known = drains.get(server);
+  if (known) return known;
+  const metadata = new Metadata();
+  metadata.set('grpc-retry-pushback-ms', String(retryMs));
+  const drained = run(server, graceMs, { code: status.UNAVAILABLE, details, reason: 'drain', metadata });
+  drains.set(server, drained);
+  return drained;
+}
+
+/**
+ * Drains a server when the process is told to stop; returns how to take that back.
+ *
+ * @example
+ * drainOn(server, { graceMs: 5000, after: () => sdk.shutdown() });
+ */
+export function drainOn(server: Server, options: DrainOnOptions = {}): () => void {
+  const { signals = ['SIGTERM', 'SIGINT'], after, ...rest } = options;
+  if (after !== undefined) checkFunction('after', after);
+  const stop = () => {
+    void drain(server, rest)
+      .then(after)
+      .catch(error => console.error('leat: after the drain:', error))
+      .finally(undo);
+  };
+  const undo = () => {
+    for (const signal of signals) process.off(signal, stop);
+  };
+  for (const signal of signals) process.on(signal, stop);
+  return undo;
+}
+
+async function run(server: Server, graceMs: number, outcome: Outcome): Promise<void> {
+  const ours = (call: Live) => call.wire.belongsTo(server);
+  const refuse = (call: Live) => (ours(call) ? outcome : undefined);
+  refusals.add(refuse);
+  const calls = [...live].filter(ours);
+  const ended = Promise.all(calls.map(call => new Promise<void>(resolve => (call.onEnded = resolve))));
+  for (const call of calls) call.announce(outcome);
+  await within(graceMs, ended);
+  for (const call of calls) if (live.has(call)) call.finish(outcome);
+  await within(CLOSING_MS, new Promise(resolve => server.tryShutdown(resolve)));
+  // A client that does not read cannot be told in words; this is what UNAVAILABLE is in HTTP/2.
+  for (const call of calls) call.wire.reset();
+  await new Promise(resolve => setImmediate(resolve));
+  server.forceShutdown();
+  refusals.delete(refuse);
+}
+
+async function within(ms: number, work: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  await Promise.race([
+    work,
+    new Promise(resolve => {
+      timer = setTimeout(resolve, ms);
+    }),
+  ]);
+  clearTimeout(timer);
+}
