@@ -157,7 +157,7 @@ export class Wire {
     const stats = writer.counted;
     const before = stats ? below.pendingBytes() : 0;
     this.unacked += 1;
-    this.sent += 1;
+    below.gather();
     try {
       this.port.message(message, this.ack);
     } catch (error) {
@@ -167,6 +167,7 @@ export class Wire {
       const code = below.sentStatus() ?? below.refusal(message);
       return this.fail(code, code === status.RESOURCE_EXHAUSTED ? 'is too large' : 'could not be serialised');
     }
+    this.sent += 1;
     if (stats) {
       const now = performance.now();
       stats.sent(bytes ?? below.grown(before), now);
