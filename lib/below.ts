@@ -56,11 +56,6 @@ export class Below {
     this.maxBytes = base?.maxSendMessageSize ?? -1;
   }
 
-  /** Lets HTTP/2 have in one piece what is sent until the event loop turns. */
-  gather(): void {
-    if (this.stream !== undefined && this.stream.writableCorked === 0) gather(this.stream);
-  }
-
   held(): boolean {
     if (this.stream === undefined) return true;
     for (const link of this.links) if (link.processingMessage || link.processingMetadata) return true;
@@ -119,17 +114,4 @@ export class Below {
   disconnected(): boolean {
     return this.session?.destroyed === true;
   }
-}
-
-let gathering: ServerHttp2Stream[] = [];
-
-function gather(stream: ServerHttp2Stream): void {
-  stream.cork();
-  if (gathering.push(stream) === 1) process.nextTick(release);
-}
-
-function release(): void {
-  const streams = gathering;
-  gathering = [];
-  for (const stream of streams) stream.uncork();
 }

@@ -157,7 +157,6 @@ export class Wire {
     const stats = writer.counted;
     const before = stats ? below.pendingBytes() : 0;
     this.unacked += 1;
-    below.gather();
     try {
       this.port.message(message, this.ack);
     } catch (error) {

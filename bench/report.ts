@@ -1,0 +1,66 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { availableParallelism } from 'node:os';
+import type { Row, Table } from './lab.ts';
+
+const readme = new URL('../README.md', import.meta.url);
+const results = new URL('./results/', import.meta.url);
+
+/** What was measured, and on what. */
+export function header(): string {
+  const require = createRequire(import.meta.url);
+  const { packages } = require('./package-lock.json');
+  const grpc = require('@grpc/grpc-js/package.json').version;
+  const theirs = packages['node_modules/nice-grpc/node_modules/@grpc/grpc-js'].version;
+  if (theirs !== grpc) throw new Error(`nice-grpc is on grpc-js ${theirs}, everybody else on ${grpc}`);
+  const peers = ['nice-grpc', '@connectrpc/connect-node'];
+  return [
+    `Node ${process.versions.node}`,
+    `@grpc/grpc-js ${grpc}`,
+    ...peers.map(name => `${name} ${packages[`node_modules/${name}`].version}`),
+    `${availableParallelism()} CPUs`,
+  ].join(', ');
+}
+
+export function markdown({ title, rows }: Table): string {
+  const columns = Object.keys(rows[0] ?? {});
+  const cells = [columns, ...rows.map(row => columns.map(column => text(row[column])))];
+  const widths = columns.map((_, index) => Math.max(...cells.map(line => line[index]?.length ?? 0)));
+  const numeric = columns.map(column => rows.every(row => typeof row[column] === 'number'));
+  const lines = cells.map(line => {
+    const padded = line.map((cell, index) => {
+      const width = widths[index] ?? 0;
+      return numeric[index] ? cell.padStart(width) : cell.padEnd(width);
+    });
+    return `| ${padded.join(' | ')} |`;
+  });
+  const rule = widths.map((width, index) =>
+    numeric[index] ? `${'-'.repeat(width - 1)}:` : '-'.repeat(width),
+  );
+  lines.splice(1, 0, `| ${rule.join(' | ')} |`);
+  return [`**${title}**`, '', ...lines].join('\n');
+}
+
+function text(value: Row[string] | undefined): string {
+  if (typeof value !== 'number') return value ?? '';
+  if (Number.isInteger(value) || Math.abs(value) >= 100) return Math.round(value).toLocaleString('en');
+  return value.toFixed(Math.abs(value) >= 10 ? 1 : 2);
+}
+
+/** Keeps the results of a full run: all of them as JSON, and the tables in the README. */
+export function keep(tables: Table[]): void {
+  mkdirSync(results, { recursive: true });
+  const json = { header: header(), date: new Date().toISOString(), tables };
+  writeFileSync(new URL('latest.json', results), `${JSON.stringify(json, null, 2)}\n`);
+  if (!existsSync(readme)) return;
+
+  const block = [header(), ...tables.map(markdown)].join('\n\n');
+  const marked = /(<!-- bench:start -->)[\s\S]*(<!-- bench:end -->)/;
+  const page = readFileSync(readme, 'utf8');
+  if (marked.test(page)) {
+    writeFileSync(
+      readme,
+      page.replace(marked, (_, start, end) => `${start}\n\n${block}\n\n${end}`),
+    );
+  }
+}

@@ -1,0 +1,46 @@
+import { Lab, median, type Row, type Scenario, until } from '../lab.ts';
+import { updates } from '../services.ts';
+
+const contenders = ['hand-written', 'nice-grpc', 'mount'];
+const streams = 1_000;
+const bursts = [1, 10];
+
+/** One update to many streams: what a delivery costs the server. */
+export const fanOut: Scenario = async ({ rounds, scale }) => {
+  using lab = await Lab.open(contenders);
+  const published = Math.ceil(60 * scale);
+
+  const costs = await lab.rounds(rounds + 1, async server => {
+    const { arrived } = await server.tally();
+    const port = await server.port();
+    await lab.sink.hold({ port, request: updates(), streams, connections: 10 });
+    await until('all streams are open', async () => (await server.tally()).arrived === arrived + streams);
+    let received = 0;
+    const each: number[] = [];
+    for (const burst of bursts) {
+      const cpu = await server.cpu();
+      for (let sent = 0; sent < published; sent += burst) {
+        await server.publish(burst);
+        received += burst * streams;
+        await lab.sink.received(received);
+      }
+      const deliveries = Math.ceil(published / burst) * burst * streams;
+      each.push(((await server.cpu()) - cpu) / deliveries);
+    }
+    await lab.sink.cancel();
+    return each;
+  });
+
+  const cost = (name: string, index: number) =>
+    median((costs.get(name) ?? []).slice(1).map(each => each[index] ?? Number.NaN));
+  const rows = contenders.map((server): Row => {
+    const row: Row = { server };
+    for (const [index, burst] of bursts.entries()) {
+      const name = burst === 1 ? 'one at a time' : `bursts of ${burst}`;
+      row[`${name}: CPU µs/delivery`] = cost(server, index);
+      row[`${name}: ratio`] = cost(server, index) / cost('hand-written', index);
+    }
+    return row;
+  });
+  return { tables: [{ title: `One update to ${streams.toLocaleString('en')} streams`, rows }] };
+};

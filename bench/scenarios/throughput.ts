@@ -1,0 +1,60 @@
+import { Lab, median, type Options, type Row, readAll } from '../lab.ts';
+import type { Request } from '../services.ts';
+
+interface Load {
+  contenders: readonly string[];
+  /** The request for so many messages a stream. */
+  request: (messages: number) => Request;
+  streams?: number;
+}
+
+/** Milliseconds that one measurement takes, whatever the contender. */
+const measureMs = 700;
+
+/** Messages a second, and microseconds of the server's CPU a message. */
+export interface Speed {
+  rate: number;
+  cpu: number;
+  /** Of the best round: what disturbs a round only ever adds. */
+  leastCpu: number;
+}
+
+/** The speed of each contender, median of the rounds. */
+export async function throughput(
+  { contenders, request, streams = 1 }: Load,
+  { rounds, scale }: Options,
+): Promise<Map<string, Speed>> {
+  using lab = await Lab.open(contenders);
+  const run = (server: Parameters<typeof readAll>[0], messages: number) =>
+    readAll(server, lab.sink, request(messages), streams);
+
+  const messages = new Map<string, number>();
+  for (const [name, server] of lab.servers) {
+    await run(server, Math.ceil(20_000 / streams));
+    const { rate } = await run(server, Math.ceil(50_000 / streams));
+    messages.set(name, Math.ceil((rate * measureMs * scale) / 1000 / streams));
+  }
+
+  const speeds = await lab.rounds(rounds, (server, name) => run(server, messages.get(name) ?? 0));
+  return new Map(
+    [...speeds].map(([name, each]) => [
+      name,
+      {
+        rate: median(each.map(({ rate }) => rate)),
+        cpu: median(each.map(({ cpu }) => cpu)),
+        leastCpu: Math.min(...each.map(({ cpu }) => cpu)),
+      },
+    ]),
+  );
+}
+
+/** The rows of a table of speeds, compared with the first contender. */
+export function speedRows(speeds: ReadonlyMap<string, Speed>): Row[] {
+  const [first] = speeds.values();
+  return [...speeds].map(([server, { rate, cpu }]) => ({
+    server,
+    'messages/s': Math.round(rate),
+    ratio: rate / (first?.rate ?? Number.NaN),
+    'CPU µs/message': cpu,
+  }));
+}

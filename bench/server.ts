@@ -1,0 +1,49 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expose } from './child.ts';
+import type { Contender } from './servers/contender.ts';
+import { tally, type Update } from './sources.ts';
+
+/** `mount`, or `mount + 3 layers`. */
+const [name, layers = '0'] = String(process.argv[2]).split(' + ');
+const { serve } = (await import(`./servers/${name}.ts`)) as {
+  serve(layers: number): Promise<Contender>;
+};
+const contender = await serve(Number.parseInt(layers, 10));
+
+let serial = 0;
+
+const update = (): Update => ({
+  topic: 'orders/eu-west/1187',
+  message: `order ${++serial} was picked, packed and handed to the carrier`,
+  metadata: { region: 'eu-west', source: 'warehouse-7', trace: '4bf92f3577b34da6' },
+  timestamp: Date.now(),
+});
+
+const api = {
+  port: () => contender.port,
+  tally: () => ({ ...tally, orphans: contender.orphans?.() ?? 0 }),
+
+  /** CPU time of this process so far, in microseconds. */
+  cpu() {
+    const { user, system } = process.cpuUsage();
+    return user + system;
+  },
+
+  /** Bytes in use after collecting garbage. */
+  async memory() {
+    for (let round = 0; round < 3; round++) {
+      globalThis.gc?.();
+      await sleep(20);
+    }
+    const { heapUsed, external } = process.memoryUsage();
+    return { heapUsed, external };
+  },
+
+  publish(count: number) {
+    for (let sent = 0; sent < count; sent++) contender.publish?.(update());
+  },
+};
+
+export type ServerApi = typeof api;
+
+expose(api);

@@ -1,0 +1,11 @@
+import { Server } from '@grpc/grpc-js';
+import { interceptor } from '../../lib/index.ts';
+import { NumberService } from '../services.ts';
+import { type Contender, listen } from './contender.ts';
+import { numbers } from './hand-written.ts';
+
+export async function serve(): Promise<Contender> {
+  const server = new Server({ interceptors: [interceptor()] });
+  server.addService(NumberService, numbers);
+  return { port: await listen(server) };
+}

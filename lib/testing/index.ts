@@ -1,0 +1,215 @@
+/**
+ * Runs a source or a handler without a network, for unit tests of what you produce.
+ * @module
+ */
+import { type handleServerStreamingCall, Metadata } from '@grpc/grpc-js';
+import {
+  checkDuration,
+  checkFunction,
+  checkInteger,
+  checkMiddleware,
+  expected,
+  isThenable,
+} from '../check.ts';
+import { type Handler, partsOf } from '../handler.ts';
+import { iterate } from '../iterate.ts';
+import { handle } from '../produce.ts';
+import type { Middleware, Outcome, Source, Stream } from '../types.ts';
+import { wrap } from '../wrap.ts';
+import { FakeStream } from './fake-stream.ts';
+
+export interface TestOptions {
+  /** What the client sends beside the request. */
+  readonly metadata?: Metadata;
+  /** When the client stops waiting: a date, or milliseconds since the epoch. */
+  readonly deadline?: Date | number;
+  /** The client cancels when it has this many messages; 0 is before the first. Minimum 0. */
+  readonly cancelAfter?: number;
+  /** The client stops reading when it has this many messages, and stays. Minimum 0. */
+  readonly stallAfter?: number;
+  /**
+   * How long the client takes for a message, in milliseconds. Minimum 0.
+   * @default 0
+   */
+  readonly slowBy?: number;
+  /** What the source is mounted with; a handler that `produce` or `wrap` made brings its own. */
+  readonly middleware?: readonly Middleware[];
+  /** Encodes messages, as `mount` would: what cannot be encoded fails, and sizes are known. */
+  readonly serialize?: (message: any) => Uint8Array;
+  /**
+   * How long to wait for the source to finish once the call is over, in milliseconds. Minimum 0.
+   * @default 100
+   */
+  readonly graceMs?: number;
+  /** @default '/leat.testing/Call' */
+  readonly path?: string;
+  /** @default '127.0.0.1:50000' */
+  readonly peer?: string;
+}
+
+/** One call, when it is over. */
+export interface Collected<Res> {
+  /** What the client has got, in order. */
+  readonly messages: Res[];
+  /** The headers; `undefined` when none were sent. */
+  readonly header: Metadata | undefined;
+  /** The trailers; empty when the client was gone. */
+  readonly trailer: Metadata;
+  /** How the call ended; the original of an unknown error is its `cause`. */
+  readonly outcome: Outcome;
+  /** Whether the source has finished, its `finally` included, or was never started. */
+  readonly finished: boolean;
+}
+
+/** A call in progress, with the client's side of it in hand. */
+export interface TestCall<Res> {
+  /** What the client has got so far. */
+  readonly messages: readonly Res[];
+  /** The client stops reading: back-pressure. */
+  pause(): void;
+  resume(): void;
+  cancel(): void;
+  /** Settles when the call is over; never rejects. */
+  readonly result: Promise<Collected<Res>>;
+}
+
+/**
+ * Calls a source, or a handler that `produce` or `wrap` made, and answers with all the client got. The client takes
+ * one message at a time, so that a source is at most one message ahead of it.
+ *
+ * @example
+ * const { messages, outcome, finished } = await collect(listNumbers, { max: 1000 }, { cancelAfter: 3 });
+ * expect(messages).to.have.length(3);
+ * expect(outcome.reason).to.equal('cancelled');
+ * expect(finished).to.equal(true);
+ * @throws TypeError when an option is out of its range, or `target` is not a function.
+ */
+export function collect<Req, Res>(
+  source: Source<Req, Res>,
+  request: Req,
+  options?: TestOptions,
+): Promise<Collected<Res>>;
+export function collect<Req, Res>(
+  handler: Handler<Req, Res>,
+  request: Req,
+  options?: TestOptions,
+): Promise<Collected<Res>>;
+export function collect(target: any, request: unknown, options?: TestOptions): Promise<Collected<any>> {
+  return open(target, request, options).result;
+}
+
+/**
+ * `collect()`, for tests that pause, resume or cancel the client at moments of their own.
+ *
+ * @example
+ * const call = open(listNumbers, { max: 1000 });
+ * call.pause();
+ * // … what the source does now is up to back-pressure
+ * call.cancel();
+ * const { outcome } = await call.result;
+ * @throws TypeError when an option is out of its range, or `target` is not a function.
+ */
+export function open<Req, Res>(source: Source<Req, Res>, request: Req, options?: TestOptions): TestCall<Res>;
+export function open<Req, Res>(
+  handler: Handler<Req, Res>,
+  request: Req,
+  options?: TestOptions,
+): TestCall<Res>;
+export function open(target: any, request: unknown, options: TestOptions = {}): TestCall<any> {
+  const { metadata = new Metadata(), deadline = Infinity, slowBy = 0, middleware = [], serialize } = options;
+  const { graceMs = 100, path = '/leat.testing/Call', peer = '127.0.0.1:50000' } = options;
+  checkFunction('target', target);
+  for (const name of ['cancelAfter', 'stallAfter'] as const)
+    if (options[name] !== undefined) checkInteger(name, options[name], 0);
+  if (Number.isNaN(Number(deadline))) throw expected('deadline', 'a date or a number', deadline);
+  if (serialize !== undefined) checkFunction('serialize', serialize);
+  checkDuration('slowBy', slowBy);
+  checkDuration('graceMs', graceMs);
+  checkMiddleware(middleware);
+
+  const took = (count: number) => {
+    if (count === options.stallAfter) stream.pause();
+    if (count === options.cancelAfter) stream.cancel();
+  };
+  const stream = new FakeStream(request, { path, peer, host: 'localhost', deadline, metadata, slowBy, took });
+  const work = new Work();
+  const parts = partsOf(target);
+  const ended = new Promise<Outcome>(resolve => {
+    const record: Middleware = () => ({
+      end(outcome) {
+        resolve(outcome);
+        stream.abandon();
+      },
+    });
+    const list = [record, ...middleware, ...(parts?.middleware ?? [])];
+    const handler: handleServerStreamingCall<any, any> = parts?.wrapped
+      ? wrap(work.ofHandler(parts.wrapped), ...list)
+      : handle(
+          work.ofSource(parts?.source ?? target),
+          list,
+          serialize && (message => serialize(message).length),
+        );
+    if (options.stallAfter === 0) stream.pause();
+    handler(stream as never);
+    if (options.cancelAfter === 0) stream.cancel();
+  });
+
+  const result = async (): Promise<Collected<any>> => {
+    // Timers of layers do not keep a process alive, and here is no server that does.
+    const alive = setInterval(() => {}, 0x7fffffff);
+    const outcome = await ended;
+    const gone = outcome.reason === 'cancelled' || outcome.reason === 'disconnected';
+    const trailer = gone ? new Metadata() : await stream.trailer;
+    const finished = await work.finishes(graceMs);
+    clearInterval(alive);
+    return { messages: stream.messages, header: stream.header, trailer, outcome, finished };
+  };
+  return {
+    messages: stream.messages,
+    pause: () => stream.pause(),
+    resume: () => stream.resume(),
+    cancel: () => stream.cancel(),
+    result: result(),
+  };
+}
+
+/** Knows whether what produces the messages has finished. */
+class Work {
+  private readonly pending = new Set<unknown>();
+
+  ofHandler(handler: handleServerStreamingCall<any, any>): handleServerStreamingCall<any, any> {
+    return stream => this.watch(handler(stream) as unknown);
+  }
+
+  ofSource<Req, Res>(source: Source<Req, Res>): Source<Req, Res> {
+    const through = (stream: Stream<Res>): AsyncIterable<Res> => {
+      const puller = iterate(stream);
+      const iterator = {
+        next: () => this.watch(puller.next()) as Promise<IteratorResult<Res>>,
+        return: () => this.watch(puller.return?.()) as Promise<IteratorResult<Res>>,
+      };
+      return { [Symbol.asyncIterator]: () => iterator };
+    };
+    return (request, call) => {
+      const stream = this.watch(source(request, call));
+      return isThenable(stream) ? stream.then(through) : through(stream);
+    };
+  }
+
+  /** Answers what it was given. */
+  private watch<T>(work: T): T {
+    if (isThenable(work)) {
+      const done = () => this.pending.delete(work);
+      this.pending.add(work);
+      work.then(done, done);
+    }
+    return work;
+  }
+
+  async finishes(graceMs: number): Promise<boolean> {
+    await new Promise(resolve => setImmediate(resolve));
+    for (const end = Date.now() + graceMs; this.pending.size > 0 && Date.now() < end; )
+      await new Promise(resolve => setTimeout(resolve, 1));
+    return this.pending.size === 0;
+  }
+}
