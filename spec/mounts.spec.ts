@@ -234,7 +234,7 @@ function laws(on: MountName): void {
           await until('the first message', () => log.includes('a message "first"'));
           raw.socket.destroy();
         } else {
-          const calling = server.open({ max: 2 }, act === 'deadline' ? { deadline: Date.now() + 60 } : {});
+          const calling = server.open({ max: 2 }, act === 'deadline' ? { deadline: Date.now() + 150 } : {});
           if (act === 'cancel') calling.stream.once('data', () => calling.cancel());
           await calling.reply;
         }

@@ -82,6 +82,8 @@ export async function start(
     );
   });
   const client = new grpc.Client(`127.0.0.1:${port}`, grpc.credentials.createInsecure());
+  // A deadline must not pass while the connection is made.
+  await new Promise(resolve => client.waitForReady(Date.now() + 5000, resolve));
   const open = (request: unknown = {}, { metadata, paused, ...rest }: OpenOptions = {}): Calling => {
     const { requestSerialize, responseDeserialize } = definition.stream;
     const stream = client.makeServerStreamRequest(
