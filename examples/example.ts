@@ -9,17 +9,25 @@ export interface Setting {
   readonly log: (line: string) => void;
 }
 
-/** One tutorial: its service, and the client that shows it. */
-export interface Example {
-  /** Whose service it is, and the port it has in its tutorial. */
-  readonly service: string;
-  readonly port: number;
-  serve(server: Server, setting: Setting): void;
-  /** The flags of the client, for its usage line. */
+/** Something to show on the command line. */
+export interface Showpiece {
+  /** Its flags, for a usage line and for parsing. */
   readonly usage: string;
   readonly flags: NonNullable<ParseArgsConfig['options']>;
   show(run: Run): Promise<void>;
 }
+
+/** A service as it is in its tutorial. */
+export interface Service {
+  readonly service: string;
+  /** The port it has there. */
+  readonly port: number;
+  /** Answers what to close once the server is down, if there is anything. */
+  serve(server: Server, setting: Setting): (() => unknown) | void;
+}
+
+/** A service, and the client that shows it. */
+export interface Example extends Service, Showpiece {}
 
 /** One run of an example's client. */
 export interface Run {

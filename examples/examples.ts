@@ -1,6 +1,30 @@
-import type { Example } from './example.ts';
+import { addTracing } from './add-tracing.ts';
+import { bufferedSender } from './buffered-sender.ts';
+import type { Service, Showpiece } from './example.ts';
+import { fetch } from './fetch.ts';
+import { logs } from './logs.ts';
 import { numbers } from './numbers.ts';
+import { robustClient } from './robust-client.ts';
+import { streamService } from './stream-service.ts';
+import { updates } from './updates.ts';
 import { values } from './values.ts';
+import { wrapExisting } from './wrap-existing.ts';
 
-/** All of them, by the name of their client. */
-export const examples: Record<string, Example> = { numbers, values };
+export const services: readonly Service[] = [numbers, fetch, logs, streamService, values];
+
+/** The clients of the services, by name, with the port of each. */
+export const clients: Readonly<Record<string, Showpiece & { readonly port: number }>> = {
+  numbers,
+  fetch,
+  logs,
+  updates: { ...updates, port: streamService.port },
+  values,
+};
+
+/** What brings its own server. */
+export const showpieces: Readonly<Record<string, Showpiece>> = {
+  wrap: wrapExisting,
+  tracing: addTracing,
+  buffered: bufferedSender,
+  robust: robustClient,
+};

@@ -3,6 +3,7 @@ import { mount } from 'leat';
 import { subscribe } from 'leat/client';
 import type { Example } from './example.ts';
 import { tutorial } from './protos.ts';
+import { retrying } from './retrying.ts';
 
 /** Numbers from 1 to `max`: the smallest stream there is. */
 export const numbers: Example = {
@@ -23,9 +24,9 @@ export const numbers: Example = {
   async show({ address, print, number }) {
     const client = new tutorial.NumberService(address, credentials.createInsecure());
     const stream = subscribe(
-      (request, metadata, options) => client.listNumbers(request, metadata, options),
+      (...call) => client.listNumbers(...call),
       { max: number('max') },
-      { deadline: Date.now() + number('timeout') * 1000, firstFailure: 'throw' },
+      { ...retrying(print), deadline: Date.now() + number('timeout') * 1000 },
     );
     for await (const { num } of stream) print(`Number: ${num}`);
     client.close();

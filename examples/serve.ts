@@ -1,6 +1,6 @@
 /** Serves all examples until SIGINT or SIGTERM: `npm run serve -- [--port N] [--host HOST] [--speed N]`. */
 import { drainOn } from 'leat';
-import { examples } from './examples.ts';
+import { services } from './examples.ts';
 import { numberOf, read, UsageError } from './flags.ts';
 import { listen } from './server.ts';
 
@@ -14,15 +14,14 @@ try {
     process.argv.slice(2),
   );
   const speed = numberOf(values, 'speed', 0.001);
-  const services = Object.values(examples);
   const ports =
     values.port === undefined ? new Set(services.map(({ port }) => port)) : [numberOf(values, 'port')];
   const log = (line: string) => console.error(line);
-  const { server, address, others } = await listen(services, String(values.host), [...ports], {
+  const { server, address, others, close } = await listen(services, String(values.host), [...ports], {
     speed,
     log,
   });
-  drainOn(server, { graceMs: 2000 });
+  drainOn(server, { graceMs: 2000, after: close });
   console.log(`listening on ${address}${others.length ? `, and on ${others.join(' and ')}` : ''}`);
 } catch (error) {
   console.error((error as Error).message);

@@ -6,6 +6,7 @@ import { subscribe } from 'leat/client';
 import { sleep } from 'leat/sources';
 import type { Example } from './example.ts';
 import { StreamServer } from './protos.ts';
+import { retrying } from './retrying.ts';
 
 /** A prefix and a counter; with `slow` in the request's metadata, fifteen values, one a second. */
 export const values: Example = {
@@ -33,22 +34,20 @@ export const values: Example = {
   flags: { data: { type: 'string', default: 'stream server grpc ' }, slow: { type: 'boolean' } },
   async show({ address, print, text, on }) {
     const client = new StreamServer(address, credentials.createInsecure());
-    const metadata = new Metadata();
-    if (on('slow')) metadata.set('slow', '1');
-    const list = (data: string) =>
-      subscribe(
-        (request, sent, options) => client.listValue(request, sent, options),
-        { data },
-        { metadata, firstFailure: 'throw' },
-      );
+    const slowly = new Metadata();
+    slowly.set('slow', '1');
+    const list = (data: string, metadata = new Metadata()) =>
+      subscribe((...call) => client.listValue(...call), { data }, { ...retrying(print), metadata });
 
-    for await (const { streamValue } of list(text('data'))) print(streamValue);
+    for await (const { streamValue } of list(text('data'), on('slow') ? slowly : undefined))
+      print(streamValue);
 
-    print('Stop after the first value: leaving the loop cancels the call.');
-    for await (const { streamValue } of list(text('data'))) {
+    print('Stop after the first value: leaving the loop cancels the call, and the server stops.');
+    for await (const { streamValue } of list(text('data'), slowly)) {
       print(streamValue);
       break;
     }
+    await wait(50);
 
     print('Pause after the first value: flow control holds the server, until the client goes on.');
     setDefaultHighWaterMark(true, 1); // or grpc-js reads 16 messages ahead of us

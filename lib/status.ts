@@ -66,9 +66,13 @@ export function outcomeOf(thrown: unknown, reason: EndReason = 'error'): Outcome
   return { code: status.UNKNOWN, details: INTERNAL_ERROR, reason, cause: thrown };
 }
 
-/** The error that says how a call ended: what `signal.reason` is. */
+/** The error that says how a call ended: what `signal.reason` is. It was not thrown anywhere, and has no stack. */
 export function errorOf({ code, details, cause }: Outcome): StatusError {
-  return new StatusError(isErrorCode(code) ? code : status.UNKNOWN, details, { cause });
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  const error = new StatusError(isErrorCode(code) ? code : status.UNKNOWN, details, { cause });
+  Error.stackTraceLimit = stackTraceLimit;
+  return error;
 }
 
 /** Text that can be sent: well-formed Unicode, of bounded size. */

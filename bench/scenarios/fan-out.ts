@@ -8,7 +8,7 @@ const bursts = [1, 10];
 /** One update to many streams: what a delivery costs the server. */
 export const fanOut: Scenario = async ({ rounds, scale }) => {
   using lab = await Lab.open(contenders);
-  const published = Math.ceil(60 * scale);
+  const published = Math.ceil(150 * scale);
 
   const costs = await lab.rounds(rounds + 1, async server => {
     const { arrived } = await server.tally();

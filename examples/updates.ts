@@ -1,0 +1,111 @@
+import { credentials, Metadata, status } from '@grpc/grpc-js';
+import { type Source, StatusError } from 'leat';
+import { subscribe } from 'leat/client';
+import { type SlowConsumer, sleep, topic } from 'leat/sources';
+import type { SubscribeRequest__Output } from '../proto/generated/streamservice/SubscribeRequest.ts';
+import type { Update } from '../proto/generated/streamservice/Update.ts';
+import type { Example, Setting } from './example.ts';
+import { streamservice } from './protos.ts';
+import { retrying } from './retrying.ts';
+
+const TOPICS = ['orders', 'inventory', 'alerts'];
+const POLICIES: SlowConsumer[] = ['drop-newest', 'drop-oldest', 'latest', 'conflate', 'disconnect'];
+
+/**
+ * Publish and subscribe: each subscriber gets what it asked for once, whatever others do. One that is too slow
+ * misses updates, or what it chose in the request metadata `overflow`. One that comes back with
+ * `last-event-id` gets what it missed, or OUT_OF_RANGE.
+ */
+export class Updates {
+  /** Numbers that do not come again after a restart, so that nobody resumes at the wrong update. */
+  private readonly updates = topic<Update>({
+    capacity: 100,
+    overflow: 'drop-newest',
+    history: 1000,
+    key: update => update.topic,
+    startAfter: Date.now() * 1000,
+  });
+  private readonly closed = new AbortController();
+
+  constructor(private readonly setting: Setting) {}
+
+  publish(about: string, message: string, metadata: Record<string, string>): void {
+    const now = Date.now();
+    this.updates.publish({
+      topic: about,
+      message,
+      timestamp: { seconds: Math.floor(now / 1000), nanos: (now % 1000) * 1e6 },
+      metadata,
+      sequence: this.updates.last + 1,
+    });
+  }
+
+  readonly source: Source<SubscribeRequest__Output, Update> = ({ topics, clientId }, call) => {
+    const [after] = call.metadata.get('last-event-id');
+    const [overflow = 'drop-newest'] = call.metadata.get('overflow').map(String);
+    if (!isPolicy(overflow))
+      throw new StatusError(
+        status.INVALID_ARGUMENT,
+        `unknown overflow '${overflow}': ${POLICIES.join(', ')}`,
+      );
+    const wanted = new Set(topics);
+    const subscription = this.updates.subscribe({
+      signal: call.signal,
+      after: after?.toString(),
+      overflow,
+      filter: update => wanted.has(update.topic ?? ''),
+    });
+    call.sendHeader();
+    call.signal.addEventListener('abort', () => {
+      if (subscription.dropped > 0)
+        this.setting.log(`${clientId || call.peer} missed ${subscription.dropped} updates`);
+      call.trailer.set('x-skipped', String(subscription.dropped));
+    });
+    return subscription;
+  };
+
+  /** Publishes one update a topic a second until `close`. */
+  async demo(): Promise<void> {
+    try {
+      for (;;) {
+        for (const about of TOPICS) this.publish(about, `Update from ${about}`, { source: 'system' });
+        await sleep(1000 / this.setting.speed, this.closed.signal);
+      }
+    } catch {
+      this.updates.close();
+    }
+  }
+
+  close(): void {
+    this.closed.abort();
+  }
+}
+
+/** Comes back by itself, and goes on after the last update it took. */
+export const updates: Pick<Example, 'usage' | 'flags' | 'show'> = {
+  usage: '[--topics A,B] [--count N] [--client-id ID]',
+  flags: {
+    topics: { type: 'string', default: TOPICS.join() },
+    count: { type: 'string', default: '6' },
+    'client-id': { type: 'string', default: 'client-001' },
+  },
+  async show({ address, print, text, number }) {
+    const client = new streamservice.StreamService(address, credentials.createInsecure());
+    const stream = subscribe(
+      (...call) => client.subscribeToUpdates(...call),
+      { topics: text('topics').split(',').filter(Boolean), clientId: text('client-id') },
+      { ...retrying(print), metadata: new Metadata(), token: ({ sequence }) => sequence },
+    );
+    let left = number('count', 1);
+    for await (const { timestamp, topic, message } of stream) {
+      const time = new Date(Number(timestamp?.seconds) * 1000).toISOString();
+      print(`[${time}] ${topic}: ${message}`);
+      if (--left === 0) break;
+    }
+    client.close();
+  },
+};
+
+function isPolicy(value: string): value is SlowConsumer {
+  return (POLICIES as string[]).includes(value);
+}
