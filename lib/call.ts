@@ -1,7 +1,7 @@
 import { type Metadata, status } from '@grpc/grpc-js';
 import { counters } from './counters.ts';
 import { type Live, live, refusal } from './live.ts';
-import { ResponseMetadata, sendable, sendableTrailers } from './metadata.ts';
+import { ResponseMetadata, sendable } from './metadata.ts';
 import { defaultSettings, type Settings } from './options.ts';
 import { type ErrorHook, report } from './report.ts';
 import { Stats } from './stats.ts';
@@ -122,7 +122,7 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
     if (this.headerSent || this.state === State.Ended) return;
     this.headerSent = true;
     if (this.ownHeader) this.ownHeader.sent = true;
-    this.wire.header(sendable(this.ownHeader));
+    this.wire.header(sendable('header', this.ownHeader));
   }
 
   /** Makes the layers, then starts what produces the messages inside them. */
@@ -192,11 +192,14 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
 
   /** Whether this is what waiting code throws when the call is over: the answer to the signal, not a failure. */
   isAbort(error: unknown): boolean {
-    if (typeof error !== 'object' || error === null) return false;
-    const { name, code, cause } = error as NodeJS.ErrnoException & { cause?: unknown };
-    if (name === 'AbortError' || code === 'ERR_STREAM_PREMATURE_CLOSE') return true;
     const reason = this.controller?.signal.reason;
-    return reason !== undefined && (error === reason || cause === reason);
+    try {
+      const { name, code, cause } = error as NodeJS.ErrnoException & { cause?: unknown };
+      if (name === 'AbortError' || code === 'ERR_STREAM_PREMATURE_CLOSE') return true;
+      return reason !== undefined && (error === reason || cause === reason);
+    } catch {
+      return false;
+    }
   }
 
   /** Ends the call; only the first time counts. */
@@ -275,15 +278,13 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
 
   private conclude(outcome: Outcome): void {
     if (this.state === State.Ended) return;
-    const told = outcome.reason === 'cancelled' || outcome.reason === 'disconnected';
-    if (!told && this.ownHeader && !this.headerSent) this.sendHeader();
+    if (this.ownHeader && !this.headerSent) this.sendHeader();
     this.state = State.Ended;
     live.delete(this);
     this.onEnded?.();
     if (outcome.code === status.UNKNOWN && outcome.details === INTERNAL_ERROR) report(outcome.cause, this);
-    if (told) return this.wire.close();
     const code = outcome.code === status.OK || isErrorCode(outcome.code) ? outcome.code : status.UNKNOWN;
-    const metadata = sendableTrailers(this.ownTrailer, outcome.metadata);
+    const metadata = sendable('trailer', this.ownTrailer, outcome.metadata);
     this.wire.status(
       { code, details: sendableDetails(outcome.details), metadata },
       outcome.reason !== 'completed',

@@ -2,7 +2,7 @@ import { status } from '@grpc/grpc-js';
 import { checkFunction, checkMiddleware } from './check.ts';
 import { counters } from './counters.ts';
 import { report } from './report.ts';
-import { outcomeOf, StatusError } from './status.ts';
+import { outcomeOf, StatusError, soundOutcome } from './status.ts';
 import type { Call, Layer, Middleware, Outcome, Sink } from './types.ts';
 
 /**
@@ -150,7 +150,8 @@ class Outlet implements Sink<unknown> {
   }
 
   end(outcome: Outcome): void {
-    if (this.owner.ended) this.owner.pass(outcome);
-    else this.owner.root.end(outcome);
+    const sound = soundOutcome(outcome);
+    if (this.owner.ended) this.owner.pass(sound);
+    else this.owner.root.end(sound);
   }
 }

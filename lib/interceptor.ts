@@ -9,7 +9,7 @@ import { ServerCall } from './call.ts';
 import { checkMiddleware } from './check.ts';
 import { all } from './compose.ts';
 import { completed, Relay } from './relay.ts';
-import { INTERNAL_ERROR } from './status.ts';
+import { isErrorCode, outcomeOf } from './status.ts';
 import type { Middleware, Outcome } from './types.ts';
 import type { Port, WireStatus } from './wire.ts';
 
@@ -155,15 +155,14 @@ class Intercepted implements ServerInterceptingCallInterface, Port {
   }
 }
 
-/** grpc-js makes every error without a status `UNKNOWN` with its message, which was not meant for the client. */
+/**
+ * grpc-js makes an error without a status `UNKNOWN` with its message, which was not meant for the client, sends
+ * codes that do not exist, and makes an error with the code 0 an `OK`, of which only the details tell.
+ */
 function outcomeOfStatus({ code, details, metadata }: Status): Outcome {
-  if (code === status.OK) return completed(metadata ?? undefined);
-  const known = code !== status.UNKNOWN;
-  return {
-    code: code ?? status.UNKNOWN,
-    details: known ? (details ?? '') : INTERNAL_ERROR,
-    reason: 'error',
-    metadata: metadata ?? undefined,
-    cause: new Error(details ?? ''),
-  };
+  const trailers = metadata ?? undefined;
+  if (code === status.OK && details === 'OK') return completed(trailers);
+  const cause = new Error(String(details ?? ''));
+  if (code === status.UNKNOWN || !isErrorCode(code)) return outcomeOf(cause);
+  return { code, details: String(details ?? ''), reason: 'error', metadata: trailers, cause };
 }

@@ -21,31 +21,45 @@ const taken = new WeakSet<object>();
  * @throws StatusError INTERNAL when it cannot be read, or is already read by another call.
  */
 export function iterate<T>(stream: Stream<T>): Puller<T> {
-  if (typeof stream !== 'object' || stream === null) throw unreadable(stream);
+  if (typeof stream !== 'object' || stream === null) throw notIterable(stream);
   if (isReadable(stream)) return fromReadable(stream);
   if (isReadableStream(stream)) return fromReadableStream(stream);
   if (Symbol.asyncIterator in stream) return take(stream[Symbol.asyncIterator]());
   if (Symbol.iterator in stream) return fromIterator(take(stream[Symbol.iterator]()));
   if ('subscribe' in stream && typeof stream.subscribe === 'function') return fromObservable(stream);
-  throw unreadable(stream);
+  throw notIterable(stream);
 }
 
 function take<T extends object>(iterator: T): T {
-  if (typeof iterator !== 'object' || iterator === null) throw unreadable(iterator);
+  if (typeof iterator !== 'object' || iterator === null) throw notIterable(iterator);
   if (taken.has(iterator))
-    throw new StatusError(status.INTERNAL, 'the stream is already read', {
-      cause: new TypeError('A source must return a new iterator for each call; this one was returned before'),
-    });
+    throw unreadable(
+      'the stream is already read',
+      'A source must return a new iterator for each call; this one was returned before',
+    );
   taken.add(iterator);
   return iterator;
 }
 
-function unreadable(value: unknown): StatusError {
-  return new StatusError(status.INTERNAL, 'the method has no stream', {
-    cause: new TypeError(
-      `Expected a source to return an AsyncIterable or another stream, got ${show(value)}`,
-    ),
-  });
+function notIterable(value: unknown): StatusError {
+  return unreadable(
+    'the method has no stream',
+    `Expected a source to return an AsyncIterable or another stream, got ${show(value)}`,
+  );
+}
+
+/** The developer's mistake, which the client is told less of than the developer. */
+function unreadable(details: string, mistake: string): StatusError {
+  const error = new StatusError(status.INTERNAL, details, { cause: new TypeError(mistake) });
+  mistakes.add(error);
+  return error;
+}
+
+const mistakes = new WeakSet<object>();
+
+/** Whether `iterate` threw this because a source returned what it should not. */
+export function isMistake(error: unknown): boolean {
+  return mistakes.has(error as object);
 }
 
 /** Promises among the values of a plain iterable are awaited, as `for await` does. */

@@ -1,8 +1,12 @@
 import { Metadata, type MetadataValue } from '@grpc/grpc-js';
 import { counters } from './counters.ts';
 
-/** Trailers are cut to this many bytes of keys and values, so that every client can read the status. */
-const MAX_TRAILER_BYTES = 8192;
+/** Metadata is cut to this many bytes of keys and values, and so many values, that every client can read it. */
+const MAX_BYTES = { header: 32_768, trailer: 8192 };
+const MAX_VALUES = 100;
+
+/** Says that some of it was left out. */
+const MARK = 'leat-truncated';
 
 /** HTTP/2 refuses these in a response, with an exception that nobody can catch, or takes them for its own. */
 const HOP_BY_HOP = new Set([
@@ -15,7 +19,17 @@ const HOP_BY_HOP = new Set([
   'host',
   'content-length',
   'content-type',
+  'http2-settings',
 ]);
+
+/** HTTP/2 in Node throws, where nobody can catch it, when one of these comes twice: the last value is sent. */
+const SINGLE_VALUE = new Set(
+  `access-control-allow-credentials access-control-max-age access-control-request-method age authorization
+  content-encoding content-language content-location content-md5 content-range date dnt etag expires from if-match
+  if-modified-since if-none-match if-range if-unmodified-since last-modified location max-forwards
+  proxy-authorization range referer retry-after tk upgrade-insecure-requests user-agent
+  x-content-type-options`.split(/\s+/),
+);
 
 /** The keys with gRPC's own prefix that an application may send. */
 const OURS_TO_SEND = new Set(['grpc-status-details-bin', 'grpc-retry-pushback-ms']);
@@ -59,6 +73,8 @@ export class ResponseMetadata extends Metadata {
     if (isReserved(key))
       throw new TypeError(`Expected a ${this.kind} that may be sent, got \`${key}\`, which is reserved`);
     if (!this.sent) return true;
+    // A source that is being closed may set trailers that nobody waits for any more.
+    if (this.kind === 'trailer') return false;
     const message = `The ${this.kind} \`${key}\` was set after the ${this.kind}s were sent`;
     if (process.env.NODE_ENV !== 'production') throw new Error(message);
     process.emitWarning(message, { code: 'LEAT_LATE_METADATA' });
@@ -66,44 +82,58 @@ export class ResponseMetadata extends Metadata {
   }
 }
 
-/** Copies of all that may be sent of `sources`, in order; what may not is dropped and counted. */
-export function sendable(...sources: (Metadata | undefined)[]): Metadata {
+/**
+ * Copies of all that may be sent of `sources`, in order, and no larger than a client will read: of what is too
+ * much the largest entries go first, and a mark is left. What is dropped is counted.
+ */
+export function sendable(kind: 'header' | 'trailer', ...sources: (Metadata | undefined)[]): Metadata {
   const result = new Metadata();
-  for (const source of sources) {
-    for (const [key, values] of entries(source)) {
-      for (const value of values) {
-        try {
-          if (isReserved(key)) throw new TypeError(key);
-          result.add(key, value);
-        } catch {
-          counters.droppedMetadata += 1;
-        }
-      }
+  for (const source of sources) for (const [key, values] of entries(source)) add(result, key, values);
+  return shorten(result, MAX_BYTES[kind]);
+}
+
+function add(result: Metadata, key: string, values: MetadataValue[]): void {
+  for (const value of values) {
+    try {
+      if (isReserved(key) || value === undefined || value === null) throw new TypeError(key);
+      const sent = Buffer.isBuffer(value) ? value : String(value);
+      if (SINGLE_VALUE.has(key)) result.set(key, sent);
+      else result.add(key, sent);
+    } catch {
+      counters.droppedMetadata += 1;
     }
   }
-  return result;
 }
 
-/** `sendable()`, and no larger than a client will read: the largest entries go first, and a mark is left. */
-export function sendableTrailers(...sources: (Metadata | undefined)[]): Metadata {
-  const trailers = sendable(...sources);
-  const sizes = entries(trailers).map(([key, values]) => ({ key, bytes: sizeOf(key, values) }));
-  let total = sizes.reduce((sum, { bytes }) => sum + bytes, 0);
-  if (total <= MAX_TRAILER_BYTES) return trailers;
-  sizes.sort((a, b) => b.bytes - a.bytes);
-  for (const { key, bytes } of sizes) {
-    if (total <= MAX_TRAILER_BYTES) break;
-    trailers.remove(key);
+function shorten(metadata: Metadata, maxBytes: number): Metadata {
+  const sizes = entries(metadata).map(([key, values]) => ({
+    key,
+    count: values.length,
+    bytes: sizeOf(key, values),
+  }));
+  let bytes = sizes.reduce((sum, entry) => sum + entry.bytes, 0);
+  let count = sizes.reduce((sum, entry) => sum + entry.count, 0);
+  if (bytes <= maxBytes && count <= MAX_VALUES) return metadata;
+  bytes += MARK.length + 1;
+  // The details of a status say more than what an application adds to it.
+  const expendable = (key: string) => Number(!key.startsWith('grpc-'));
+  sizes.sort((a, b) => expendable(b.key) - expendable(a.key) || b.bytes - a.bytes);
+  for (const entry of sizes) {
+    if (bytes <= maxBytes && count < MAX_VALUES) break;
+    metadata.remove(entry.key);
     counters.droppedMetadata += 1;
-    total -= bytes;
+    bytes -= entry.bytes;
+    count -= entry.count;
   }
-  trailers.set('leat-truncated', '1');
-  return trailers;
+  metadata.set(MARK, '1');
+  return metadata;
 }
 
+/** What a metadata object of anybody's holds, as far as it can be read. */
 function entries(metadata: Metadata | undefined): [string, MetadataValue[]][] {
   try {
-    return metadata === undefined ? [] : (Object.entries(metadata.toJSON()) as [string, MetadataValue[]][]);
+    const all: [string, unknown][] = metadata === undefined ? [] : Object.entries(metadata.toJSON());
+    return all.filter((entry): entry is [string, MetadataValue[]] => Array.isArray(entry[1]));
   } catch {
     counters.droppedMetadata += 1;
     return [];

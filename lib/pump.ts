@@ -1,9 +1,8 @@
 import type { ServerCall } from './call.ts';
 import { isThenable } from './check.ts';
 import { counters } from './counters.ts';
-import { iterate, type Puller } from './iterate.ts';
+import { isMistake, iterate, type Puller } from './iterate.ts';
 import { report } from './report.ts';
-import { StatusError } from './status.ts';
 import type { Source } from './types.ts';
 
 /**
@@ -16,7 +15,7 @@ export async function pump<Req, Res>(call: ServerCall<Req>, source: Source<Req, 
     const stream = source(call.request, call);
     puller = iterate(isThenable(stream) ? await stream : stream);
   } catch (error) {
-    if (error instanceof StatusError && error.cause !== undefined) report(error.cause, call);
+    if (isMistake(error)) report(error, call);
     return call.fail(error);
   }
   const pull = new Pull(call, puller);

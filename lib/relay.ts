@@ -18,7 +18,7 @@ export class Relay {
 
   header(metadata: Metadata): void {
     if (!this.open) return;
-    if (!this.call.headerSent) this.call.header.merge(sendable(metadata));
+    if (!this.call.headerSent) this.call.header.merge(sendable('header', metadata));
     this.call.sendHeader();
   }
 

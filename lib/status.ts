@@ -1,5 +1,5 @@
 import { Metadata, status } from '@grpc/grpc-js';
-import { expected } from './check.ts';
+import { expected, show } from './check.ts';
 import { type Detail, encodeStatus } from './details.ts';
 import type { EndReason, Outcome } from './types.ts';
 
@@ -64,6 +64,24 @@ export function outcomeOf(thrown: unknown, reason: EndReason = 'error'): Outcome
     // `undefined`, or an object that throws when it is looked at: not a status.
   }
   return { code: status.UNKNOWN, details: INTERNAL_ERROR, reason, cause: thrown };
+}
+
+/** The outcome a layer made, if it is one; otherwise that of a layer that threw. */
+export function soundOutcome(outcome: Outcome): Outcome {
+  try {
+    const { code, details, reason, metadata, cause } = outcome;
+    if (code === status.OK || isErrorCode(code))
+      return {
+        code,
+        details: String(details ?? ''),
+        reason,
+        metadata: isMetadata(metadata) ? metadata : undefined,
+        cause,
+      };
+  } catch {
+    // Not an outcome.
+  }
+  return outcomeOf(new TypeError(`a layer ended its call with ${show(outcome)}, which is no outcome`));
 }
 
 /** The error that says how a call ended: what `signal.reason` is. It was not thrown anywhere, and has no stack. */
