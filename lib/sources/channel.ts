@@ -1,0 +1,164 @@
+import { status } from '@grpc/grpc-js';
+import { StatusError } from '../status.ts';
+import { checkFunction, checkInteger, checkOneOf, checkSignal } from './check.ts';
+import { Feed, NONE } from './feed.ts';
+import { Fifo } from './fifo.ts';
+
+/**
+ * What `push` does when the channel is full. `wait`: takes the item and answers a promise to wait for.
+ * `drop-newest`: lets go of the item. `drop-oldest`: lets go of the one stored longest. `latest`: stores one
+ * item, the newest, whatever the capacity. `error`: throws `RESOURCE_EXHAUSTED`.
+ */
+export type Overflow = 'wait' | 'drop-newest' | 'drop-oldest' | 'latest' | 'error';
+
+export interface ChannelOptions<T> {
+  /**
+   * How many items are stored for a consumer that is busy. Minimum 1.
+   * @default 256
+   */
+  readonly capacity?: number;
+  /** @default 'wait' */
+  readonly overflow?: Overflow;
+  /** Hears of each item that was dropped; what it throws is ignored. */
+  readonly onDrop?: (item: T) => void;
+  /** Ends the channel at once; the consumer gets `signal.reason` thrown. */
+  readonly signal?: AbortSignal;
+}
+
+/** A bounded queue for one consumer: push in at one end, `for await` at the other. */
+export interface Channel<T> extends AsyncIterableIterator<T, undefined>, AsyncDisposable {
+  /**
+   * Puts an item in. `true` when the consumer gets it; `false` when it was dropped, or nobody reads any more.
+   * With `wait` and no room it is a promise that settles when there is room again: one for a whole burst.
+   * A producer that does not wait for it goes over the capacity.
+   * @throws StatusError RESOURCE_EXHAUSTED when full, with overflow `error`.
+   */
+  push(item: T): boolean | Promise<boolean>;
+  /** Ends the channel after what is stored; everybody who waits is woken. */
+  close(): void;
+  /** Ends the channel with an error after what is stored; everybody who waits is woken. */
+  fail(error: unknown): void;
+  /** Items stored. */
+  readonly size: number;
+  /** Items dropped because the channel was full. */
+  readonly dropped: number;
+  /** Whether a push still has a chance: not closed, not failed, and the consumer has not left. */
+  readonly writable: boolean;
+}
+
+/**
+ * Makes a bounded queue between callbacks that push and a consumer that iterates.
+ *
+ * @example
+ * const prices = channel<Price>({ capacity: 10, overflow: 'drop-oldest', signal: call.signal });
+ * ticker.on('price', price => prices.push(price));
+ * return prices;
+ * @throws TypeError when an option is out of its range.
+ */
+export function channel<T>(options: ChannelOptions<T> = {}): Channel<T> {
+  const { capacity = 256, overflow = 'wait', onDrop, signal } = options;
+  checkInteger('capacity', capacity, 1);
+  checkOneOf('overflow', overflow, ['wait', 'drop-newest', 'drop-oldest', 'latest', 'error']);
+  checkFunction('onDrop', onDrop);
+  checkSignal(signal);
+  return new ChannelFeed<T>(capacity, overflow, onDrop, signal);
+}
+
+/** A channel's two halves; also what listeners feed. */
+export class ChannelFeed<T> extends Feed<T> implements Channel<T> {
+  dropped = 0;
+  private readonly stored = new Fifo<T>();
+  /** What producers wait for: settles when everything pushed so far fits. */
+  private room: { promise: Promise<boolean>; resolve(taken: boolean): void } | undefined;
+
+  private readonly capacity: number;
+
+  constructor(
+    capacity: number,
+    private readonly overflow: Overflow,
+    private readonly onDrop: ((item: T) => void) | undefined,
+    signal: AbortSignal | undefined,
+  ) {
+    super();
+    this.capacity = overflow === 'latest' ? 1 : capacity;
+    this.follow(signal);
+  }
+
+  get size(): number {
+    return this.stored.size;
+  }
+
+  get writable(): boolean {
+    return this.open;
+  }
+
+  push(item: T): boolean | Promise<boolean> {
+    if (!this.open) return false;
+    if (this.hand(item)) return true;
+    if (this.stored.size < this.capacity) {
+      this.stored.push(item);
+      return true;
+    }
+    switch (this.overflow) {
+      case 'wait':
+        this.stored.push(item);
+        return this.waitForRoom();
+      case 'drop-newest':
+        this.drop(item);
+        return false;
+      case 'error':
+        throw new StatusError(status.RESOURCE_EXHAUSTED, `the channel is full (${this.capacity})`);
+      default:
+        this.stored.push(item);
+        this.drop(this.stored.shift());
+        return true;
+    }
+  }
+
+  close(): void {
+    this.finish();
+    this.admit(true);
+  }
+
+  fail(error: unknown): void {
+    this.finish({ error });
+    this.admit(true);
+  }
+
+  protected override take(): T | typeof NONE {
+    if (this.stored.size === 0) return NONE;
+    const item = this.stored.shift();
+    if (this.stored.size <= this.capacity) this.admit(true);
+    return item;
+  }
+
+  protected override released(): void {
+    this.stored.clear();
+    this.admit(false);
+  }
+
+  private waitForRoom(): Promise<boolean> {
+    if (this.room === undefined) {
+      let resolve: (taken: boolean) => void = () => {};
+      const promise = new Promise<boolean>(settle => {
+        resolve = settle;
+      });
+      this.room = { promise, resolve };
+    }
+    return this.room.promise;
+  }
+
+  private admit(taken: boolean): void {
+    this.room?.resolve(taken);
+    this.room = undefined;
+  }
+
+  private drop(item: T): void {
+    this.dropped += 1;
+    try {
+      this.onDrop?.(item);
+    } catch {
+      // An observer changes nothing.
+    }
+  }
+}

@@ -1,0 +1,132 @@
+/** What `take` answers when nothing is there. */
+export const NONE: unique symbol = Symbol('none');
+
+/** Why a feed ends early; a box, because anything can be thrown, `undefined` too. */
+export interface Failure {
+  readonly error: unknown;
+}
+
+interface Waiter<T> {
+  resolve(result: IteratorResult<T, undefined>): void;
+  reject(error: unknown): void;
+}
+
+/** The phases of a feed: they only go up. `CLOSING`: what is stored is still given out. */
+const OPEN = 0;
+const CLOSING = 1;
+const ENDED = 2;
+
+/**
+ * An iterator that can always be woken: the consumer's half of everything in this folder. A consumer that
+ * waits in `next()` hears at once of an item, of the end, of `return()`, and of the signal.
+ */
+export abstract class Feed<T> implements AsyncIterableIterator<T, undefined>, AsyncDisposable {
+  private phase: typeof OPEN | typeof CLOSING | typeof ENDED = OPEN;
+  private readonly waiting: Waiter<T>[] = [];
+  private failure: Failure | undefined;
+  private unfollow: (() => void) | undefined;
+
+  /** The next item stored, or `NONE`. */
+  protected abstract take(): T | typeof NONE;
+
+  /** Somebody began to wait: get something, if that is what this feed does. */
+  protected wanted(): void {}
+
+  /** The end, once: lets go of whatever is held. `return()` waits for what it answers. */
+  protected released(): unknown {
+    return undefined;
+  }
+
+  protected get open(): boolean {
+    return this.phase === OPEN;
+  }
+
+  protected get ended(): boolean {
+    return this.phase === ENDED;
+  }
+
+  protected get awaited(): boolean {
+    return this.waiting.length > 0;
+  }
+
+  /** Ends the feed when the signal aborts. Called at the end of a constructor. */
+  protected follow(signal: AbortSignal | undefined): void {
+    if (signal === undefined) return;
+    const abort = () => {
+      this.stop({ error: signal.reason });
+    };
+    if (signal.aborted) return abort();
+    signal.addEventListener('abort', abort);
+    this.unfollow = () => signal.removeEventListener('abort', abort);
+  }
+
+  /** Gives an item to who waits; `false` when nobody does. */
+  protected hand(value: T): boolean {
+    const waiter = this.waiting.shift();
+    waiter?.resolve({ done: false, value });
+    return waiter !== undefined;
+  }
+
+  /** Ends the feed once everything stored is given out. */
+  protected finish(failure?: Failure): void {
+    if (this.phase !== OPEN) return;
+    this.phase = CLOSING;
+    this.failure = failure;
+    if (this.waiting.length > 0) this.end();
+  }
+
+  /** Ends the feed now; what is stored is let go. Answers what `released` did. */
+  protected stop(failure?: Failure): unknown {
+    if (this.phase === ENDED) return;
+    this.failure = failure;
+    return this.end();
+  }
+
+  /** Tells everybody: the error to the first who waits, or to the next who asks; the others that it is over. */
+  private end(): unknown {
+    this.phase = ENDED;
+    this.unfollow?.();
+    this.unfollow = undefined;
+    for (const waiter of this.waiting.splice(0)) {
+      const failure = this.failure;
+      this.failure = undefined;
+      if (failure) waiter.reject(failure.error);
+      else waiter.resolve({ done: true, value: undefined });
+    }
+    const released = this.released();
+    if (released instanceof Promise) released.catch(() => {});
+    return released;
+  }
+
+  next(): Promise<IteratorResult<T, undefined>> {
+    if (this.phase !== ENDED && this.waiting.length === 0) {
+      const value = this.take();
+      if (value !== NONE) return Promise.resolve({ done: false, value });
+      if (this.phase === CLOSING) this.end();
+    }
+    if (this.phase === ENDED) {
+      const failure = this.failure;
+      this.failure = undefined;
+      if (failure) return Promise.reject(failure.error);
+      return Promise.resolve({ done: true, value: undefined });
+    }
+    const parked = new Promise<IteratorResult<T, undefined>>((resolve, reject) => {
+      this.waiting.push({ resolve, reject });
+    });
+    this.wanted();
+    return parked;
+  }
+
+  async return(): Promise<IteratorReturnResult<undefined>> {
+    await this.stop();
+    return { done: true, value: undefined };
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.return();
+  }
+}

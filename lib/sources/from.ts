@@ -1,0 +1,94 @@
+import type { ObservableLike, Stream } from '../types.ts';
+import { checkInteger, checkOneOf, checkSignal, expected } from './check.ts';
+import { isStream, iterate } from './iterate.ts';
+import { fromObservable, Listening, type ListenOptions } from './listen.ts';
+import { PullFeed } from './pull.ts';
+
+export type FromOptions = ListenOptions;
+
+export interface FromEventOptions extends ListenOptions {
+  /** The events that end it, such as `end` or `close`. */
+  readonly end?: string | readonly string[];
+  /**
+   * The event that fails it, with what is emitted.
+   * @default 'error'
+   */
+  readonly error?: string;
+}
+
+/** The part of an EventEmitter that is used. */
+export interface EmitterLike {
+  on(event: string, listener: (value: any) => void): unknown;
+  off(event: string, listener: (value: any) => void): unknown;
+}
+
+/** The part of an EventTarget that is used. */
+export interface TargetLike {
+  addEventListener(event: string, listener: (value: any) => void): unknown;
+  removeEventListener(event: string, listener: (value: any) => void): unknown;
+}
+
+/**
+ * Makes an iterator that can be woken, and obeys a signal, of anything that yields: an emitter's event, an
+ * observable, a Node or web stream, any iterable. An emitter or observable is listened to at once, until the
+ * iterator ends; the others are read only when asked, and a stream is destroyed or cancelled at the end.
+ *
+ * @example
+ * return from(sensor, 'reading', { end: 'close', overflow: 'drop-oldest', signal: call.signal });
+ * @throws TypeError when it is none of these, or an option is out of its range.
+ */
+export function from<T>(
+  emitter: EmitterLike | TargetLike,
+  event: string,
+  options?: FromEventOptions,
+): AsyncIterableIterator<T, undefined> & AsyncDisposable;
+export function from<T>(
+  stream: Stream<T>,
+  options?: FromOptions,
+): AsyncIterableIterator<T, undefined> & AsyncDisposable;
+export function from<T>(
+  source: EmitterLike | TargetLike | Stream<T>,
+  first?: string | FromOptions,
+  second?: FromEventOptions,
+): AsyncIterableIterator<T, undefined> & AsyncDisposable {
+  const [event, options = {}] = typeof first === 'string' ? [first, second] : [undefined, first];
+  checkInteger('capacity', options.capacity ?? 1, 1);
+  checkOneOf('overflow', options.overflow ?? 'error', ['drop-newest', 'drop-oldest', 'latest', 'error']);
+  checkSignal(options.signal);
+  if (event !== undefined) return fromEvent(source as EmitterLike | TargetLike, event, options);
+  if (!isStream(source)) throw expected('source', 'an emitter with an event, or a stream', source);
+  if (isObservable(source)) return fromObservable(source, options);
+  return new PullFeed(iterate('source', source), { signal: options.signal });
+}
+
+function isObservable<T>(stream: Stream<T>): stream is ObservableLike<T> {
+  return (
+    'subscribe' in stream &&
+    !(Symbol.asyncIterator in stream || Symbol.iterator in stream || 'getReader' in stream)
+  );
+}
+
+function fromEvent<T>(
+  source: EmitterLike | TargetLike,
+  event: string,
+  options: FromEventOptions,
+): Listening<T> {
+  const { end = [], error = 'error' } = options;
+  const feed = new Listening<T>(options);
+  const listeners: [string, (value: T) => void][] = [[event, value => void feed.push(value)]];
+  listeners.push([error, value => feed.fail(value)]);
+  for (const name of [end].flat()) listeners.push([name, () => feed.close()]);
+  const [add, remove] = methods(source);
+  return feed.attach(() => {
+    for (const [name, listener] of listeners) add.call(source, name, listener);
+    return () => {
+      for (const [name, listener] of listeners) remove.call(source, name, listener);
+    };
+  });
+}
+
+function methods(source: EmitterLike | TargetLike): [EmitterLike['on'], EmitterLike['off']] {
+  if ('on' in source && 'off' in source) return [source.on, source.off];
+  if ('addEventListener' in source) return [source.addEventListener, source.removeEventListener];
+  throw expected('source', 'an EventEmitter or an EventTarget', source);
+}

@@ -1,0 +1,59 @@
+import { status } from '@grpc/grpc-js';
+import { StatusError } from '../status.ts';
+
+/** The last items published, by sequence number, in a ring. */
+export class History<T> {
+  /** Sequence number of the last item. */
+  last: number;
+  /** The item that made room for the last one. */
+  evicted: T | undefined;
+  private readonly ring: T[] = [];
+
+  constructor(
+    private readonly capacity: number,
+    private readonly startAfter: number,
+  ) {
+    this.last = startAfter;
+  }
+
+  /** Sequence number of the oldest item kept. */
+  get first(): number {
+    return this.last - this.ring.length + 1;
+  }
+
+  add(item: T): number {
+    this.last += 1;
+    if (this.capacity === 0) return this.last;
+    const slot = this.slot(this.last);
+    this.evicted = this.ring[slot];
+    this.ring[slot] = item;
+    return this.last;
+  }
+
+  /** The item of a sequence number from `first` to `last`. */
+  get(sequence: number): T {
+    return this.ring[this.slot(sequence)] as T;
+  }
+
+  /**
+   * The sequence number that follows the one given; `undefined` when it is still to come.
+   * @throws StatusError OUT_OF_RANGE when it is not to be had here, INVALID_ARGUMENT when it is no number.
+   */
+  next(after: number | bigint | string): number | undefined {
+    const sequence = typeof after === 'string' && !/^\d+$/.test(after) ? NaN : Number(after);
+    if (!Number.isSafeInteger(sequence))
+      throw new StatusError(status.INVALID_ARGUMENT, 'the sequence number to resume after is not an integer');
+    if (sequence < this.first - 1)
+      throw new StatusError(
+        status.OUT_OF_RANGE,
+        `history begins at ${this.first}, which is beyond ${sequence + 1}`,
+      );
+    if (sequence > this.last)
+      throw new StatusError(status.OUT_OF_RANGE, `history ends at ${this.last}, before ${sequence}`);
+    return sequence === this.last ? undefined : sequence + 1;
+  }
+
+  private slot(sequence: number): number {
+    return (sequence - this.startAfter - 1) % this.capacity;
+  }
+}

@@ -1,0 +1,9 @@
+export { type Channel, type ChannelOptions, channel, type Overflow } from './channel.ts';
+export { type ChunkOptions, chunk } from './chunk.ts';
+export { type EmitterLike, type FromEventOptions, type FromOptions, from, type TargetLike } from './from.ts';
+export { type MergeOptions, merge } from './merge.ts';
+export { type PollOptions, poll } from './poll.ts';
+export { type ReplayOptions, replay } from './replay.ts';
+export { sleep } from './sleep.ts';
+export type { SlowConsumer, Subscription } from './subscription.ts';
+export { type SubscribeOptions, type Topic, type TopicOptions, topic } from './topic.ts';

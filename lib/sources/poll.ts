@@ -1,0 +1,46 @@
+import { checkDuration, checkFunction, checkSignal, expected } from './check.ts';
+import { PullFeed } from './pull.ts';
+import { sleep } from './sleep.ts';
+
+export interface PollOptions<T> {
+  /** Milliseconds from the start of one call to the start of the next. Minimum 0. */
+  readonly everyMs: number;
+  /** Whether a value is the last one. It is yielded too. */
+  readonly until?: (value: T) => boolean;
+  /** Ends the polling at once; the consumer gets `signal.reason` thrown. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Calls a function again and again, and yields what it answers. The first call is made at once; one call is
+ * over before the next begins, and none is made that nobody waits for. What the function throws ends it.
+ *
+ * @param fn gets a signal that aborts when nobody waits for its answer any more.
+ * @example
+ * return poll(() => jobs.progress(id), { everyMs: 500, until: job => job.done, signal: call.signal });
+ * @throws TypeError when an option is out of its range.
+ */
+export function poll<T>(
+  fn: (signal: AbortSignal) => T | Promise<T>,
+  options: PollOptions<T>,
+): AsyncIterableIterator<T, undefined> & AsyncDisposable {
+  const { everyMs, until, signal } = options;
+  if (typeof fn !== 'function') throw expected('fn', 'a function', fn);
+  checkDuration('everyMs', everyMs);
+  checkFunction('until', until);
+  checkSignal(signal);
+  const stopped = new AbortController();
+
+  async function* poll(): AsyncGenerator<T, void, undefined> {
+    for (;;) {
+      const due = performance.now() + everyMs;
+      const value = await fn(stopped.signal);
+      const last = until?.(value);
+      yield value;
+      if (last) return;
+      await sleep(Math.max(0, due - performance.now()), stopped.signal);
+    }
+  }
+
+  return new PullFeed(poll(), { signal, stop: () => stopped.abort() });
+}

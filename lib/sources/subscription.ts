@@ -1,0 +1,140 @@
+import { status } from '@grpc/grpc-js';
+import { StatusError } from '../status.ts';
+import { type Failure, Feed, NONE } from './feed.ts';
+import { Fifo } from './fifo.ts';
+import type { History } from './history.ts';
+import { Latest } from './latest.ts';
+
+/**
+ * What happens to a subscriber that has `capacity` items waiting when the next one comes. `drop-newest`: it
+ * misses the new one. `drop-oldest`: it misses the one that waited longest. `latest`: one item waits, the
+ * newest. `conflate`: of the items waiting with one key only the newest is kept, in the order they were
+ * published; more keys than `capacity` disconnect. `disconnect`: it ends with `RESOURCE_EXHAUSTED`.
+ */
+export type SlowConsumer = 'drop-newest' | 'drop-oldest' | 'latest' | 'conflate' | 'disconnect';
+
+/** The items of a topic on their way to one subscriber. */
+export interface Subscription<T> extends AsyncIterableIterator<T, undefined>, AsyncDisposable {
+  /** Items waiting. */
+  readonly size: number;
+  /** Items this subscriber missed: dropped, or replaced by a newer one of their key. */
+  readonly dropped: number;
+}
+
+/** What a subscription knows of its topic. */
+export interface Hub<T> {
+  readonly history: History<T>;
+  readonly subscriptions: Set<SubscriptionFeed<T>>;
+}
+
+export interface SubscriptionSettings<T> {
+  readonly capacity: number;
+  readonly overflow: SlowConsumer;
+  readonly filter: ((item: T) => boolean) | undefined;
+  /** Sequence number of the first item to read from history. */
+  readonly cursor: number | undefined;
+}
+
+/** Where items wait. */
+interface Store<T> {
+  readonly size: number;
+  push(item: T, key: unknown): void;
+  shift(): T;
+  clear(): void;
+  replace?(key: unknown, item: T): boolean;
+}
+
+/**
+ * What waits for one subscriber. One that comes back reads the topic's history itself, by a cursor, until it
+ * has caught up. Meanwhile nothing is stored for it but what history lets go of before it was read; so it
+ * holds no more than its capacity, and nothing can come twice or be missed in between.
+ */
+export class SubscriptionFeed<T> extends Feed<T> implements Subscription<T> {
+  dropped = 0;
+  private readonly hub: Hub<T>;
+  private readonly capacity: number;
+  private readonly overflow: SlowConsumer;
+  private readonly filter: ((item: T) => boolean) | undefined;
+  private readonly stored: Store<T>;
+  private cursor: number | undefined;
+
+  constructor(hub: Hub<T>, settings: SubscriptionSettings<T>) {
+    super();
+    this.hub = hub;
+    this.capacity = settings.overflow === 'latest' ? 1 : settings.capacity;
+    this.overflow = settings.overflow;
+    this.filter = settings.filter;
+    this.cursor = settings.cursor;
+    this.stored = settings.overflow === 'conflate' ? new Latest<T>() : new Fifo<T>();
+  }
+
+  get size(): number {
+    const behind = this.cursor === undefined ? 0 : this.hub.history.last - this.cursor + 1;
+    return this.ended ? 0 : behind + this.stored.size;
+  }
+
+  start(signal: AbortSignal | undefined): void {
+    this.follow(signal);
+  }
+
+  complete(failure: Failure | undefined): void {
+    this.finish(failure);
+  }
+
+  /** Takes what was just published. */
+  offer(published: T, itsKey: unknown): void {
+    let item = published;
+    let key = itsKey;
+    if (this.cursor !== undefined) {
+      if (this.cursor >= this.hub.history.first) return;
+      // History has just let go of what was to be read next: from here on it is ours to keep.
+      item = this.hub.history.evicted as T;
+      key = Symbol('its own');
+      this.cursor += 1;
+    }
+    if (this.filter !== undefined && !this.wants(item)) return;
+    if (this.hand(item)) return;
+    const { stored } = this;
+    if (stored.replace?.(key, item)) this.dropped += 1;
+    else if (stored.size < this.capacity) stored.push(item, key);
+    else this.overflown(item, key);
+  }
+
+  protected override take(): T | typeof NONE {
+    const { stored } = this;
+    const { history } = this.hub;
+    if (stored.size > 0) return stored.shift();
+    while (this.cursor !== undefined) {
+      const item = history.get(this.cursor);
+      this.cursor = this.cursor < history.last ? this.cursor + 1 : undefined;
+      if (this.filter === undefined || this.wants(item)) return item;
+      if (this.ended) return NONE;
+    }
+    return NONE;
+  }
+
+  protected override released(): void {
+    this.stored.clear();
+    this.hub.subscriptions.delete(this);
+  }
+
+  private overflown(item: T, key: unknown): void {
+    if (this.overflow === 'disconnect' || this.overflow === 'conflate')
+      return void this.stop({
+        error: new StatusError(status.RESOURCE_EXHAUSTED, 'the subscriber is too slow'),
+      });
+    this.dropped += 1;
+    if (this.overflow === 'drop-newest') return;
+    this.stored.shift();
+    this.stored.push(item, key);
+  }
+
+  private wants(item: T): boolean {
+    try {
+      return (this.filter as (item: T) => boolean)(item);
+    } catch (error) {
+      this.stop({ error });
+      return false;
+    }
+  }
+}

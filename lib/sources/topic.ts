@@ -1,0 +1,161 @@
+import { broadcast } from '../broadcast.ts';
+import { checkFunction, checkInteger, checkOneOf, checkSignal, expected } from './check.ts';
+import type { Failure } from './feed.ts';
+import { History } from './history.ts';
+import { type Hub, type SlowConsumer, type Subscription, SubscriptionFeed } from './subscription.ts';
+
+export interface TopicOptions<T> {
+  /**
+   * How many items may wait for one subscriber. Minimum 1.
+   * @default 256
+   */
+  readonly capacity?: number;
+  /** @default 'conflate' when there is a `key`, otherwise 'disconnect' */
+  readonly overflow?: SlowConsumer;
+  /**
+   * How many of the last items are kept for subscribers that come back. Minimum 0.
+   * @default 0
+   */
+  readonly history?: number;
+  /** What an item is about: asked once for each item published, for `conflate`. */
+  readonly key?: (item: T) => unknown;
+  /**
+   * The sequence number before the first. Numbers must never come again, or a subscriber that comes back
+   * after a restart silently gets the wrong items: start from a stored one, or from `Date.now() * 1000`.
+   * Minimum 0.
+   * @default 0
+   */
+  readonly startAfter?: number;
+}
+
+export interface SubscribeOptions<T> {
+  /** Ends the subscription at once; the consumer gets `signal.reason` thrown. A `call` will do as options. */
+  readonly signal?: AbortSignal;
+  /**
+   * Begin with the items after this sequence number; without it, with the next one published. A string of
+   * digits will do, such as a client's `last-event-id`.
+   */
+  readonly after?: number | bigint | string | undefined;
+  /** Only these items, and only these count for `capacity`. Must be quick and publish nothing. */
+  readonly filter?: (item: T) => boolean;
+  /** For this subscriber only. */
+  readonly capacity?: number;
+  /** For this subscriber only. */
+  readonly overflow?: SlowConsumer;
+}
+
+/** Publish and subscribe within this process. */
+export interface Topic<T> {
+  /**
+   * Gives an item to everybody who is subscribed now, and answers its sequence number. It may be encoded once
+   * for all of them, so it must not be changed afterwards. Does nothing once the topic is closed.
+   */
+  publish(item: T): number;
+  /**
+   * Subscribes now, not at the first `next()`: everything published from here on is seen. A subscription
+   * must be iterated, returned or aborted, or it is kept for ever.
+   * @throws StatusError OUT_OF_RANGE when history does not reach `after`, INVALID_ARGUMENT when it is no number.
+   */
+  subscribe(options?: SubscribeOptions<T>): Subscription<T>;
+  /** Ends all subscriptions, after what is waiting for them. */
+  close(): void;
+  /** Ends all subscriptions with an error, after what is waiting for them. */
+  fail(error: unknown): void;
+  /** How many are subscribed. */
+  readonly subscribers: number;
+  /** Sequence number of the oldest item in history; `last + 1` when there is none. */
+  readonly first: number;
+  /** Sequence number of the last item published. */
+  readonly last: number;
+}
+
+/**
+ * Makes a topic: what is published reaches every subscriber once, in order, and a slow one harms nobody else.
+ *
+ * @example
+ * const updates = topic<Update>({ history: 1000, startAfter: Date.now() * 1000 });
+ * updates.publish({ text: 'hello', sequence: updates.last + 1 });
+ * // in a source; `after` comes from the client
+ * return updates.subscribe({ signal: call.signal, after: request.after });
+ * @throws TypeError when an option is out of its range.
+ */
+export function topic<T>(options: TopicOptions<T> = {}): Topic<T> {
+  const { capacity = 256, history = 0, key, startAfter = 0 } = options;
+  const { overflow = key ? 'conflate' : 'disconnect' } = options;
+  checkFunction('key', key);
+  checkPolicy(capacity, overflow, key);
+  checkInteger('history', history, 0);
+  checkInteger('startAfter', startAfter, 0);
+  return new LocalTopic<T>({ ...options, capacity, overflow }, new History<T>(history, startAfter));
+}
+
+function checkPolicy(capacity: number, overflow: SlowConsumer, key: unknown): void {
+  checkInteger('capacity', capacity, 1);
+  checkOneOf('overflow', overflow, ['drop-newest', 'drop-oldest', 'latest', 'conflate', 'disconnect']);
+  if (overflow === 'conflate' && key === undefined) throw expected('key', 'a function for `conflate`', key);
+}
+
+class LocalTopic<T> implements Topic<T>, Hub<T> {
+  readonly subscriptions = new Set<SubscriptionFeed<T>>();
+  private closed: { failure: Failure | undefined } | undefined;
+
+  constructor(
+    private readonly options: TopicOptions<T> & Required<Pick<TopicOptions<T>, 'capacity' | 'overflow'>>,
+    readonly history: History<T>,
+  ) {}
+
+  get subscribers(): number {
+    return this.subscriptions.size;
+  }
+
+  get first(): number {
+    return this.history.first;
+  }
+
+  get last(): number {
+    return this.history.last;
+  }
+
+  publish(item: T): number {
+    if (this.closed) return this.history.last;
+    if (typeof item === 'object' && item !== null) broadcast(item);
+    const key = this.options.key?.(item);
+    const sequence = this.history.add(item);
+    for (const subscription of this.subscriptions) subscription.offer(item, key);
+    return sequence;
+  }
+
+  subscribe(options: SubscribeOptions<T> = {}): Subscription<T> {
+    const {
+      signal,
+      after,
+      filter,
+      capacity = this.options.capacity,
+      overflow = this.options.overflow,
+    } = options;
+    checkPolicy(capacity, overflow, this.options.key);
+    checkFunction('filter', filter);
+    checkSignal(signal);
+    const cursor = after === undefined ? undefined : this.history.next(after);
+    const subscription = new SubscriptionFeed<T>(this, { capacity, overflow, filter, cursor });
+    if (this.closed) subscription.complete(this.closed.failure);
+    else this.subscriptions.add(subscription);
+    subscription.start(signal);
+    return subscription;
+  }
+
+  close(): void {
+    this.end(undefined);
+  }
+
+  fail(error: unknown): void {
+    this.end({ error });
+  }
+
+  private end(failure: Failure | undefined): void {
+    if (this.closed) return;
+    this.closed = { failure };
+    for (const subscription of this.subscriptions) subscription.complete(failure);
+    this.subscriptions.clear();
+  }
+}
