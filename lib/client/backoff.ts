@@ -1,0 +1,43 @@
+import { checkDuration, checkFunction, expected } from '../sources/check.ts';
+
+export interface BackoffOptions {
+  /**
+   * Milliseconds that the wait grows from: before the first retry it is at most `baseMs * factor`. Minimum 0.
+   * @default 1000
+   */
+  readonly baseMs?: number;
+  /**
+   * The longest wait in milliseconds. Minimum 0.
+   * @default 30000
+   */
+  readonly maxMs?: number;
+  /**
+   * How many times longer each wait may be than the one before. Minimum 1.
+   * @default 2
+   */
+  readonly factor?: number;
+  /**
+   * Where chance comes from: a number from 0 up to 1.
+   * @default Math.random
+   */
+  readonly random?: () => number;
+}
+
+/** How many milliseconds to wait before a retry, the first of which is number 1. */
+export type Backoff = (retry: number) => number;
+
+/**
+ * Exponential backoff with full jitter: a wait drawn evenly from 0 to the longest one of that retry, so that
+ * clients that were cut off together do not come back together.
+ *
+ * @throws TypeError when an option is out of its range.
+ */
+export function backoff(options: BackoffOptions = {}): Backoff {
+  const { baseMs = 1000, maxMs = 30_000, factor = 2, random = Math.random } = options;
+  checkDuration('baseMs', baseMs);
+  checkDuration('maxMs', maxMs);
+  if (typeof factor !== 'number' || !(factor >= 1))
+    throw expected('factor', 'a number from 1 and up', factor);
+  checkFunction('random', random);
+  return retry => random() * Math.min(maxMs, baseMs * factor ** retry);
+}

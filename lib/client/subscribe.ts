@@ -1,0 +1,74 @@
+import { expected } from '../sources/check.ts';
+import { PullFeed } from '../sources/pull.ts';
+import type { Attempt } from './attempt.ts';
+import { type SubscribeOptions, settingsOf } from './options.ts';
+import { type Open, Run } from './run.ts';
+
+/** The items of one logical stream, over as many RPCs as it takes. */
+export interface Subscription<Req, Item, Token = unknown>
+  extends AsyncIterableIterator<Item, undefined>,
+    AsyncDisposable {
+  /** Where the last item that was taken stands: give it as `after` to go on in another process. */
+  readonly token: Token | undefined;
+  /** The request of the latest attempt. */
+  readonly request: Req;
+  /** The last 100 attempts, oldest first; the last of them may be running. */
+  readonly attempts: readonly Attempt<Token>[];
+}
+
+/**
+ * Makes one endless stream of a server-streaming method: it reconnects, waits politely, and goes on after the
+ * last item that was taken. Nothing is opened before the first `next()`; leaving the loop, in whatever way,
+ * cancels the RPC; reading slowly slows the server. The channel stays as it is, and open.
+ *
+ * A channel that cannot connect waits by itself before it tries again, up to two minutes: set
+ * `grpc.max_reconnect_backoff_ms` on a client whose server may be away for longer.
+ *
+ * @example
+ * const numbers = subscribe(
+ *   (request, metadata, options) => client.listNumbers(request, metadata, options),
+ *   { max: 10 },
+ *   { signal: AbortSignal.timeout(60_000) },
+ * );
+ * for await (const { num } of numbers) console.log(num);
+ * @throws TypeError when an option is out of its range.
+ * @throws SubscribeError, from `next()`: any status that is not retried, or no longer.
+ */
+export function subscribe<Req, Res, Item = Res, Token = unknown>(
+  open: Open<Req, Res>,
+  request: Req,
+  options: SubscribeOptions<Req, Res, Item, Token> = {},
+): Subscription<Req, Item, Token> {
+  if (typeof open !== 'function') throw expected('open', 'a function', open);
+  return new SubscriptionFeed(new Run(open, request, settingsOf(options)), options.signal);
+}
+
+class SubscriptionFeed<Req, Res, Item, Token>
+  extends PullFeed<Item>
+  implements Subscription<Req, Item, Token>
+{
+  constructor(
+    private readonly run: Run<Req, Res, Item, Token>,
+    signal: AbortSignal | undefined,
+  ) {
+    super(run.items(), { signal, stop: () => run.stop() });
+  }
+
+  get token(): Token | undefined {
+    return this.run.token;
+  }
+
+  get request(): Req {
+    return this.run.request;
+  }
+
+  get attempts(): readonly Attempt<Token>[] {
+    return this.run.attempts;
+  }
+
+  protected override hand(item: Item): boolean {
+    const taken = super.hand(item);
+    if (taken) this.run.delivered();
+    return taken;
+  }
+}
