@@ -50,10 +50,14 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
   private early: Outcome | undefined;
   private outcome: Outcome | undefined;
   private announced: Outcome | undefined;
+  /** The source, or the handler, came to its own end. */
+  private done = false;
   private controller: AbortController | undefined;
   private timer: NodeJS.Timeout | undefined;
   private wake: (() => void) | undefined;
   private held = false;
+  /** The layers let the next message through, after a promise. */
+  private granted = false;
   headerSent = false;
   private ownHeader: ResponseMetadata | undefined;
   private ownTrailer: ResponseMetadata | undefined;
@@ -92,7 +96,7 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
     if (this.controller === undefined) {
       this.controller = new AbortController();
       const outcome = this.outcome ?? this.announced;
-      if (outcome && outcome.reason !== 'completed') this.controller.abort(errorOf(outcome));
+      if (outcome && !this.done) this.controller.abort(errorOf(outcome));
     }
     return this.controller.signal;
   }
@@ -147,7 +151,8 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
   /** Asks the layers, and the window, whether another message may be pulled; a promise says later. */
   admit(): void | Promise<void> {
     if (!this.wire.room) return this.stalled();
-    if (this.layer.ready) return this.asked(this.layer as Required<Layer<unknown>>);
+    if (this.granted) this.granted = false;
+    else if (this.layer.ready) return this.asked(this.layer as Required<Layer<unknown>>);
   }
 
   /** Hands a message to the wire; the headers go before the first one. */
@@ -177,6 +182,13 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
     return this.settle(this.announced && this.isAbort(error) ? this.announced : outcomeOf(error));
   }
 
+  /** The handler gave a status: its own, or the one it was told of. */
+  answered(outcome: Outcome): Promise<void> {
+    const told = this.announced;
+    const same = told?.code === outcome.code && told.details === outcome.details;
+    return this.settle(told && same ? told : outcome);
+  }
+
   /** Tells the source that its call will end so, and lets it finish in its own way until it does. */
   announce(outcome: Outcome): void {
     if (!this.open) return;
@@ -186,6 +198,7 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
 
   /** Ends the call as its source did, once HTTP/2 took everything before. */
   async settle(outcome: Outcome): Promise<void> {
+    this.done = true;
     while (this.open && !this.wire.idle) await this.stalled();
     this.finish(outcome);
   }
@@ -212,7 +225,7 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
     this.outcome = outcome;
     clearTimeout(this.timer);
     this.counted?.wait(undefined, performance.now());
-    if (outcome.reason !== 'completed') this.controller?.abort(errorOf(outcome));
+    if (!this.done) this.controller?.abort(errorOf(outcome));
     this.resume();
     this.released?.();
     this.layer.end?.(outcome);
@@ -266,7 +279,10 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
       if (hold === undefined) return;
       this.held = true;
       hold.then(
-        () => this.resume(),
+        () => {
+          this.granted = true;
+          this.resume();
+        },
         error => this.fail(error),
       );
       return this.parked();

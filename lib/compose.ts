@@ -67,8 +67,12 @@ function compose(stages: Stage[], root: Sink<unknown>, messages: Sink<unknown>):
 function askAll(layers: Layer<unknown>[]): void | Promise<void> {
   const pending: Promise<void>[] = [];
   for (const layer of layers) {
-    const answer = layer.ready?.();
-    if (answer) pending.push(answer);
+    try {
+      const answer = layer.ready?.();
+      if (answer) pending.push(answer);
+    } catch (error) {
+      pending.push(Promise.reject(error));
+    }
   }
   if (pending.length) return Promise.all(pending).then(() => {});
 }

@@ -32,13 +32,16 @@ export function iterate<T>(stream: Stream<T>): Puller<T> {
 
 function take<T extends object>(iterator: T): T {
   if (typeof iterator !== 'object' || iterator === null) throw notIterable(iterator);
-  if (taken.has(iterator))
-    throw unreadable(
-      'the stream is already read',
-      'A source must return a new iterator for each call; this one was returned before',
-    );
+  if (taken.has(iterator)) throw alreadyRead();
   taken.add(iterator);
   return iterator;
+}
+
+function alreadyRead(): StatusError {
+  return unreadable(
+    'the stream is already read',
+    'A source must return a new iterator for each call; this one was returned before',
+  );
 }
 
 function notIterable(value: unknown): StatusError {
@@ -58,7 +61,7 @@ function unreadable(details: string, mistake: string): StatusError {
 const mistakes = new WeakSet<object>();
 
 /** Whether `iterate` threw this because a source returned what it should not. */
-export function isMistake(error: unknown): boolean {
+export function isMistake(error: unknown): error is StatusError {
   return mistakes.has(error as object);
 }
 
@@ -68,7 +71,13 @@ function fromIterator<T>(iterator: Iterator<T>): Puller<T> {
     next() {
       const step = iterator.next();
       if (step.done || !isThenable(step.value)) return step;
-      return Promise.resolve(step.value as T).then(value => ({ done: false, value }));
+      return Promise.resolve(step.value as T).then(
+        value => ({ done: false, value }),
+        error => {
+          iterator.return?.();
+          throw error;
+        },
+      );
     },
     return: () => iterator.return?.(),
   };
@@ -85,10 +94,11 @@ function isReadableStream<T>(stream: object): stream is ReadableStreamLike<T> {
 /** A Readable's own iterator wakes from a wait only when the stream is destroyed. */
 function fromReadable<T>(stream: Readable): Puller<T> {
   const iterator = take(stream)[Symbol.asyncIterator]() as AsyncIterator<T>;
+  // It may fail before it is pulled from, or when it is destroyed; its iterator tells.
+  stream.on('error', () => {});
   return {
     next: () => iterator.next(),
     return() {
-      stream.on('error', () => {});
       stream.destroy();
       return iterator.return?.();
     },
@@ -97,6 +107,7 @@ function fromReadable<T>(stream: Readable): Puller<T> {
 
 /** A pending `read()` wakes when the reader is cancelled. */
 function fromReadableStream<T>(stream: ReadableStreamLike<T>): Puller<T> {
+  if ('locked' in stream && stream.locked) throw alreadyRead();
   const reader = stream.getReader();
   return {
     next: () => reader.read() as Promise<IteratorResult<T>>,

@@ -2,44 +2,59 @@ import type { ServerCall } from './call.ts';
 import { isThenable } from './check.ts';
 import { counters } from './counters.ts';
 import { isMistake, iterate, type Puller } from './iterate.ts';
-import { report } from './report.ts';
-import type { Source } from './types.ts';
+import { report, survive } from './report.ts';
+import type { Source, Stream } from './types.ts';
 
 /**
  * Pulls a source into a call until one of them ends. Everything the source runs in, its `finally` included, is
  * called from here, so that the async context in which the layers started this holds for all of it.
  */
 export async function pump<Req, Res>(call: ServerCall<Req>, source: Source<Req, Res>): Promise<void> {
-  let puller: Puller<Res>;
-  try {
-    const stream = source(call.request, call);
-    puller = iterate(isThenable(stream) ? await stream : stream);
-  } catch (error) {
-    if (isMistake(error)) report(error, call);
-    return call.fail(error);
-  }
-  const pull = new Pull(call, puller);
-  if (!call.open) return pull.close();
+  const pull = new Pull<Res>(call);
   const released = new Promise<void>(resolve => {
     call.released = resolve;
   });
   released.then(() => pull.close());
+  try {
+    await pull.open(source(call.request, call));
+  } catch (error) {
+    return pull.refuse(error);
+  }
   await pull.run();
 }
 
 /** One iterator being pulled: at most one `next()` at a time, and one `return()` unless it ended by itself. */
 class Pull<Res> {
+  private puller: Puller<Res> | undefined;
   private finished = false;
-  private pending: Promise<unknown> | undefined;
+  private pending: PromiseLike<unknown> | undefined;
 
-  constructor(
-    private readonly call: ServerCall,
-    private readonly puller: Puller<Res>,
-  ) {}
+  constructor(private readonly call: ServerCall) {}
+
+  /** Opens the stream for pulling; one that comes when the call is over is closed again. */
+  async open(stream: Stream<Res> | PromiseLike<Stream<Res>>): Promise<void> {
+    let opened = stream as Stream<Res>;
+    if (isThenable(stream)) {
+      this.pending = stream;
+      opened = (await stream) as Stream<Res>;
+      this.pending = undefined;
+    }
+    this.puller = iterate(opened);
+    if (this.finished) this.giveBack(this.puller);
+  }
+
+  refuse(error: unknown): void {
+    this.pending = undefined;
+    if (this.finished) return this.late(error);
+    this.finished = true;
+    if (isMistake(error)) report(error.cause, this.call);
+    this.call.fail(error);
+  }
 
   async run(): Promise<void> {
     const { call, puller } = this;
     const { messages } = call;
+    if (puller === undefined) return;
     try {
       while (call.open) {
         const hold = call.admit();
@@ -72,34 +87,39 @@ class Pull<Res> {
   close(): void {
     if (this.finished) return;
     this.finished = true;
+    if (this.puller) this.giveBack(this.puller);
+    else if (this.pending) void this.watch(undefined);
+  }
+
+  private giveBack(puller: Puller<Res>): void {
     try {
-      const returned = this.puller.return?.();
-      if (isThenable(returned) || this.pending) this.watch(returned);
+      const returned = puller.return?.();
+      if (isThenable(returned) || this.pending) void this.watch(returned);
+      else this.closed(returned);
     } catch (error) {
       this.late(error);
     }
   }
 
   private async watch(returned: unknown): Promise<void> {
-    const { call } = this;
+    const { settings } = this.call;
     const timer = setTimeout(() => {
       counters.orphans += 1;
-      try {
-        call.settings.onOrphan(call);
-      } catch {
-        // A hook that fails must not change anything.
-      }
-    }, call.settings.cleanupGraceMs);
+      survive(() => settings.onOrphan(this.call));
+    }, settings.cleanupGraceMs);
     timer.unref();
     try {
-      const step = (await returned) as IteratorResult<Res> | undefined;
-      if (step?.done === false)
-        this.late(new Error('the source yielded in `finally`; what follows was not run'));
+      this.closed(await returned);
     } catch (error) {
       this.late(error);
     }
     await Promise.resolve(this.pending).catch(() => {});
     clearTimeout(timer);
+  }
+
+  private closed(step: unknown): void {
+    if ((step as Partial<IteratorResult<Res>> | undefined)?.done === false)
+      this.late(new Error('the source yielded in `finally`; what follows was not run'));
   }
 
   /** What the source throws once its call is over goes to no client. */

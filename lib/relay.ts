@@ -42,7 +42,7 @@ export class Relay {
       return;
     }
     this.ended = true;
-    await this.call.settle(outcome);
+    await this.call.answered(outcome);
   }
 
   private async later(hold: Promise<void>, ack: () => void): Promise<void> {

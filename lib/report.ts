@@ -13,12 +13,17 @@ export function printError(error: unknown, call: Call): void {
   console.error(`leat: ${call.path}:`, error);
 }
 
-/** Tells the hook of this call, once, and survives whatever the hook does. */
+/** Tells the hook of this call. */
 export function report(error: unknown, call: Call): void {
+  survive(() => ((call as Call & Reporting).onError ?? printError)(error, call));
+}
+
+/** Calls a hook: one that fails, at once or later, must not change how a call ends. */
+export function survive(hook: () => unknown): void {
   try {
-    const answer: unknown = ((call as Call & Reporting).onError ?? printError)(error, call);
+    const answer = hook();
     if (answer instanceof Promise) answer.catch(() => {});
   } catch {
-    // A hook that fails must not change how the call ends.
+    // Nobody is left to tell.
   }
 }

@@ -88,7 +88,7 @@ export function soundOutcome(outcome: Outcome): Outcome {
 export function errorOf({ code, details, cause }: Outcome): StatusError {
   const { stackTraceLimit } = Error;
   Error.stackTraceLimit = 0;
-  const error = new StatusError(isErrorCode(code) ? code : status.UNKNOWN, details, { cause });
+  const error = new StatusError(isErrorCode(code) ? code : status.CANCELLED, details, { cause });
   Error.stackTraceLimit = stackTraceLimit;
   return error;
 }

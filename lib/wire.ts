@@ -160,6 +160,7 @@ export class Wire {
     try {
       this.port.message(message, this.ack);
     } catch (error) {
+      this.unacked -= 1;
       return writer.broken(outcomeOf(error));
     }
     if (below.gaveUp()) {

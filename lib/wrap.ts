@@ -72,7 +72,6 @@ function relayed(handler: AnyHandler, middleware: readonly Middleware[]): AnyHan
     const port = outer ? new RelayPort(outer) : new HandlerPort(stream);
     const call = new ServerCall(originOf(stream), stream.request, port);
     const fail = attach(stream, call, port);
-    stream.once('cancelled', () => call.terminated());
     call.begin(layers, () => {
       try {
         const returned: unknown = handler.call(this as never, stream);
@@ -161,11 +160,11 @@ function attach(
   let told = stream.cancelled;
 
   const fail = (error: unknown) => {
-    if (!relay.open) {
+    if (!relay.open || stream.writableEnded) {
       counters.lateEnds += 1;
       return;
     }
-    failure ??= outcomeOfHandler(error);
+    failure = outcomeOfHandler(error);
     end.call(stream);
   };
   const late = (...args: unknown[]) => {
@@ -181,9 +180,10 @@ function attach(
     if (relay.ended) return;
     const waits = stream.writableNeedDrain;
     process.nextTick(() => {
-      if (!stream.cancelled) {
+      if (!told) {
+        told = true;
         stream.cancelled = true;
-        stream.emit('cancelled', 'cancelled');
+        emit.call(stream, 'cancelled', 'cancelled');
       }
       if (waits) stream.emit('drain');
       destroy.call(stream);
@@ -209,8 +209,11 @@ function attach(
       return stream;
     },
     emit: (event: string, ...args: unknown[]) => {
-      if (event === 'cancelled' && told) return false;
-      told ||= event === 'cancelled';
+      if (event === 'cancelled') {
+        call.terminated();
+        if (told) return false;
+        told = true;
+      }
       return emit.call(stream, event, ...args);
     },
     _write: (message: unknown, _encoding: string, ack: () => void) => relay.message(message, ack),

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { fromJSON } from '@grpc/proto-loader';
 import { expect } from 'chai';
-import { counters, mount, options, produce, StatusError, wrap } from '../lib/index.ts';
+import { counters, mount, type Outcome, options, produce, StatusError, wrap } from '../lib/index.ts';
 import { answered } from './support/answered.ts';
 import { exotics, listener, places } from './support/errors.ts';
 import {
@@ -314,6 +314,31 @@ function errors(on: MountName): void {
       expect(Buffer.byteLength(details)).to.be.within(4090, 4096);
       expect(details).not.to.include('\ufffd');
       expect(text.repeat(100_000).startsWith(details.slice(0, -'… (cut)'.length))).to.equal(true);
+    }
+  });
+
+  it('sends the status of a layer that ends it as if the client were gone', async () => {
+    const end = { code: status.OK, details: 'OK', reason: 'completed' };
+    const outcomes: unknown[] = [
+      { ...end, reason: 'cancelled' },
+      { ...end, reason: 'disconnected' },
+      { ...end, code: status.CANCELLED, reason: 'cancelled' },
+      { ...end, code: status.CANCELLED, reason: 'disconnected' },
+      { ...end, code: status.DEADLINE_EXCEEDED, reason: 'deadline' },
+      { ...end, code: status.UNAVAILABLE, reason: 'drain' },
+      { ...end, code: status.RESOURCE_EXHAUSTED, reason: 'limit' },
+    ];
+    for (const outcome of outcomes as Outcome[]) {
+      for (const when of ['at the start', 'after a message']) {
+        const server = await serve(on, () => ['first', 'second'], [
+          (_call, next) => ({
+            start: inner => (when === 'at the start' ? next.end(outcome) : inner()),
+            message: () => next.end(outcome),
+          }),
+        ]);
+        const what = `${status[outcome.code]} ${outcome.reason} ${when}`;
+        expect((await answered(server, what)).code, what).to.equal(outcome.code);
+      }
     }
   });
 
