@@ -862,7 +862,7 @@ function pulls(on: (typeof pulling)[number]): void {
     const seen = watcher();
     const before = counters.orphans;
     const server = await serve(on, () => probe, [
-      options({ cleanupGraceMs: 15, onOrphan: call => void orphans.push(call) }),
+      options({ cleanupGraceMs: 150, onOrphan: call => void orphans.push(call) }),
       seen.middleware,
     ]);
     const calling = server.open();
