@@ -2,10 +2,13 @@ import { addTracing } from './add-tracing.ts';
 import { bufferedSender } from './buffered-sender.ts';
 import type { Service, Showpiece } from './example.ts';
 import { fetch } from './fetch.ts';
+import { job } from './job.ts';
 import { logs } from './logs.ts';
 import { numbers } from './numbers.ts';
+import { query } from './query.ts';
 import { robustClient } from './robust-client.ts';
 import { streamService } from './stream-service.ts';
+import { tail } from './tail.ts';
 import { updates } from './updates.ts';
 import { values } from './values.ts';
 import { wrapExisting } from './wrap-existing.ts';
@@ -18,6 +21,9 @@ export const clients: Readonly<Record<string, Showpiece & { readonly port: numbe
   fetch,
   logs,
   updates: { ...updates, port: streamService.port },
+  query: { ...query, port: streamService.port },
+  job: { ...job, port: streamService.port },
+  tail: { ...tail, port: streamService.port },
   values,
 };
 

@@ -1,0 +1,369 @@
+import {
+  appendFileSync,
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { status } from '@grpc/grpc-js';
+import { expect } from 'chai';
+import { LogFile } from '../../examples/log-file.ts';
+import { tailLogs } from '../../examples/tail.ts';
+import { all, closeClients, serveStreams, watch } from '../support/examples.ts';
+import { stopAll, turn, until } from '../support/harness.ts';
+
+const LEVELS = ['debug', 'info', 'warn', 'error'];
+
+/** Numbers in short: `0-9,11-20`. */
+function runs(numbers: number[]): string {
+  const found: [number, number][] = [];
+  for (const n of numbers) {
+    const last = found.at(-1);
+    if (last && last[1] === n - 1) last[1] = n;
+    else found.push([n, n]);
+  }
+  return found.map(([from, to]) => `${from}-${to}`).join(',');
+}
+
+describe('examples: TailLogs', () => {
+  let directory: string;
+  let path: string;
+  let written = 0;
+
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), 'tail-spec-'));
+    path = join(directory, 'service.log');
+    written = 0;
+  });
+
+  afterEach(async () => {
+    closeClients();
+    await stopAll();
+    rmSync(directory, { recursive: true });
+  });
+
+  const serve = () => serveStreams({ tailLogs: tailLogs(path) });
+  const line = (n: number) => {
+    const [service, level] = [['api', 'worker'][n % 2], LEVELS[n % 4]];
+    return `${JSON.stringify({ level, time: 1_700_000_000_000 + n, service, msg: `${n}` })}\n`;
+  };
+  const write = (count: number) => {
+    let text = '';
+    for (let i = 0; i < count; i++) text += line(written++);
+    appendFileSync(path, text);
+  };
+  const numbers = (messages: { message: string }[]) => messages.map(({ message }) => Number(message));
+  const range = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i);
+  /** Open files in the directory of the log. */
+  const handles = () =>
+    readdirSync('/proc/self/fd').filter(fd => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`).startsWith(directory);
+      } catch {
+        return false;
+      }
+    });
+
+  describe('history', () => {
+    it('sends the last lines, oldest first, then OK', async () => {
+      write(50);
+      const client = await serve();
+      const { messages, code, header, trailer } = await all(client.tailLogs({ lines: 10 }));
+      expect(code).to.equal(status.OK);
+      expect(header).to.not.equal(undefined);
+      expect(trailer.getMap()).to.deep.equal({});
+      expect(numbers(messages)).to.deep.equal(range(40, 50));
+    });
+
+    it('sends the whole entry', async () => {
+      const entry = {
+        level: 'warn',
+        time: 1_700_000_000_123,
+        service: 'api',
+        msg: 'slow é',
+        ms: 5,
+        a: { b: [1] },
+      };
+      writeFileSync(path, `${JSON.stringify({ ...entry, user: 'x' })}\n`);
+      const client = await serve();
+      const { messages } = await all(client.tailLogs({ serviceName: 'api', lines: 1 }));
+      expect(messages).to.deep.equal([
+        {
+          timestamp: { seconds: '1700000000', nanos: 123_000_000 },
+          level: 'warn',
+          message: 'slow é',
+          service: 'api',
+          fields: { ms: '5', a: '{"b":[1]}', user: 'x' },
+        },
+      ]);
+    });
+
+    it('counts only the lines of the service, at or above the level', async () => {
+      write(100);
+      const client = await serve();
+      const { messages } = await all(client.tailLogs({ serviceName: 'worker', logLevel: 'warn', lines: 5 }));
+      expect(numbers(messages)).to.deep.equal([83, 87, 91, 95, 99]);
+      expect(new Set(messages.map(({ level }) => level))).to.deep.equal(new Set(['error']));
+    });
+
+    for (const [i, logLevel] of LEVELS.entries())
+      it(`takes the level ${logLevel}`, async () => {
+        write(40);
+        const client = await serve();
+        const { messages } = await all(client.tailLogs({ logLevel, lines: 100 }));
+        expect(numbers(messages)).to.deep.equal(range(0, 40).filter(n => n % 4 >= i));
+      });
+
+    for (const logLevel of ['trace', 'INFO', 'warning', ' info'])
+      it(`refuses the level '${logLevel}'`, async () => {
+        const client = await serve();
+        const { messages, code, details } = await all(client.tailLogs({ logLevel, lines: 1, follow: true }));
+        expect({ code, details, messages }).to.deep.equal({
+          code: status.INVALID_ARGUMENT,
+          details: 'invalid log level',
+          messages: [],
+        });
+      });
+
+    for (const lines of [0, -1, -(2 ** 31)])
+      it(`sends none for ${lines} lines`, async () => {
+        write(20);
+        const client = await serve();
+        const { messages, code } = await all(client.tailLogs({ lines }));
+        expect({ messages, code }).to.deep.equal({ messages: [], code: status.OK });
+      });
+
+    it('sends what there is for more lines than there are, and 10,000 at most', async () => {
+      write(20);
+      const client = await serve();
+      expect((await all(client.tailLogs({ lines: 2 ** 31 - 1 }))).messages).to.have.length(20);
+      write(10_000);
+      const { messages } = await all(client.tailLogs({ lines: 2 ** 31 - 1 }));
+      expect(numbers(messages)).to.deep.equal(range(20, 10_020));
+    });
+
+    it('is empty for a service that is not known, and for a file that is not there', async () => {
+      write(20);
+      const client = await serve();
+      const unknown = await all(client.tailLogs({ serviceName: '../../etc/passwd', lines: 10 }));
+      expect(unknown).to.deep.include({ messages: [], code: status.OK });
+      unlinkSync(path);
+      expect(await all(client.tailLogs({ lines: 10 }))).to.deep.include({ messages: [], code: status.OK });
+    });
+
+    it('leaves out lines that are no entries, and one that is not complete', async () => {
+      write(2);
+      appendFileSync(
+        path,
+        `\nnot json\n[1]\nnull\n{"level":"loud","time":1}\n{"level":"info"}\n{"level":{},"time":1}\n`,
+      );
+      write(1);
+      appendFileSync(path, line(99).slice(0, 20));
+      const client = await serve();
+      const { messages } = await all(client.tailLogs({ lines: 10 }));
+      expect(numbers(messages)).to.deep.equal([0, 1, 2]);
+    });
+
+    it('goes on in rotated files', async () => {
+      write(10);
+      renameSync(path, `${path}.2`);
+      await new Promise(resolve => setTimeout(resolve, 10));
+      write(10);
+      renameSync(path, `${path}.1`);
+      write(3);
+      const client = await serve();
+      expect(numbers((await all(client.tailLogs({ lines: 20 }))).messages)).to.deep.equal(range(3, 23));
+    });
+  });
+
+  describe('follow', () => {
+    const follow = async (lines = 0) => {
+      const client = await serve();
+      const watched = watch(client.tailLogs({ lines, follow: true }));
+      await new Promise<void>(resolve => watched.stream.once('metadata', () => resolve()));
+      return watched;
+    };
+    const arrives = async (messages: { message: string }[], expected: number[]) => {
+      await until('all of it is here', () => messages.length >= expected.length, 5000);
+      expect(runs(numbers(messages))).to.equal(runs(expected));
+    };
+
+    it('sends history, then what is written', async () => {
+      write(10);
+      const { messages } = await follow(5);
+      await until('history is here', () => messages.length === 5);
+      write(3);
+      await arrives(messages, range(5, 13));
+    });
+
+    it('waits for the rest of a line', async () => {
+      write(1);
+      const { messages } = await follow(1);
+      await until('history is here', () => messages.length === 1);
+      appendFileSync(path, line(1).slice(0, 20));
+      await new Promise(resolve => setTimeout(resolve, 20));
+      appendFileSync(path, line(1).slice(20));
+      await arrives(messages, [0, 1]);
+    });
+
+    it('begins when the file does', async () => {
+      const { messages } = await follow(5);
+      write(3);
+      await arrives(messages, range(0, 3));
+    });
+
+    it('reads a file that was renamed to its end, also when it is written to afterwards', async () => {
+      write(5);
+      const { messages } = await follow();
+      write(5);
+      renameSync(path, `${path}.old`);
+      appendFileSync(`${path}.old`, line(written++));
+      writeFileSync(path, '');
+      appendFileSync(`${path}.old`, line(written++));
+      await new Promise(resolve => setTimeout(resolve, 20));
+      write(5);
+      await arrives(messages, range(5, 17));
+    });
+
+    it('reads a file that was removed to its end', async () => {
+      write(5);
+      const { messages } = await follow();
+      write(5);
+      unlinkSync(path);
+      write(5);
+      await arrives(messages, range(5, 15));
+    });
+
+    it('begins again in a file that was emptied', async () => {
+      write(50);
+      const { messages } = await follow(50);
+      await until('history is here', () => messages.length === 50);
+      truncateSync(path);
+      write(5);
+      await arrives(messages, range(0, 55));
+    });
+
+    it('notices that a file was emptied when it has grown beyond again', async () => {
+      write(5);
+      const { messages } = await follow(5);
+      await until('history is here', () => messages.length === 5);
+      truncateSync(path);
+      write(50);
+      await arrives(messages, range(0, 55));
+    });
+
+    it('goes on in the copies of a file that was copied and emptied', async () => {
+      write(5);
+      const { messages } = await follow(5);
+      await until('history is here', () => messages.length === 5);
+      for (let n = 1; n <= 3; n++) {
+        write(10);
+        copyFileSync(path, `${path}.${n}`);
+        truncateSync(path);
+        await new Promise(resolve => setTimeout(resolve, 10));
+      }
+      write(10);
+      await arrives(messages, range(0, 45));
+    });
+
+    for (const how of ['renaming', 'copying'])
+      it(`loses and repeats nothing of 10,000 lines under 20 rotations by ${how}`, async function () {
+        this.timeout(20_000);
+        write(500);
+        const client = await serve();
+        const first = watch(client.tailLogs({ lines: 100, follow: true }));
+        const watched = [first];
+        await new Promise(resolve => first.stream.once('metadata', resolve));
+        for (let rotation = 0; rotation < 20; rotation++) {
+          for (let i = 0; i < 25; i++) {
+            write(20);
+            await turn();
+            if (rotation % 5 === 0 && i === 12)
+              watched.push(watch(client.tailLogs({ lines: 100, follow: true })));
+          }
+          for (let n = rotation; n > 0; n--) renameSync(`${path}.${n}`, `${path}.${n + 1}`);
+          if (how === 'renaming') renameSync(path, `${path}.1`);
+          else {
+            copyFileSync(path, `${path}.1`);
+            truncateSync(path);
+            write(1);
+            await until('they are read', () => Number(first.messages.at(-1)?.message) === written - 1);
+          }
+          await new Promise(resolve => setTimeout(resolve, 5));
+        }
+        write(20);
+        for (const { messages } of watched) {
+          await until('the last line is here', () => Number(messages.at(-1)?.message) === written - 1, 9000);
+          expect(runs(numbers(messages))).to.equal(`${numbers(messages)[0]}-${written - 1}`);
+        }
+        expect(first.messages.length).to.be.greaterThan(10_000);
+      });
+
+    it('serves a slow client from the file, at its pace', async () => {
+      write(10);
+      const client = await serve();
+      const { stream, ended, messages } = watch(client.tailLogs({ lines: 10, follow: true }), {
+        paused: true,
+      });
+      await new Promise<void>(resolve => stream.once('metadata', () => resolve()));
+      for (let rotation = 1; rotation <= 5; rotation++) {
+        write(2000);
+        for (let n = rotation - 1; n > 0; n--) renameSync(`${path}.${n}`, `${path}.${n + 1}`);
+        renameSync(path, `${path}.1`);
+        await new Promise(resolve => setTimeout(resolve, 10));
+      }
+      write(10);
+      stream.on('data', message => messages.push(message));
+      await arrives(messages, range(0, 10_020));
+      stream.cancel();
+      await ended;
+    });
+
+    it('leaves no file open within 50 ms of a cancel', async () => {
+      write(1000);
+      const { stream, ended, messages } = await follow(1000);
+      await until('history is here', () => messages.length === 1000);
+      stream.cancel();
+      expect((await ended).code).to.equal(status.CANCELLED);
+      const cancelled = performance.now();
+      await until('no file is open', () => handles().length === 0);
+      expect(performance.now() - cancelled).to.be.lessThan(50);
+    });
+  });
+
+  describe('the demo log', () => {
+    it('has history at once, goes on, and is gone when closed', async () => {
+      const log = new LogFile();
+      const running = log.demo(20);
+      const client = await serveStreams({ tailLogs: tailLogs(log.path) });
+      for (const serviceName of ['api', 'worker', 'billing']) {
+        const { messages } = await all(client.tailLogs({ serviceName, lines: 1000 }));
+        expect(messages.length).to.be.greaterThan(66);
+        expect(new Set(messages.map(({ level }) => level))).to.deep.equal(new Set(LEVELS));
+        expect(messages.every(({ service }) => service === serviceName)).to.equal(true);
+      }
+      const { messages, stream, ended } = watch(
+        client.tailLogs({ serviceName: 'api', lines: 5, follow: true }),
+      );
+      await until('new lines come', () => messages.length > 10);
+      log.rotate();
+      const count = messages.length;
+      await until('they go on', () => messages.length > count + 5);
+      const requests = messages.map(({ fields }) => Number(fields?.request));
+      expect(requests).to.deep.equal(requests.map((_, i) => (requests[0] ?? 0) + 3 * i));
+      stream.cancel();
+      await ended;
+      log.close();
+      await running;
+      expect(existsSync(dirname(log.path))).to.equal(false);
+    });
+  });
+});

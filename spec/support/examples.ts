@@ -1,0 +1,97 @@
+import * as grpc from '@grpc/grpc-js';
+import { type Database, openDatabase } from '../../examples/database.ts';
+import { streamservice } from '../../examples/protos.ts';
+import { mount, type Sources } from '../../lib/index.ts';
+import { quiet, start } from './harness.ts';
+
+const { StreamService } = streamservice;
+type Client = InstanceType<typeof StreamService>;
+
+/** How a call ended, and all that came before. */
+export interface Ended<T> {
+  readonly messages: T[];
+  readonly header: grpc.Metadata | undefined;
+  readonly trailer: grpc.Metadata;
+  readonly code: grpc.status;
+  readonly details: string;
+}
+
+/** A call in progress: `messages` grows. */
+export interface Watched<T> {
+  readonly stream: grpc.ClientReadableStream<T>;
+  readonly messages: T[];
+  readonly ended: Promise<Ended<T>>;
+}
+
+/** Serves some of the methods of StreamService, and gives a plain grpc-js client. */
+export async function serveStreams(sources: Record<string, unknown>): Promise<Client> {
+  const given = sources as unknown as Sources<typeof StreamService.service>;
+  const { port } = await start(server => mount(server, StreamService.service, given, quiet));
+  const client = new StreamService(`127.0.0.1:${port}`, grpc.credentials.createInsecure());
+  await new Promise(resolve => client.waitForReady(Date.now() + 5000, resolve));
+  clients.add(client);
+  return client;
+}
+
+const clients = new Set<Client>();
+
+/** For `afterEach`, beside `stopAll`. */
+export function closeClients(): void {
+  for (const client of clients) client.close();
+  clients.clear();
+}
+
+/** Listens to a call; reads it unless `paused`. */
+export function watch<T>(stream: grpc.ClientReadableStream<T>, { paused = false } = {}): Watched<T> {
+  const messages: T[] = [];
+  let header: grpc.Metadata | undefined;
+  stream.on('metadata', metadata => {
+    header = metadata;
+  });
+  stream.on('error', () => {});
+  if (!paused) stream.on('data', message => messages.push(message));
+  const ended = new Promise<Ended<T>>(resolve => {
+    stream.on('status', ({ code, details, metadata }) => {
+      resolve({ messages, header, trailer: metadata, code, details });
+    });
+  });
+  return { stream, messages, ended };
+}
+
+/** All of a call. */
+export function all<T>(stream: grpc.ClientReadableStream<T>): Promise<Ended<T>> {
+  return watch(stream).ended;
+}
+
+/**
+ * The embedded database, one for all specs: it takes seconds to start. Nothing is to be kept in it, and its
+ * thread keeps no process alive.
+ */
+export function embedded(): Database {
+  shared ??= openDatabase();
+  return shared;
+}
+
+let shared: Database | undefined;
+
+/** Counts what a database has lent out. */
+export function counting(database: Database): Database & { readonly lent: number } {
+  let lent = 0;
+  return {
+    get lent() {
+      return lent;
+    },
+    async connect(signal) {
+      const connection = await database.connect(signal);
+      lent += 1;
+      return {
+        run: sql => connection.run(sql),
+        async release() {
+          await connection.release();
+          lent -= 1;
+        },
+      };
+    },
+    close: () => database.close(),
+  };
+}
