@@ -20,6 +20,17 @@ interface Link {
 /** An interceptor of ours tells by itself whether it has room: it holds nothing back without saying so. */
 export const transparent: unique symbol = Symbol('leat.transparent');
 
+/**
+ * What a status is in HTTP/2, to a client that can be told no more than that.
+ * @see https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#errors
+ */
+const RESETS: Partial<Record<status, number>> = {
+  [status.ABORTED]: constants.NGHTTP2_REFUSED_STREAM,
+  [status.UNAVAILABLE]: constants.NGHTTP2_REFUSED_STREAM,
+  [status.RESOURCE_EXHAUSTED]: constants.NGHTTP2_ENHANCE_YOUR_CALM,
+  [status.INTERNAL]: constants.NGHTTP2_INTERNAL_ERROR,
+};
+
 export function lookBelow(link: unknown): Below {
   const links: Link[] = [];
   let next = link as Link | undefined;
@@ -71,6 +82,15 @@ export class Below {
     return this.stream === undefined || this.held() ? undefined : this.stream.writableLength - before - 5;
   }
 
+  /** The size of a message that waits; costs as much as sending it. */
+  sizeOf(message: unknown): number | undefined {
+    try {
+      return this.base?.handler?.serialize?.(message).length;
+    } catch {
+      return undefined;
+    }
+  }
+
   /** Whether grpc-js ended the call by itself while it was sending. */
   gaveUp(): boolean {
     return this.stream?.writableEnded === true;
@@ -107,8 +127,8 @@ export class Below {
     return false;
   }
 
-  reset(): void {
-    if (this.stream?.closed === false) this.stream.close(constants.NGHTTP2_REFUSED_STREAM);
+  reset(code: status): void {
+    if (this.stream?.closed === false) this.stream.close(RESETS[code] ?? constants.NGHTTP2_CANCEL);
   }
 
   disconnected(): boolean {

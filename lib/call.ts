@@ -238,7 +238,10 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
 
   /** grpc-js says that the call is over: the answer to our status, or the client went away. */
   terminated(): void {
-    if (!this.open) return this.wire.close();
+    if (!this.open) {
+      clearTimeout(this.timer);
+      return this.wire.close();
+    }
     const verdict = this.wire.verdict();
     this.wire.close();
     this.finish(verdict);
@@ -305,6 +308,8 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
       { code, details: sendableDetails(outcome.details), metadata },
       outcome.reason !== 'completed',
     );
+    if (outcome.reason === 'completed' || this.wire.idle) return;
+    this.timer = setTimeout(() => this.wire.reset(code), this.settings.cleanupGraceMs).unref();
   }
 
   private armDeadline(): void {

@@ -92,8 +92,8 @@ async function run(server: Server, graceMs: number, outcome: Outcome): Promise<v
   await within(graceMs, ended);
   for (const call of calls) if (live.has(call)) call.finish(outcome);
   await within(CLOSING_MS, new Promise(resolve => server.tryShutdown(resolve)));
-  // A client that does not read cannot be told in words; this is what UNAVAILABLE is in HTTP/2.
-  for (const call of calls) call.wire.reset();
+  // A client that does not read cannot be told in words.
+  for (const call of calls) call.wire.reset(outcome.code);
   await new Promise(resolve => setImmediate(resolve));
   server.forceShutdown();
   refusals.delete(refuse);

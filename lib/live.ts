@@ -1,3 +1,4 @@
+import type { status } from '@grpc/grpc-js';
 import type { Outcome } from './types.ts';
 
 /** A call that is open, as whoever shuts a server down sees it. */
@@ -7,7 +8,7 @@ export interface Live {
   finish(outcome: Outcome): void;
   /** Called once, when the status of the call is on its way. */
   onEnded: (() => void) | undefined;
-  readonly wire: { belongsTo(server: object): boolean; reset(): void };
+  readonly wire: { belongsTo(server: object): boolean; reset(code: status): void };
 }
 
 /** The calls of this process that are open now. */

@@ -31,13 +31,17 @@ export class Stats {
     this.since = now;
   }
 
-  /** @internal */
-  sent(bytes: number | undefined, now: number): void {
+  /** @internal A message was handed over. */
+  handed(now: number): void {
     if (this.lastMessageAt === undefined) this.firstMessageAt = now;
     else if (now - this.lastMessageAt > this.maxGapMs) this.maxGapMs = now - this.lastMessageAt;
     this.lastMessageAt = now;
     this.messages += 1;
-    if (bytes === undefined || this.bytes === undefined) this.bytes = undefined;
-    else this.bytes += bytes;
+    this.wait('source', now);
+  }
+
+  /** @internal Its size came to be known, or cannot be. */
+  sized(bytes: number | undefined): void {
+    this.bytes = bytes === undefined || this.bytes === undefined ? undefined : this.bytes + bytes;
   }
 }

@@ -85,8 +85,14 @@ export class Wire {
         status.RESOURCE_EXHAUSTED,
         `has ${bytes} bytes, and ${this.below.maxBytes} may be sent`,
       );
-    if (this.queue.length === 0 && this.fits(bytes ?? 1)) this.send(message, bytes);
-    else this.queue.push(message);
+    const stats = this.writer.counted;
+    if (stats) {
+      stats.handed(performance.now());
+      if (bytes !== undefined) stats.sized(bytes);
+    }
+    if (this.queue.length === 0 && this.fits(bytes ?? 1)) return this.send(message, bytes === undefined);
+    this.queue.push(message);
+    if (bytes === undefined) stats?.sized(this.below.sizeOf(message));
   }
 
   header(metadata: Metadata): void {
@@ -96,7 +102,7 @@ export class Wire {
   /** Sends the status after everything before it; `atOnce` when nobody may be there to take that. */
   status(last: WireStatus, atOnce: boolean): void {
     if (this.closed || this.last) return;
-    if (atOnce && !this.held()) for (const message of this.queue.splice(0)) this.send(message, undefined);
+    if (atOnce && !this.held()) for (const message of this.queue.splice(0)) this.send(message);
     this.last = last;
     if (this.idle || (atOnce && !this.held())) this.port.status(last);
   }
@@ -112,9 +118,9 @@ export class Wire {
     return this.below.belongsTo(server);
   }
 
-  /** Tells a client that takes no status that this call is over. */
-  reset(): void {
-    this.below.reset();
+  /** Tells a client that takes no status how this call ended, and lets go of what it did not take. */
+  reset(code: status): void {
+    this.below.reset(code);
   }
 
   /** The deadline as it was meant: one further away than a timer can hold arrives as one long past. */
@@ -151,10 +157,10 @@ export class Wire {
     return this.unacked > 0 && this.below.held();
   }
 
-  private send(message: unknown, bytes: number | undefined): void {
+  private send(message: unknown, unsized = false): void {
     const { below, writer } = this;
     if (below.gaveUp()) return writer.broken(this.verdict());
-    const stats = writer.counted;
+    const stats = unsized ? writer.counted : undefined;
     const before = stats ? below.pendingBytes() : 0;
     this.unacked += 1;
     try {
@@ -168,17 +174,13 @@ export class Wire {
       return this.fail(code, code === status.RESOURCE_EXHAUSTED ? 'is too large' : 'could not be serialised');
     }
     this.sent += 1;
-    if (stats) {
-      const now = performance.now();
-      stats.sent(bytes ?? below.grown(before), now);
-      stats.wait('source', now);
-    }
+    stats?.sized(below.grown(before));
   }
 
   private acknowledged(): void {
     this.unacked -= 1;
     if (this.closed) return;
-    while (this.queue.length > 0 && this.fits(1)) this.send(this.queue.shift(), undefined);
+    while (this.queue.length > 0 && this.fits(1)) this.send(this.queue.shift());
     if (!this.idle) {
       // Waiting for half the window lets HTTP/2 send many at once, also when it takes one at a time.
       if (this.unacked <= this.writer.settings.maxUnackedMessages >> 1 && this.room) this.writer.woken();
