@@ -59,6 +59,8 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
   /** The layers let the next message through, after a promise. */
   private granted = false;
   headerSent = false;
+  /** What an unknown error was has been told already. */
+  reported = false;
   private ownHeader: ResponseMetadata | undefined;
   private ownTrailer: ResponseMetadata | undefined;
   private knownPeer: string | undefined;
@@ -238,10 +240,7 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
 
   /** grpc-js says that the call is over: the answer to our status, or the client went away. */
   terminated(): void {
-    if (!this.open) {
-      clearTimeout(this.timer);
-      return this.wire.close();
-    }
+    if (!this.open) return this.wire.close();
     const verdict = this.wire.verdict();
     this.wire.close();
     this.finish(verdict);
@@ -301,15 +300,15 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
     this.state = State.Ended;
     live.delete(this);
     this.onEnded?.();
-    if (outcome.code === status.UNKNOWN && outcome.details === INTERNAL_ERROR) report(outcome.cause, this);
+    const unknown = outcome.code === status.UNKNOWN && outcome.details === INTERNAL_ERROR;
+    if (unknown && !this.reported) report(outcome.cause, this);
     const code = outcome.code === status.OK || isErrorCode(outcome.code) ? outcome.code : status.UNKNOWN;
     const metadata = sendable('trailer', this.ownTrailer, outcome.metadata);
     this.wire.status(
       { code, details: sendableDetails(outcome.details), metadata },
       outcome.reason !== 'completed',
     );
-    if (outcome.reason === 'completed' || this.wire.idle) return;
-    this.timer = setTimeout(() => this.wire.reset(code), this.settings.cleanupGraceMs).unref();
+    if (outcome.reason !== 'completed') this.wire.expire(code);
   }
 
   private armDeadline(): void {

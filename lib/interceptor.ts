@@ -9,7 +9,7 @@ import { ServerCall } from './call.ts';
 import { checkMiddleware } from './check.ts';
 import { all } from './compose.ts';
 import { completed, Relay } from './relay.ts';
-import { isErrorCode, outcomeOf } from './status.ts';
+import { INTERNAL_ERROR, isErrorCode, outcomeOf } from './status.ts';
 import type { Middleware, Outcome } from './types.ts';
 import type { Port, WireStatus } from './wire.ts';
 
@@ -106,8 +106,10 @@ class Intercepted implements ServerInterceptingCallInterface, Port {
   }
 
   sendStatus(last: Status): void {
-    if (this.relay) void this.relay.status(outcomeOfStatus(last));
-    else this.nextCall.sendStatus(last);
+    if (!this.call || !this.relay) return this.nextCall.sendStatus(last);
+    // A call of ours above has told already what that was.
+    this.call.reported = last.details === INTERNAL_ERROR;
+    void this.relay.status(outcomeOfStatus(last));
   }
 
   get link(): unknown {
@@ -162,6 +164,8 @@ class Intercepted implements ServerInterceptingCallInterface, Port {
 function outcomeOfStatus({ code, details, metadata }: Status): Outcome {
   const trailers = metadata ?? undefined;
   if (code === status.OK && details === 'OK') return completed(trailers);
+  if (code === status.UNKNOWN && details === INTERNAL_ERROR)
+    return { code, details, reason: 'error', metadata: trailers };
   const cause = new Error(String(details ?? ''));
   if (code === status.UNKNOWN || !isErrorCode(code)) return outcomeOf(cause);
   return { code, details: String(details ?? ''), reason: 'error', metadata: trailers, cause };

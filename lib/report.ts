@@ -8,9 +8,10 @@ export interface Reporting {
   readonly onError?: ErrorHook;
 }
 
-/** Prints to the console: what nobody else was asked to hear must still be seen. */
+/** Prints to the console, with the id that the client was given: what nobody else hears must still be seen. */
 export function printError(error: unknown, call: Call): void {
-  console.error(`leat: ${call.path}:`, error);
+  const [id] = call.trailer.get('x-error-id');
+  console.error(`leat: ${call.path}:${id === undefined ? '' : ` ${id}:`}`, error);
 }
 
 /** Tells the hook of this call. */

@@ -37,7 +37,7 @@ export class Stats {
     else if (now - this.lastMessageAt > this.maxGapMs) this.maxGapMs = now - this.lastMessageAt;
     this.lastMessageAt = now;
     this.messages += 1;
-    this.wait('source', now);
+    if (this.waiting === 'source') this.wait('source', now);
   }
 
   /** @internal Its size came to be known, or cannot be. */

@@ -48,6 +48,7 @@ export class Wire {
   private readonly queue: unknown[] = [];
   private last: WireStatus | undefined;
   private closed = false;
+  private timer: NodeJS.Timeout | undefined;
   private readonly below: Below;
   private readonly ack: () => void;
 
@@ -107,9 +108,21 @@ export class Wire {
     if (this.idle || (atOnce && !this.held())) this.port.status(last);
   }
 
+  /** Gives a client the grace to take what is on its way; one that takes nothing is cut off. */
+  expire(code: status): void {
+    if (this.closed || this.idle) return;
+    const pending = this.below.pendingBytes();
+    this.timer = setTimeout(() => {
+      if (this.below.pendingBytes() < pending) this.expire(code);
+      else if (!this.idle) this.reset(code);
+    }, this.writer.settings.cleanupGraceMs);
+    this.timer.unref();
+  }
+
   /** Nothing can be sent any more. */
   close(): void {
     this.closed = true;
+    clearTimeout(this.timer);
     this.queue.length = 0;
   }
 

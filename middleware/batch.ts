@@ -1,0 +1,106 @@
+/**
+ * Buffered sending: messages wait for each other for a moment and go out together, or merged into one.
+ * @module
+ */
+import { checkDuration, checkFunction, checkInteger, expected } from '../lib/check.ts';
+import { outcomeOf } from '../lib/status.ts';
+import type { Call, Middleware, Outcome } from '../lib/types.ts';
+
+export interface BatchOptions<Res> {
+  /**
+   * How many messages make a batch. Minimum 1.
+   * @default 100
+   */
+  readonly maxItems?: number;
+  /**
+   * How many bytes make a batch, as `size` counts them; a message that would exceed it begins the next batch, and
+   * one that exceeds it by itself goes alone. Needs `size`. Minimum 1.
+   * @default no bound
+   */
+  readonly maxBytes?: number;
+  /** The size of a message in bytes, for `maxBytes`: layers do not know what a message will be encoded to. */
+  readonly size?: (message: Res) => number;
+  /**
+   * How long the first message of a batch waits at most, in milliseconds. Minimum 0.
+   * @default 100
+   */
+  readonly maxDelayMs?: number;
+  /** Makes one message of a batch. Without it the messages are sent as they are, one after the other. */
+  readonly merge?: (messages: Res[]) => Res;
+  /** Hears how many messages were waiting when the client went away or its deadline passed: nobody gets them. */
+  readonly onDrop?: (count: number, call: Call) => void;
+}
+
+/**
+ * Holds messages until there are enough of them, or the first has waited long enough, or the call ends: then they
+ * go before the status, also before that of an error. Once the client is gone they are dropped.
+ *
+ * A source is still not pulled while the client takes nothing, so that beyond the window there is never more than
+ * one batch. With `merge` a message costs a fraction of what it costs alone; without, batches only make fewer and
+ * larger writes of sources that yield now and then.
+ *
+ * @example
+ * batch({ maxItems: 50, maxDelayMs: 10, merge: lists => ({ nums: lists.flatMap(list => list.nums) }) });
+ * @throws TypeError when an option is out of its range, or `maxBytes` is given without `size`.
+ */
+export function batch<Res = any>(options: BatchOptions<Res> = {}): Middleware<any, Res> {
+  const { maxItems = 100, maxBytes = Infinity, size, maxDelayMs = 100, merge, onDrop } = options;
+  checkInteger('maxItems', maxItems, 1);
+  if (maxBytes !== Infinity) checkInteger('maxBytes', maxBytes, 1);
+  if (size !== undefined) checkFunction('size', size);
+  else if (maxBytes !== Infinity) throw expected('size', 'a function, as `maxBytes` is given', size);
+  checkDuration('maxDelayMs', maxDelayMs);
+  if (merge !== undefined) checkFunction('merge', merge);
+  if (onDrop !== undefined) checkFunction('onDrop', onDrop);
+  return function batch(call, next) {
+    let held: Res[] = [];
+    let bytes = 0;
+    let timer: NodeJS.Timeout | undefined;
+
+    const flush = () => {
+      if (held.length === 0) return;
+      const messages = held;
+      held = [];
+      bytes = 0;
+      if (merge) next.message(merge(messages));
+      else for (const message of messages) next.message(message);
+    };
+    const due = () => {
+      try {
+        flush();
+      } catch (error) {
+        next.end(outcomeOf(error));
+      }
+    };
+    /** One timer for all batches: it starts anew with each, and finds nothing to do after one that was full. */
+    const arm = () => {
+      if (timer) timer.refresh();
+      else timer = setTimeout(due, maxDelayMs).unref();
+    };
+
+    return {
+      message(message) {
+        if (size !== undefined) {
+          const added = size(message);
+          if (bytes + added > maxBytes) flush();
+          bytes += added;
+        }
+        held.push(message);
+        if (held.length >= maxItems || bytes >= maxBytes) flush();
+        else if (held.length === 1) arm();
+      },
+      end(outcome) {
+        clearTimeout(timer);
+        if (!isGone(outcome)) return flush();
+        const { length } = held;
+        held = [];
+        if (length > 0) onDrop?.(length, call);
+      },
+    };
+  };
+}
+
+/** Whether nobody reads any more. */
+function isGone({ reason }: Outcome): boolean {
+  return reason === 'cancelled' || reason === 'disconnected' || reason === 'deadline';
+}

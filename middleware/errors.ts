@@ -1,0 +1,162 @@
+/**
+ * What sources throw, as clients may read it: your errors become statuses, all others get an id and stay secret.
+ * @module
+ */
+import { randomUUID } from 'node:crypto';
+import { type Metadata, status } from '@grpc/grpc-js';
+import { checkFunction, expected } from '../lib/check.ts';
+import { report } from '../lib/report.ts';
+import { INTERNAL_ERROR, isErrorCode } from '../lib/status.ts';
+import type { Call, Middleware, Outcome } from '../lib/types.ts';
+
+/**
+ * Which errors a rule is for: those of a class, those a predicate holds for, or those with this `code`: a status
+ * (also that of an upstream call), or the text or number that Node, a database or a cloud gives, such as 'ENOENT'.
+ */
+export type ErrorMatch = ErrorClass | ((error: any, call: Call) => boolean) | number | string;
+
+export type ErrorClass = abstract new (...args: any) => unknown;
+
+/** A status as clients get it: a `StatusError` is one, with its rich details. */
+export interface ErrorStatus {
+  readonly code: status;
+  /** @default the name of the status in small letters, such as 'not found' */
+  readonly details?: string | undefined;
+  /** Trailers to send with it. */
+  readonly metadata?: Metadata | undefined;
+}
+
+/** What errors that match leave as; a number alone says nothing of the error itself. */
+export type ErrorAnswer = status | ErrorStatus | ((error: any, call: Call) => status | ErrorStatus);
+
+export type ErrorRule = readonly [match: ErrorMatch, answer: ErrorAnswer];
+
+export interface ErrorsOptions {
+  /**
+   * The code of errors that no rule is for; their details are always 'internal error'.
+   * @default status.UNKNOWN
+   */
+  readonly default?: status;
+  /**
+   * Whether the status of an upstream gRPC call that failed is passed on, with its details and trailers.
+   * @default false
+   */
+  readonly forward?: boolean;
+  /**
+   * Makes the id of an error that no rule is for; the id of the trace may do.
+   * @default a random UUID
+   */
+  readonly makeId?: (error: unknown, call: Call) => string;
+}
+
+/**
+ * Maps errors to statuses, by the first rule that matches; of an `AggregateError`, also its members are tried.
+ * A `StatusError` without a rule stays as it is. Everything else leaves as 'internal error' with an id in the
+ * trailer `x-error-id`, and goes to `options({ onError })`, once, as it was thrown; `call.trailer` has the id.
+ *
+ * Only what a source, a layer or the wire failed with is mapped: how a client, a deadline, a limit or a shutdown
+ * ended a call stays, and so does `CANCELLED`. Under `interceptor()` errors of handlers arrive as statuses: rules
+ * by code match them, rules by class do not.
+ *
+ * @example
+ * errors([
+ *   [NotFound, status.NOT_FOUND],
+ *   ['23505', { code: status.ALREADY_EXISTS, details: 'there is one already' }],
+ *   [Invalid, error => new StatusError(status.INVALID_ARGUMENT, error.message, { details: [badRequest(error)] })],
+ *   [error => error.name === 'TimeoutError', status.DEADLINE_EXCEEDED],
+ * ]);
+ * @throws TypeError when a rule or an option is not of its kind.
+ */
+export function errors(rules: Iterable<ErrorRule> = [], options: ErrorsOptions = {}): Middleware {
+  const { default: code = status.UNKNOWN, forward = false, makeId = () => randomUUID() } = options;
+  if (typeof rules?.[Symbol.iterator] !== 'function') throw expected('rules', 'a list of rules', rules);
+  const list = [...rules].map(compile);
+  if (!isErrorCode(code)) throw expected('default', 'a status from 1 to 16', code);
+  if (typeof forward !== 'boolean') throw expected('forward', 'a boolean', forward);
+  checkFunction('makeId', makeId);
+
+  const known = (outcome: Outcome, call: Call): Outcome | undefined => {
+    const { cause } = outcome;
+    const candidates = cause instanceof AggregateError ? [cause, ...cause.errors] : [cause];
+    for (const rule of list)
+      for (const error of candidates)
+        if (rule.matches(error, outcome, call)) return { ...outcome, ...rule.answer(error, call) };
+    if (!isUnknown(outcome)) return outcome;
+    return forward ? forwarded(outcome) : undefined;
+  };
+
+  const unknown = (outcome: Outcome, call: Call): Outcome => {
+    if (outcome.metadata?.get('x-error-id').length) return outcome;
+    call.trailer.set('x-error-id', makeId(outcome.cause, call));
+    // What leaves as UNKNOWN is reported at the far end.
+    if (code !== status.UNKNOWN) report(outcome.cause, call);
+    return { ...outcome, code, details: INTERNAL_ERROR, metadata: undefined };
+  };
+
+  return function errors(call, next) {
+    return {
+      end(outcome) {
+        if (outcome.reason !== 'error' || outcome.code === status.CANCELLED) return;
+        let mapped: Outcome | undefined;
+        try {
+          mapped = known(outcome, call);
+        } catch (error) {
+          report(error, call);
+        }
+        next.end(mapped ?? unknown(outcome, call));
+      },
+    };
+  };
+}
+
+interface Rule {
+  matches(error: unknown, outcome: Outcome, call: Call): boolean;
+  answer(error: unknown, call: Call): Pick<Outcome, 'code' | 'details' | 'metadata'>;
+}
+
+function compile([match, answer]: ErrorRule, index: number): Rule {
+  const name = `rules[${index}]`;
+  if (!['function', 'number', 'string'].includes(typeof match))
+    throw expected(`${name}[0]`, 'a class, a predicate or a code', match);
+  const constant = typeof answer === 'function' ? undefined : complete(answer, `${name}[1]`);
+  return {
+    matches: matcher(match),
+    answer: (error, call) =>
+      constant ?? complete((answer as (error: unknown, call: Call) => ErrorStatus)(error, call), name),
+  };
+}
+
+function matcher(match: ErrorMatch): Rule['matches'] {
+  if (typeof match !== 'function')
+    return (error, outcome) => outcome.code === match || (error as { code?: unknown } | null)?.code === match;
+  if (isClass(match)) return error => error instanceof match;
+  return (error, _outcome, call) => (match as (error: unknown, call: Call) => boolean)(error, call);
+}
+
+/** The prototype of a class cannot be replaced, that of a function can; classes of old inherit from `Error`. */
+function isClass(match: object): match is ErrorClass {
+  const own = Object.getOwnPropertyDescriptor(match, 'prototype');
+  return own !== undefined && (own.writable === false || own.value instanceof Error);
+}
+
+function complete(answer: status | ErrorStatus, name: string): ReturnType<Rule['answer']> {
+  const given: Partial<ErrorStatus> | null = typeof answer === 'number' ? { code: answer } : answer;
+  const code = given?.code;
+  if (!isErrorCode(code))
+    throw expected(name, 'a status from 1 to 16, or an object with one', code ?? answer);
+  const details = given?.details ?? (status[code] as string).toLowerCase().replaceAll('_', ' ');
+  return { code, details, metadata: given?.metadata };
+}
+
+/** Whether the core saw nothing in the error that was meant for the client. */
+function isUnknown({ code, details }: Outcome): boolean {
+  return code === status.UNKNOWN && details === INTERNAL_ERROR;
+}
+
+/** An unknown error that has a code and details is the status of somebody else. */
+function forwarded(outcome: Outcome): Outcome | undefined {
+  const { code, details, metadata } = (outcome.cause ?? {}) as Partial<ErrorStatus>;
+  return isErrorCode(code) && typeof details === 'string'
+    ? { ...outcome, code, details, metadata }
+    : undefined;
+}

@@ -1,0 +1,74 @@
+/**
+ * A message now and then on a stream that is idle, for the proxies on the way: they do not count HTTP/2 pings.
+ * @module
+ */
+import { checkFunction, expected } from '../lib/check.ts';
+import { outcomeOf } from '../lib/status.ts';
+import type { Call, Middleware } from '../lib/types.ts';
+
+export interface HeartbeatOptions<Res> {
+  /**
+   * How long a stream is idle before a heartbeat is sent, and between two of them, in milliseconds. Minimum 1.
+   * @default 30000
+   */
+  readonly everyMs?: number;
+  /** Makes the message, which clients must know from data, such as one with no field set. */
+  readonly make: (call: Call) => Res;
+}
+
+/**
+ * Sends a message whenever nothing was sent for a while, from the start of the source until the call ends; never
+ * while the client is the one that is slow. It is no data: `call.stats`, and with it metrics, logs and idle
+ * timeouts, are as if it had not been sent.
+ *
+ * List it first: a heartbeat passes the layers before it, and `batch()` would hold it.
+ *
+ * @example
+ * mount(server, WatchService.service, sources, heartbeat({ everyMs: 20_000, make: () => ({}) }));
+ * @throws TypeError when an option is out of its range.
+ */
+export function heartbeat<Res = any>(options: HeartbeatOptions<Res>): Middleware<any, Res> {
+  const { everyMs = 30_000, make } = options;
+  if (typeof everyMs !== 'number' || !(everyMs >= 1 && everyMs <= 0x7fffffff))
+    throw expected('everyMs', 'a number of milliseconds from 1 to 2147483647', everyMs);
+  checkFunction('make', make);
+  return function heartbeat(call, next) {
+    const { stats } = call;
+    let last = stats.startedAt;
+    let ended = false;
+    let timer: NodeJS.Timeout;
+
+    const send = () => {
+      const before = { ...stats };
+      next.message(make(call));
+      if (!ended) Object.assign(stats, before);
+    };
+    const beat = () => {
+      const now = performance.now();
+      let left = Math.max(last, stats.lastMessageAt ?? 0) + everyMs - now;
+      if (left <= 0) {
+        left = everyMs;
+        if (stats.waiting === 'source') {
+          last = now;
+          try {
+            send();
+          } catch (error) {
+            next.end(outcomeOf(error));
+          }
+        }
+      }
+      if (!ended) arm(left);
+    };
+    const arm = (ms: number) => {
+      timer = setTimeout(beat, Math.ceil(ms)).unref();
+    };
+
+    arm(everyMs);
+    return {
+      end() {
+        ended = true;
+        clearTimeout(timer);
+      },
+    };
+  };
+}

@@ -1,0 +1,171 @@
+/**
+ * A line when a stream starts, when it has to wait for long, and when it ends.
+ * @module
+ */
+import { status } from '@grpc/grpc-js';
+import { checkFunction, expected, isThenable } from '../lib/check.ts';
+import { INTERNAL_ERROR } from '../lib/status.ts';
+import type { Call, Middleware, Outcome } from '../lib/types.ts';
+
+export type Level = 'debug' | 'info' | 'warn' | 'error';
+
+/** The part of a logger that is used: that of the console, of pino, of bunyan, of winston. */
+export interface Logger {
+  debug(...line: any[]): unknown;
+  info(...line: any[]): unknown;
+  warn(...line: any[]): unknown;
+  error(...line: any[]): unknown;
+}
+
+export interface LoggingOptions {
+  /** @default console */
+  readonly logger?: Logger;
+  /**
+   * Whether the logger takes the fields before the text.
+   * @default true for one that has `bindings` (pino) or `addSerializers` (bunyan)
+   */
+  readonly objectFirst?: boolean;
+  /**
+   * Whether there is a line for each start.
+   * @default true
+   */
+  readonly start?: boolean;
+  /**
+   * How long a stream waits for its source, or for its client, until there is a line about that wait, in
+   * milliseconds. Minimum 1.
+   * @default no such lines
+   */
+  readonly slowMs?: number;
+  /**
+   * Names of request metadata to put into the lines; values of `-bin` ones as base64.
+   * @default []
+   */
+  readonly metadata?: readonly string[];
+  /**
+   * The level of the line for an end; `undefined` for no line.
+   * @default by code for errors, deadlines and limits, as go-grpc-middleware has it; `info` for all other ends
+   */
+  readonly level?: (outcome: Outcome, call: Call) => Level | undefined;
+}
+
+/** What is the server's fault is an error; what may be, or says that something is full, a warning. */
+const ERRORS = new Set([status.UNKNOWN, status.UNIMPLEMENTED, status.INTERNAL, status.DATA_LOSS]);
+const WARNINGS = new Set([
+  status.DEADLINE_EXCEEDED,
+  status.PERMISSION_DENIED,
+  status.RESOURCE_EXHAUSTED,
+  status.FAILED_PRECONDITION,
+  status.ABORTED,
+  status.OUT_OF_RANGE,
+  status.UNAVAILABLE,
+]);
+
+/**
+ * Writes lines with path, peer, code, reason, count, bytes and duration. That a client cancels, goes away, or is
+ * asked to by `drain` is no error. What an unknown error was goes to `options({ onError })`, once; the line has
+ * the id that `errors()` gave it. A logger that throws changes nothing.
+ *
+ * @example
+ * mount(server, NumberService.service, sources, logging({ logger: pino(), slowMs: 5000 }), errors());
+ * @throws TypeError when an option is out of its range, or the logger has no `debug`, `info`, `warn` or `error`.
+ */
+export function logging(options: LoggingOptions = {}): Middleware {
+  const { logger = console, start = true, slowMs, metadata = [], level = levelOf } = options;
+  for (const name of ['debug', 'info', 'warn', 'error'] as const)
+    checkFunction(`logger.${name}`, (logger as Logger | null)?.[name]);
+  const { objectFirst = 'bindings' in logger || 'addSerializers' in logger } = options;
+  if (typeof objectFirst !== 'boolean') throw expected('objectFirst', 'a boolean', objectFirst);
+  if (typeof start !== 'boolean') throw expected('start', 'a boolean', start);
+  if (slowMs !== undefined) checkWait(slowMs);
+  if (!Array.isArray(metadata)) throw expected('metadata', 'an array of names', metadata);
+  checkFunction('level', level);
+
+  const write = (at: Level, text: string, fields: object) => {
+    const answer = objectFirst ? logger[at](fields, text) : logger[at](text, fields);
+    if (isThenable(answer)) answer.then(undefined, () => {});
+  };
+
+  return function logging(call) {
+    const { stats } = call;
+    const about = { path: call.path, peer: call.peer, ...allowed(call, metadata) };
+    const soFar = () => ({
+      messages: stats.messages,
+      bytes: stats.bytes,
+      durationMs: round(performance.now() - stats.startedAt),
+    });
+    let timer: NodeJS.Timeout | undefined;
+    let told: number | undefined;
+
+    const watch = (ms: number, after: number) => {
+      timer = setTimeout(() => {
+        const { waiting, since } = stats;
+        const waited = waiting === undefined || since === told ? 0 : performance.now() - since;
+        if (waited < ms) return watch(ms, ms - waited);
+        told = since;
+        quietly(() =>
+          write('warn', 'stream waits', { ...about, waiting, waitedMs: round(waited), ...soFar() }),
+        );
+        watch(ms, ms);
+      }, Math.ceil(after)).unref();
+    };
+
+    if (start) quietly(() => write('info', 'stream started', about));
+    if (slowMs !== undefined) watch(slowMs, slowMs);
+    return {
+      end(outcome) {
+        clearTimeout(timer);
+        quietly(() => {
+          const at = level(outcome, call);
+          if (at === undefined) return;
+          const { code, reason } = outcome;
+          const failure = reason === 'completed' ? undefined : failureOf(outcome, call, at);
+          write(at, 'stream finished', { ...about, code: status[code], reason, ...failure, ...soFar() });
+        });
+      },
+    };
+  };
+}
+
+function checkWait(slowMs: unknown): void {
+  if (typeof slowMs !== 'number' || !(slowMs >= 1 && slowMs <= 0x7fffffff))
+    throw expected('slowMs', 'a number of milliseconds from 1 to 2147483647', slowMs);
+}
+
+function levelOf({ code, reason }: Outcome): Level {
+  if (reason !== 'error' && reason !== 'deadline' && reason !== 'limit') return 'info';
+  if (ERRORS.has(code)) return 'error';
+  return WARNINGS.has(code) ? 'warn' : 'info';
+}
+
+/** A logger that fails must not change how the call goes. */
+function quietly(log: () => void): void {
+  try {
+    log();
+  } catch {
+    // There is nobody else to tell.
+  }
+}
+
+/** What `options({ onError })` is told is not told twice. */
+function failureOf({ details, cause, metadata }: Outcome, call: Call, at: Level): object {
+  const [errorId] = [...call.trailer.get('x-error-id'), ...(metadata?.get('x-error-id') ?? [])];
+  const known = at === 'error' && cause !== undefined && details !== INTERNAL_ERROR;
+  return { details, ...(errorId === undefined ? {} : { errorId }), ...(known ? { err: cause } : {}) };
+}
+
+function allowed(call: Call, names: readonly string[]): { metadata?: Record<string, string> } {
+  const found: Record<string, string> = {};
+  for (const name of names) {
+    const values = call.metadata.get(name);
+    if (values.length) found[name] = values.map(text).join(', ');
+  }
+  return Object.keys(found).length ? { metadata: found } : {};
+}
+
+function text(value: string | Buffer): string {
+  return typeof value === 'string' ? value : value.toString('base64');
+}
+
+function round(ms: number): number {
+  return Math.round(ms * 1000) / 1000;
+}

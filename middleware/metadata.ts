@@ -1,0 +1,154 @@
+/**
+ * Headers and trailers of every call: fixed, computed for the call, or telling how it went.
+ * @module
+ */
+import { createHash, getHashes } from 'node:crypto';
+import type { Metadata } from '@grpc/grpc-js';
+import { checkFunction, expected } from '../lib/check.ts';
+import { ResponseMetadata } from '../lib/metadata.ts';
+import type { Call, Layer, Middleware, Outcome } from '../lib/types.ts';
+
+/** One value: bytes under a name that ends in `-bin`, printable ASCII under any other. */
+export type MetadataEntry = string | number | bigint | Uint8Array;
+
+/** What a header or trailer is set to: a list is sent in its order, and nothing for `undefined`. */
+export type MetadataContent = MetadataEntry | readonly MetadataEntry[] | undefined;
+
+/** A call that is about to end, as its trailers may describe it. */
+export interface Ending {
+  readonly call: Call;
+  readonly outcome: Outcome;
+  /** Messages sent, after all that the layers made of them. */
+  readonly messages: number;
+  /** Their encoded size; `undefined` where an interceptor of somebody else hides it. */
+  readonly bytes: number | undefined;
+  readonly durationMs: number;
+}
+
+export interface MetadataOptions {
+  /** Headers by name; a function is asked when the call is about to start. */
+  readonly header?: Readonly<Record<string, MetadataContent | ((call: Call) => MetadataContent)>>;
+  /** Trailers by name; a function is asked when the call ends, however it ends. */
+  readonly trailer?: Readonly<Record<string, MetadataContent | ((ending: Ending) => MetadataContent)>>;
+  /**
+   * Sends the headers as soon as the source was started, and not only with the first message. What the source
+   * sets before its first `await` is still in time.
+   * @default false
+   */
+  readonly flush?: boolean;
+}
+
+/**
+ * Sets headers and trailers. One that is already there is replaced, so that the source has the last word on
+ * fixed trailers and on headers, and the outermost middleware on computed trailers. Listed before `batch()`, it
+ * counts also the messages that go out at the end. A function that throws fails the call, as any layer does.
+ *
+ * @example
+ * metadata({
+ *   header: { 'x-served-by': 'eu-1', 'x-request-id': call => call.metadata.get('x-request-id')[0] },
+ *   trailer: { 'x-count': ({ messages }) => messages, 'x-took-ms': ({ durationMs }) => Math.ceil(durationMs) },
+ *   flush: true,
+ * });
+ * @throws TypeError when a name is reserved or illegal, or a fixed value cannot be sent under its name.
+ */
+export function metadata(options: MetadataOptions = {}): Middleware {
+  const { header = {}, trailer = {}, flush = false } = options;
+  if (typeof flush !== 'boolean') throw expected('flush', 'a boolean', flush);
+  const headers = checkFields('header', header);
+  const trailers = checkFields('trailer', trailer);
+  const fixed = trailers.filter(([, value]) => typeof value !== 'function');
+  const computed = trailers.filter(([, value]) => typeof value === 'function');
+  return function metadata(call) {
+    const layer: Layer<unknown> = {};
+    if (headers.length) put(call.header, headers, call);
+    if (fixed.length) put(call.trailer, fixed, undefined);
+    if (flush)
+      layer.start = next => {
+        next();
+        call.sendHeader();
+      };
+    if (computed.length) {
+      const { stats } = call;
+      layer.end = outcome => put(call.trailer, computed, ending(call, outcome, stats));
+    }
+    return layer;
+  };
+}
+
+export interface ChecksumOptions<Res> {
+  /** The bytes of a message that are summed up, such as its encoding; text counts as UTF-8. */
+  readonly bytes: (message: Res) => Uint8Array | string;
+  /**
+   * A hash that `node:crypto` knows.
+   * @default 'sha256'
+   */
+  readonly algorithm?: string;
+  /**
+   * The trailer that it goes into, in hexadecimal.
+   * @default 'x-checksum'
+   */
+  readonly trailer?: string;
+}
+
+/**
+ * Sums up the messages as they go, for a trailer by which a client knows that it has got them all. It sums up what
+ * passes it: list it before `batch()` for what is sent, after it for what the source yields.
+ *
+ * @example
+ * checksum({ bytes: message => Chunk.encode(message).finish() });
+ * @throws TypeError when an option is not of its kind, or the trailer reserved.
+ */
+export function checksum<Res = any>(options: ChecksumOptions<Res>): Middleware<any, Res> {
+  const { bytes, algorithm = 'sha256', trailer = 'x-checksum' } = options;
+  checkFunction('bytes', bytes);
+  if (!getHashes().includes(algorithm)) throw expected('algorithm', 'a hash of `node:crypto`', algorithm);
+  checkFields('trailer', { [trailer]: '' });
+  return function checksum(call, next) {
+    const hash = createHash(algorithm);
+    return {
+      message(message) {
+        hash.update(bytes(message));
+        next.message(message);
+      },
+      end: () => call.trailer.set(trailer, hash.digest('hex')),
+    };
+  };
+}
+
+type Field = readonly [name: string, value: MetadataContent | ((about: any) => MetadataContent)];
+
+/** The fields as a list, once it is known that they may be sent. */
+function checkFields(kind: 'header' | 'trailer', fields: object): Field[] {
+  if (typeof fields !== 'object' || fields === null) throw expected(kind, 'an object', fields);
+  const list = Object.entries(fields) as Field[];
+  const trial = new ResponseMetadata(kind);
+  for (const [name, value] of list) {
+    const sample = name.endsWith('-bin') ? Buffer.alloc(0) : '';
+    try {
+      put(trial, [[name, typeof value === 'function' ? sample : value]], undefined);
+    } catch (error) {
+      if (error instanceof TypeError) throw error;
+      throw new TypeError((error as Error).message, { cause: error });
+    }
+  }
+  return list;
+}
+
+function put(metadata: Metadata, fields: readonly Field[], about: unknown): void {
+  for (const [name, value] of fields) {
+    const content = typeof value === 'function' ? value(about) : value;
+    if (content === undefined) continue;
+    const [first, ...more] = Array.isArray(content) ? content : [content];
+    if (first !== undefined) metadata.set(name, sendable(first));
+    for (const entry of more) metadata.add(name, sendable(entry));
+  }
+}
+
+function sendable(entry: MetadataEntry): string | Buffer {
+  return entry instanceof Uint8Array ? Buffer.from(entry) : String(entry);
+}
+
+function ending(call: Call, outcome: Outcome, stats: Call['stats']): Ending {
+  const { messages, bytes, startedAt } = stats;
+  return { call, outcome, messages, bytes, durationMs: performance.now() - startedAt };
+}

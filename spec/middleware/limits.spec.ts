@@ -1,0 +1,358 @@
+import { constants } from 'node:http2';
+import { status } from '@grpc/grpc-js';
+import { expect } from 'chai';
+import { all, type Call, type Middleware, StatusError } from '../../lib/index.ts';
+import { type LimitsOptions, limits } from '../../middleware/limits.ts';
+import {
+  type AnySource,
+  type Calling,
+  type MountName,
+  mountNames,
+  type Reply,
+  serve,
+  stopAll,
+  until,
+} from '../support/harness.ts';
+import { rawCall } from '../support/raw.ts';
+
+/** Yields once, then waits for the end of the call. */
+const parked: AnySource = async function* (_request, call: Call) {
+  yield 'first';
+  await new Promise(resolve => call.signal.addEventListener('abort', resolve));
+};
+
+const sleep = (ms: number) => new Promise(resolve => setTimeout(resolve, ms));
+const first = (calling: Calling) => new Promise(resolve => calling.stream.once('data', resolve));
+const hint = ({ trailer }: Reply) => trailer.get('grpc-retry-pushback-ms')[0];
+const reading = ({ code, details }: Reply) => ({ code, details });
+
+describe('limits()', () => {
+  afterEach(stopAll);
+  for (const on of mountNames) describe(`on ${on}`, () => behaves(on));
+
+  it('L9 limits nothing that is not given, and costs nothing then', () => {
+    const layer = limits({})({} as Call, { message() {}, end() {} });
+    expect(layer).to.deep.equal({});
+  });
+
+  describe('options', () => {
+    const wrong: [LimitsOptions, string][] = [
+      [{ maxStreams: 0 }, 'Expected `maxStreams` to be an integer from 1 and up, got `0` (number)'],
+      [{ maxStreamsPerPeer: 1.5 }, 'Expected `maxStreamsPerPeer` to be an integer from 1 and up'],
+      [{ maxStreamsPerMethod: '9' as never }, 'Expected `maxStreamsPerMethod` to be an integer'],
+      [{ maxStreamAgeMs: 0 }, 'Expected `maxStreamAgeMs` to be a number from 1 to 2147483647, got `0`'],
+      [{ idleTimeoutMs: -5 }, 'Expected `idleTimeoutMs` to be a number from 1 to 2147483647'],
+      [{ maxStallMs: Number.NaN }, 'Expected `maxStallMs` to be a number from 1 to 2147483647, got `NaN`'],
+      [{ jitter: 2 }, 'Expected `jitter` to be a number from 0 to 1, got `2` (number)'],
+      [{ maxMessagesPerSecond: 0 }, 'Expected `maxMessagesPerSecond` to be a number from 0.001'],
+      [{ maxBytesPerSecond: null as never }, 'Expected `maxBytesPerSecond` to be a number from 0.001'],
+      [{ peerOf: 'ip' as never }, 'Expected `peerOf` to be a function, got `ip` (string)'],
+      [{ retryMs: -1 }, 'Expected `retryMs` to be a number of milliseconds'],
+    ];
+    for (const [options, sentence] of wrong)
+      it(`refuses ${JSON.stringify(options)}`, () => {
+        expect(() => limits(options)).to.throw(TypeError, sentence);
+      });
+  });
+});
+
+function behaves(on: MountName): void {
+  describe('streams at once', () => {
+    const kinds: [LimitsOptions, string][] = [
+      [{ maxStreams: 2 }, 'too many streams'],
+      [{ maxStreamsPerPeer: 2 }, 'too many streams of this client'],
+      [{ maxStreamsPerMethod: 2 }, 'too many streams of this method'],
+    ];
+    for (const [options, details] of kinds)
+      it(`${Object.keys(options)} refuses one more, with a hint, until one has ended`, async () => {
+        let started = 0;
+        const source: AnySource = (request, call) => {
+          started += 1;
+          return parked(request, call);
+        };
+        const server = await serve(on, source, [limits({ ...options, retryMs: 250 })]);
+        const open = [server.open(), server.open()];
+        await Promise.all(open.map(first));
+        const refused = await server.call();
+        expect(reading(refused)).to.deep.equal({ code: status.RESOURCE_EXHAUSTED, details });
+        expect(hint(refused)).to.equal('250');
+        expect(started).to.equal(2);
+        open[0]?.cancel();
+        await open[0]?.reply;
+        const again = await untilOpen(() => server.open());
+        for (const calling of [again, open[1] as Calling]) calling.cancel();
+      });
+
+    it('counts clients apart by what peerOf says', async () => {
+      const peerOf = (call: Call) => String(call.metadata.get('user-agent')[0] && call.request);
+      const server = await serve(on, parked, [limits({ maxStreamsPerPeer: 1, peerOf })]);
+      const one = server.open('ann');
+      await first(one);
+      expect((await server.call('ann')).code).to.equal(status.RESOURCE_EXHAUSTED);
+      const other = server.open('bob');
+      await first(other);
+      for (const calling of [one, other]) calling.cancel();
+    });
+
+    it('X8 gives every slot back, however a call ends, and lets no more in than there are', async () => {
+      let now = 0;
+      let most = 0;
+      const count: Middleware = () => {
+        now += 1;
+        most = Math.max(most, now);
+        return {
+          end() {
+            now -= 1;
+          },
+        };
+      };
+      const source: AnySource = async function* ({ way }, call: Call) {
+        if (way === 'throw') throw new StatusError(status.NOT_FOUND, 'no');
+        yield way === 'unencodable' ? { big: 1n } : 1;
+        if (way === 'end') return;
+        await new Promise(resolve => call.signal.addEventListener('abort', resolve));
+      };
+      const broken: Middleware = call => {
+        if ((call.request as any).way === 'layer') throw new StatusError(status.UNAUTHENTICATED, 'who?');
+      };
+      const closed: Middleware = (call, next) => {
+        if ((call.request as any).way === 'closed')
+          next.end({ code: status.UNAVAILABLE, details: 'closed', reason: 'limit' });
+      };
+      const server = await serve(on, source, [
+        limits({ maxStreams: 5, maxStreamsPerPeer: 5, maxStreamsPerMethod: 5 }),
+        all(count, broken, closed),
+      ]);
+      const ways = ['end', 'throw', 'unencodable', 'layer', 'closed', 'cancel', 'deadline', 'destroy'];
+      for (let round = 0; round < 3; round++)
+        await Promise.all(
+          ways.map(async way => {
+            if (way === 'destroy') {
+              const raw = rawCall(server.port);
+              raw.stream.once('response', () => raw.socket.destroy());
+              return new Promise(resolve => raw.socket.once('close', resolve));
+            }
+            const calling = server.open({ way }, way === 'deadline' ? { deadline: Date.now() + 20 } : {});
+            if (way === 'cancel') calling.stream.once('data', () => calling.cancel());
+            await calling.reply;
+          }),
+        );
+      await until('all have ended', () => now === 0);
+      expect(most).to.be.within(1, 5);
+      const open = Array.from({ length: 5 }, () => server.open({ way: 'stay' }));
+      await Promise.all(open.map(first));
+      expect((await server.call({ way: 'end' })).code).to.equal(status.RESOURCE_EXHAUSTED);
+      for (const calling of open) calling.cancel();
+    });
+  });
+
+  describe('maxStreamAgeMs', () => {
+    it('L8 ends a stream that is parked, with the hint to come back at once', async () => {
+      const outcomes: string[] = [];
+      const seen: Middleware = () => ({ end: ({ reason }) => void outcomes.push(reason) });
+      const server = await serve(on, parked, [seen, limits({ maxStreamAgeMs: 30, jitter: 0 })]);
+      const since = performance.now();
+      const reply = await server.call();
+      expect(performance.now() - since).to.be.within(25, 1000);
+      expect(reading(reply)).to.deep.equal({
+        code: status.UNAVAILABLE,
+        details: 'the stream has reached its maximum age',
+      });
+      expect(reply.messages).to.deep.equal(['first']);
+      expect(hint(reply)).to.equal('0');
+      expect(outcomes).to.deep.equal(['limit']);
+    });
+
+    it('L8 varies the age by the jitter, up and down', async () => {
+      const { random } = Math;
+      const ageWith = async (chance: number) => {
+        const server = await serve(on, parked, [limits({ maxStreamAgeMs: 60, jitter: 0.5 })]);
+        Math.random = () => chance;
+        const calling = server.open();
+        const since = performance.now();
+        await first(calling).finally(() => {
+          Math.random = random;
+        });
+        expect((await calling.reply).code).to.equal(status.UNAVAILABLE);
+        return performance.now() - since;
+      };
+      expect(await ageWith(0)).to.be.within(27, 1000);
+      expect(await ageWith(0.999)).to.be.within(85, 1000);
+    });
+
+    it('ends a busy stream between two messages: all that was sent arrives', async () => {
+      let yielded = 0;
+      const busy: AnySource = async function* () {
+        for (;;) {
+          yield ++yielded;
+          if (yielded % 100 === 0) await sleep(1);
+        }
+      };
+      const server = await serve(on, busy, [limits({ maxStreamAgeMs: 40, jitter: 0 })]);
+      const { code, messages } = await server.call();
+      expect(code).to.equal(status.UNAVAILABLE);
+      expect(messages.length).to.be.within(100, yielded);
+      expect(messages.every((message, index) => message === index + 1)).to.equal(true);
+    });
+  });
+
+  describe('idleTimeoutMs', () => {
+    it('ends a stream whose source yields nothing, with a hint', async () => {
+      const server = await serve(on, parked, [limits({ idleTimeoutMs: 25, retryMs: 70 })]);
+      const since = performance.now();
+      const reply = await server.call();
+      expect(performance.now() - since).to.be.within(22, 1000);
+      expect(reading(reply)).to.deep.equal({
+        code: status.UNAVAILABLE,
+        details: 'the stream was idle for too long',
+      });
+      expect(hint(reply)).to.equal('70');
+    });
+
+    it('begins anew with each message', async () => {
+      const slow: AnySource = async function* () {
+        for (let num = 1; num <= 20; num++) {
+          await sleep(15);
+          yield num;
+        }
+      };
+      const server = await serve(on, slow, [limits({ idleTimeoutMs: 250 })]);
+      const { code, messages } = await server.call();
+      expect({ code, count: messages.length }).to.deep.equal({ code: 0, count: 20 });
+    });
+
+    it('does not take a slow client for an idle source, nor a stream that is held back', async () => {
+      const block = 'x'.repeat(10_000);
+      const endless: AnySource = async function* () {
+        for (;;) yield block;
+      };
+      const ends: string[] = [];
+      const seen: Middleware = () => ({ end: ({ reason }) => void ends.push(reason) });
+      const stalled = await serve(on, endless, [seen, limits({ idleTimeoutMs: 15 })]);
+      const raw = rawCall(stalled.port);
+      await new Promise(resolve => raw.stream.once('response', resolve));
+      for (let turns = 0; turns < 4; turns++) await sleep(15);
+      expect(ends).to.deep.equal([]);
+      raw.socket.destroy();
+      const paced = await serve(on, () => [1, 2, 3], [
+        limits({ idleTimeoutMs: 15, maxMessagesPerSecond: 25 }),
+      ]);
+      expect((await paced.call()).messages).to.deep.equal([1, 2, 3]);
+    });
+  });
+
+  describe('maxStallMs', () => {
+    it('S27 R3 ends a stream whose client accepts nothing, and releases its source', async () => {
+      const block = 'x'.repeat(1000);
+      let pulled = 0;
+      let released = false;
+      const endless: AnySource = async function* () {
+        try {
+          for (;;) yield `${++pulled}${block}`;
+        } finally {
+          released = true;
+        }
+      };
+      const ends: unknown[] = [];
+      const seen: Middleware = () => ({
+        end: ({ code, details, reason }) => void ends.push({ code, details, reason }),
+      });
+      const server = await serve(on, endless, [seen, limits({ maxStallMs: 30 })]);
+      const raw = rawCall(server.port);
+      await until('the stream has ended', () => ends.length > 0);
+      expect(ends).to.deep.equal([
+        { code: status.ABORTED, details: 'the client did not read for too long', reason: 'limit' },
+      ]);
+      await until('the source is released', () => released);
+      expect(pulled).to.be.below((65_535 + 131_072) / 1000 + 20);
+      raw.socket.destroy();
+    });
+
+    it('frees what the client did not take', async () => {
+      const block = 'x'.repeat(10_000);
+      const endless: AnySource = async function* () {
+        for (;;) yield block;
+      };
+      const server = await serve(on, endless, [limits({ maxStallMs: 10 })]);
+      const raw = rawCall(server.port);
+      await new Promise(resolve => raw.stream.once('close', resolve));
+      expect(raw.stream.rstCode).to.equal(constants.NGHTTP2_REFUSED_STREAM);
+      raw.socket.destroy();
+    });
+
+    it('leaves alone a client that reads, however slowly', async () => {
+      const block = 'x'.repeat(10_000);
+      const long: AnySource = () => Array.from({ length: 300 }, () => block);
+      const server = await serve(on, long, [limits({ maxStallMs: 300 })]);
+      const calling = server.open({}, { paused: true });
+      let count = 0;
+      calling.stream.on('data', () => {
+        count += 1;
+        if (count % 8 > 0) return;
+        calling.stream.pause();
+        setTimeout(() => calling.stream.resume(), 10);
+      });
+      const since = performance.now();
+      const read = new Promise(resolve => calling.stream.once('end', resolve));
+      expect((await calling.reply).code).to.equal(0);
+      await read;
+      expect(count).to.equal(300);
+      expect(performance.now() - since).to.be.above(300);
+    });
+  });
+
+  describe('rates', () => {
+    const timed = async (options: LimitsOptions, source: AnySource) => {
+      const server = await serve(on, source, [limits(options)]);
+      const since = performance.now();
+      const { code, messages } = await server.call();
+      expect(code).to.equal(0);
+      return { ms: performance.now() - since, messages };
+    };
+
+    it('maxMessagesPerSecond slows the pull, and drops nothing', async () => {
+      const source: AnySource = () => Array.from({ length: 60 }, (_, index) => index);
+      const { ms, messages } = await timed({ maxMessagesPerSecond: 500 }, source);
+      expect(messages).to.deep.equal(Array.from({ length: 60 }, (_, index) => index));
+      // Of 60 messages, a twentieth of a second's worth goes at once, and after the last is no wait.
+      expect(ms).to.be.within(60, 1000);
+    });
+
+    it('maxBytesPerSecond does so by size', async () => {
+      const source: AnySource = () => Array.from({ length: 12 }, () => 'x'.repeat(998));
+      const { ms, messages } = await timed({ maxBytesPerSecond: 100_000 }, source);
+      expect(messages).to.have.length(12);
+      expect(ms).to.be.within(50, 1000);
+    });
+
+    it('holds a source while it waits, and lets it go when the client cancels', async () => {
+      let pulled = 0;
+      let released = false;
+      const source: AnySource = async function* () {
+        try {
+          for (;;) yield ++pulled;
+        } finally {
+          released = true;
+        }
+      };
+      const server = await serve(on, source, [limits({ maxMessagesPerSecond: 0.5 })]);
+      const calling = server.open();
+      await first(calling);
+      await sleep(20);
+      // A handler that was written by hand is up to its own buffer of 16 messages ahead.
+      expect(pulled).to.be.below(on === 'produce' || on === 'mount' ? 2 : 20);
+      calling.cancel();
+      await until('the source is released', () => released);
+    });
+  });
+}
+
+/** Opens a call as soon as there is a slot for it. */
+async function untilOpen(open: () => Calling): Promise<Calling> {
+  for (;;) {
+    const calling = open();
+    const answer = await Promise.race([first(calling).then(() => 'open'), calling.reply]);
+    if (answer === 'open') return calling;
+    await sleep(2);
+  }
+}
