@@ -73,6 +73,11 @@ export class Below {
     return false;
   }
 
+  /** Whether there is nobody between a call and grpc-js. */
+  get direct(): boolean {
+    return this.stream !== undefined && this.links.length === 0;
+  }
+
   pendingBytes(): number {
     return this.stream?.writableLength ?? 0;
   }

@@ -50,6 +50,8 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
   private early: Outcome | undefined;
   private outcome: Outcome | undefined;
   private announced: Outcome | undefined;
+  /** What went wrong at the far end while the layers heard of the end. */
+  private spoiled: Outcome | undefined;
   /** The source, or the handler, came to its own end. */
   private done = false;
   private controller: AbortController | undefined;
@@ -185,10 +187,10 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
   }
 
   /** The handler gave a status: its own, or the one it was told of. */
-  answered(outcome: Outcome): Promise<void> {
+  answered(outcome: Outcome, before?: () => void): Promise<void> {
     const told = this.announced;
     const same = told?.code === outcome.code && told.details === outcome.details;
-    return this.settle(told && same ? told : outcome);
+    return this.settle(told && same ? told : outcome, before);
   }
 
   /** Tells the source that its call will end so, and lets it finish in its own way until it does. */
@@ -198,10 +200,11 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
     this.controller?.abort(errorOf(outcome));
   }
 
-  /** Ends the call as its source did, once HTTP/2 took everything before. */
-  async settle(outcome: Outcome): Promise<void> {
+  /** Ends the call as its source did, once HTTP/2 took everything; `before` hears that it did. */
+  private async settle(outcome: Outcome, before?: () => void): Promise<void> {
     this.done = true;
     while (this.open && !this.wire.idle) await this.stalled();
+    if (this.open) before?.();
     this.finish(outcome);
   }
 
@@ -248,6 +251,7 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
 
   broken(outcome: Outcome): void {
     if (outcome.cause !== undefined) report(outcome.cause, this);
+    if (this.state === State.Ending) this.spoiled ??= outcome;
     this.finish(outcome);
   }
 
@@ -294,8 +298,9 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
     }
   }
 
-  private conclude(outcome: Outcome): void {
+  private conclude(heard: Outcome): void {
     if (this.state === State.Ended) return;
+    const outcome = heard.reason === 'completed' ? (this.spoiled ?? heard) : heard;
     if (this.ownHeader && !this.headerSent) this.sendHeader();
     this.state = State.Ended;
     live.delete(this);

@@ -2,8 +2,9 @@
 export function show(value: unknown): string {
   let text: string;
   try {
-    text =
-      typeof value === 'object' && value !== null ? (value.constructor?.name ?? 'object') : String(value);
+    if (typeof value === 'function') text = value.name || 'function';
+    else if (typeof value === 'object' && value !== null) text = value.constructor?.name ?? 'object';
+    else text = String(value);
   } catch {
     text = 'unprintable';
   }

@@ -15,21 +15,24 @@ import type { Call, Layer, Middleware, Outcome, Sink } from './types.ts';
 export function all(...middleware: readonly Middleware[]): Middleware {
   checkMiddleware(middleware);
   return function all(call, root) {
+    const run: Run = { ending: false, refused: false };
     const stages: Stage[] = [];
     let messages: Sink<unknown> = root;
     let ends: Sink<unknown> = root;
     for (const factory of middleware) {
-      const stage = new Stage(call, root, ends);
+      const stage = new Stage(call, run, root, ends);
       try {
-        const layer = factory(call, new Outlet(stage, messages));
-        if (!layer) continue;
-        stage.layer = layer;
+        stage.layer = factory(call, new Outlet(stage, messages)) || undefined;
       } catch (error) {
-        return { ...compose(stages, root, messages), start: () => root.end(outcomeOf(error)) };
+        stage.refuse(outcomeOf(error));
       }
-      stages.push(stage);
-      ends = stage;
-      if (stage.layer.message) messages = stage;
+      if (stage.layer) {
+        stages.push(stage);
+        ends = stage;
+        if (stage.layer.message) messages = stage;
+      }
+      // The call is over: nobody further in has to hear of it.
+      if (run.refused) break;
     }
     return compose(stages, root, messages);
   };
@@ -55,10 +58,12 @@ function compose(stages: Stage[], root: Sink<unknown>, messages: Sink<unknown>):
   const innermost = stages.at(-1);
   if (innermost) layer.end = outcome => innermost.end(outcome);
   if (messages !== root) layer.message = message => messages.message(message);
-  const starts = stages.filter(stage => stage.layer.start);
+  const starts = stages.filter(stage => stage.layer?.start);
   if (starts.length)
     layer.start = next => starts.reduceRight((inner, stage) => () => stage.start(inner), next)();
-  const holds = stages.map(stage => stage.layer).filter(({ ready }) => ready);
+  const holds = stages
+    .map(stage => stage.layer)
+    .filter(layer => layer?.ready !== undefined) as Layer<unknown>[];
   if (holds.length === 1) layer.ready = () => holds[0]?.ready?.();
   else if (holds.length) layer.ready = () => askAll(holds);
   return layer;
@@ -77,36 +82,46 @@ function askAll(layers: Layer<unknown>[]): void | Promise<void> {
   if (pending.length) return Promise.all(pending).then(() => {});
 }
 
+/** How far a list of layers has come. */
+interface Run {
+  /** The end is on its way outwards. */
+  ending: boolean;
+  /** A layer ended the call before. */
+  refused: boolean;
+}
+
 /** One layer in its place: what the layers inside it send to. */
 class Stage implements Sink<unknown> {
-  layer: Layer<unknown> = {};
+  layer: Layer<unknown> | undefined;
   ended = false;
   private passed = false;
+  private failure: Outcome | undefined;
 
   constructor(
     private readonly call: Call,
+    private readonly run: Run,
     /** The far end: an `end` that reaches it while the call is open ends the call for everybody. */
-    readonly root: Sink<unknown>,
+    private readonly root: Sink<unknown>,
     private readonly outer: Sink<unknown>,
   ) {}
 
   start(inner: () => void): void {
     let called = false;
     try {
-      this.layer.start?.(() => {
+      this.layer?.start?.(() => {
         if (called) return this.misused();
         called = true;
         inner();
       });
     } catch (error) {
-      this.root.end(outcomeOf(error));
+      this.refuse(outcomeOf(error));
     }
   }
 
   private misused(): void {
     const error = new StatusError(status.INTERNAL, 'a layer called next() twice in start');
     report(error, this.call);
-    this.root.end(outcomeOf(error));
+    this.refuse(outcomeOf(error));
   }
 
   message(message: unknown): void {
@@ -115,23 +130,32 @@ class Stage implements Sink<unknown> {
       return;
     }
     try {
-      this.layer.message?.(message);
+      this.layer?.message?.(message);
     } catch (error) {
-      this.root.end(outcomeOf(error));
+      this.failure ??= outcomeOf(error);
+      this.refuse(this.failure);
     }
   }
 
   end(outcome: Outcome): void {
     if (this.ended) return;
     this.ended = true;
-    let last = outcome;
+    this.run.ending = true;
+    // What failed on its way out at the end was not sent.
+    let last = outcome.reason === 'completed' ? (this.failure ?? outcome) : outcome;
     try {
-      this.layer.end?.(outcome);
+      this.layer?.end?.(last);
     } catch (error) {
       report(error, this.call);
-      if (outcome.reason === 'completed') last = outcomeOf(error);
+      if (last.reason === 'completed') last = outcomeOf(error);
     }
     this.pass(last);
+  }
+
+  /** Ends the call for everybody, unless it is ending already. */
+  refuse(outcome: Outcome): void {
+    this.run.refused = true;
+    if (!this.run.ending) this.root.end(outcome);
   }
 
   /** Lets the next layer out hear of the end: once, by the layer itself or after it. */
@@ -156,6 +180,6 @@ class Outlet implements Sink<unknown> {
   end(outcome: Outcome): void {
     const sound = soundOutcome(outcome);
     if (this.owner.ended) this.owner.pass(sound);
-    else this.owner.root.end(sound);
+    else this.owner.refuse(sound);
   }
 }

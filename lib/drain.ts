@@ -46,11 +46,7 @@ const drains = new WeakMap<Server, Promise<void>>();
  * @throws TypeError when an option is out of its range.
  */
 export function drain(server: Server, options: DrainOptions = {}): Promise<void> {
-  const { graceMs = 10_000, retryMs = 0, details = 'the server is shutting down' } = options;
-  if (typeof server?.tryShutdown !== 'function') throw expected('server', 'a grpc.Server', server);
-  checkDuration('graceMs', graceMs);
-  checkDuration('retryMs', retryMs);
-  if (typeof details !== 'string') throw expected('details', 'a string', details);
+  const { graceMs, retryMs, details } = checked(server, options);
   const known = drains.get(server);
   if (known) return known;
   const metadata = new Metadata();
@@ -69,6 +65,7 @@ export function drain(server: Server, options: DrainOptions = {}): Promise<void>
 export function drainOn(server: Server, options: DrainOnOptions = {}): () => void {
   const { signals = ['SIGTERM', 'SIGINT'], after, ...rest } = options;
   if (after !== undefined) checkFunction('after', after);
+  checked(server, rest);
   const stop = () => {
     void drain(server, rest)
       .then(after)
@@ -80,6 +77,15 @@ export function drainOn(server: Server, options: DrainOnOptions = {}): () => voi
   };
   for (const signal of signals) process.on(signal, stop);
   return undo;
+}
+
+function checked(server: Server, options: DrainOptions): Required<DrainOptions> {
+  const { graceMs = 10_000, retryMs = 0, details = 'the server is shutting down' } = options;
+  if (typeof server?.tryShutdown !== 'function') throw expected('server', 'a grpc.Server', server);
+  checkDuration('graceMs', graceMs);
+  checkDuration('retryMs', retryMs);
+  if (typeof details !== 'string') throw expected('details', 'a string', details);
+  return { graceMs, retryMs, details };
 }
 
 async function run(server: Server, graceMs: number, outcome: Outcome): Promise<void> {

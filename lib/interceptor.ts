@@ -166,7 +166,9 @@ function outcomeOfStatus({ code, details, metadata }: Status): Outcome {
   if (code === status.OK && details === 'OK') return completed(trailers);
   if (code === status.UNKNOWN && details === INTERNAL_ERROR)
     return { code, details, reason: 'error', metadata: trailers };
-  const cause = new Error(String(details ?? ''));
+  // The message of an error may be anything, also something that cannot be made text.
+  if (typeof details !== 'string') return outcomeOf(new Error('the handler failed without a message'));
+  const cause = new Error(details);
   if (code === status.UNKNOWN || !isErrorCode(code)) return outcomeOf(cause);
-  return { code, details: String(details ?? ''), reason: 'error', metadata: trailers, cause };
+  return { code, details, reason: 'error', metadata: trailers, cause };
 }

@@ -4,6 +4,7 @@ import { checkMiddleware, expected } from './check.ts';
 import { type Handler, type Mounted, partsOf } from './handler.ts';
 import { handle } from './produce.ts';
 import type { Middleware, Source } from './types.ts';
+import type { Measure } from './wire.ts';
 import { wrap } from './wrap.ts';
 
 /** The request and the response of a method, as its definition has them on the server. */
@@ -25,9 +26,18 @@ type Implementation<M> = M extends { requestStream: infer In; responseStream: in
 /** The methods a definition names, without the index signature that generated definitions inherit. */
 type Names<D> = keyof { [K in keyof D as string extends K ? never : K]: D[K] } & string;
 
-/** One entry per method, by the name in the .proto or its camelCase; a method left out answers UNIMPLEMENTED. */
-export type Sources<D> = { [K in Names<D>]?: Implementation<D[K]> } & {
-  [K in Names<D> as Uncapitalize<K>]?: Implementation<D[K]>;
+/** The method that goes by a name: its own, or its camelCase. */
+type MethodOf<D, Name> =
+  Name extends Names<D>
+    ? D[Name]
+    : { [K in Names<D>]: Name extends Uncapitalize<K> ? D[K] : never }[Names<D>];
+
+/**
+ * One entry per method, by the name in the .proto or its camelCase; a method left out answers UNIMPLEMENTED.
+ * One mapped type without `as`: in any other, a source by the camelCase of its name has no types of its own.
+ */
+export type Sources<D> = {
+  [Name in Names<D> | Uncapitalize<Names<D>>]?: Implementation<MethodOf<D, Name>>;
 };
 
 declare const kind: unique symbol;
@@ -74,7 +84,7 @@ export function mount<D>(
   const implementation: Record<string, UntypedHandleCall> = {};
   for (const [name, method] of Object.entries(methods)) {
     service[name] = method;
-    const value = given[name] ?? given[camelCase(name)] ?? given[method.originalName ?? name];
+    const value = find(given, [name, camelCase(name), method.originalName ?? name]);
     if (value === undefined) continue;
     if (typeof value !== 'function') throw expected(`sources.${name}`, 'a source or a handler', value);
     if (method.requestStream || !method.responseStream) {
@@ -92,12 +102,12 @@ function handlerOf(
   value: Source<unknown, unknown>,
   sources: object,
   middleware: readonly Middleware[],
-  measure: (message: unknown) => number,
+  measure: Measure,
 ): Handler<unknown, unknown> {
   const parts = partsOf(value);
   if (parts === undefined) return handle(value.bind(sources) as typeof value, middleware, measure);
   if (parts.source) return handle(parts.source, [...middleware, ...parts.middleware], measure);
-  return wrap(value as never, ...middleware);
+  return wrap(value as never, ...middleware).bind(sources) as Handler<unknown, unknown>;
 }
 
 /** A misspelt method would answer UNIMPLEMENTED for ever. A class may have helpers beside its methods. */
@@ -118,22 +128,33 @@ function checkNames(methods: ServiceDefinition, given: Record<string, unknown>):
   }
 }
 
+/** What every object has by the name of a method, such as `toString`, does not stand for the method. */
+function find(given: Record<string, unknown>, names: string[]): unknown {
+  for (const name of names) {
+    const inherited = name === 'constructor' && !Object.hasOwn(given, name);
+    const value = given[name];
+    if (value !== undefined && !inherited && value !== Reflect.get(Object.prototype, name)) return value;
+  }
+  return undefined;
+}
+
 function camelCase(name: string): string {
   return name.charAt(0).toLowerCase() + name.slice(1);
 }
 
-/** Encodes ahead of grpc-js, which asks for the same message next, unless an interceptor replaced it. */
+/** Encodes ahead of grpc-js, which asks for the same message next, unless interceptors may change it. */
 class Encoder {
-  readonly measure: (message: unknown) => number;
+  readonly measure: Measure;
   readonly serialize: (message: unknown) => Buffer;
 
   constructor(real: (message: unknown) => Buffer) {
     let ahead: unknown;
     let bytes: Buffer | undefined;
-    this.measure = message => {
-      bytes = encode(message, real);
+    this.measure = (message, direct) => {
+      const encoded = encode(message, real);
+      bytes = direct ? encoded : undefined;
       ahead = message;
-      return bytes.length;
+      return encoded.length;
     };
     this.serialize = message => {
       if (bytes === undefined || message !== ahead) return encode(message, real);

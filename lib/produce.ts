@@ -10,7 +10,7 @@ import { all } from './compose.ts';
 import { type Handler, mark } from './handler.ts';
 import { pump } from './pump.ts';
 import type { Middleware, Source } from './types.ts';
-import type { Port, WireStatus } from './wire.ts';
+import type { Measure, Port, WireStatus } from './wire.ts';
 
 /**
  * Makes a source a server-streaming handler of grpc-js, to be used in any `server.addService`.
@@ -37,7 +37,7 @@ export function produce<Req, Res>(
 export function handle<Req, Res>(
   source: Source<Req, Res>,
   middleware: readonly Middleware[],
-  measure?: (message: unknown) => number,
+  measure?: Measure,
 ): Handler<Req, Res> {
   const layers = all(...middleware);
   const produced: handleServerStreamingCall<Req, Res> = function produced(stream) {

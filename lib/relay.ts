@@ -35,14 +35,14 @@ export class Relay {
     else void this.later(hold, ack);
   }
 
-  /** The status the handler ends with; resolves when the call is over. */
-  async status(outcome: Outcome): Promise<void> {
+  /** The status the handler ends with; `sent` is called when everything before it was taken. */
+  async status(outcome: Outcome, sent?: () => void): Promise<void> {
     if (!this.open) {
       counters.lateEnds += 1;
       return;
     }
     this.ended = true;
-    await this.call.answered(outcome);
+    await this.call.answered(outcome, sent);
   }
 
   private async later(hold: Promise<void>, ack: () => void): Promise<void> {

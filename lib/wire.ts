@@ -21,6 +21,9 @@ export interface Port {
   status(status: WireStatus): void;
 }
 
+/** Encodes a message ahead of grpc-js and tells its size in bytes; `direct`: grpc-js is what comes next. */
+export type Measure = (message: unknown, direct: boolean) => number;
+
 /** Whoever writes to the wire. */
 export interface Writer {
   readonly path: string;
@@ -40,13 +43,14 @@ export interface Writer {
  * An acknowledgement comes when HTTP/2 took the bytes: a client that does not read fills the window.
  */
 export class Wire {
-  /** Encodes a message ahead of grpc-js and tells its size in bytes; `mount` knows how. */
-  measure: ((message: unknown) => number) | undefined;
+  /** `mount` knows how. */
+  measure: Measure | undefined;
   private unacked = 0;
   private sent = 0;
   /** What layers sent beyond the window: a pull waits for room, a flush does not. */
   private readonly queue: unknown[] = [];
   private last: WireStatus | undefined;
+  private concluded = false;
   private closed = false;
   private timer: NodeJS.Timeout | undefined;
   private readonly below: Below;
@@ -77,7 +81,7 @@ export class Wire {
     }
     let bytes: number | undefined;
     try {
-      bytes = this.measure?.(message);
+      bytes = this.measure?.(message, this.below.direct);
     } catch (error) {
       return this.fail(status.INTERNAL, 'could not be serialised', error);
     }
@@ -105,7 +109,7 @@ export class Wire {
     if (this.closed || this.last) return;
     if (atOnce && !this.held()) for (const message of this.queue.splice(0)) this.send(message);
     this.last = last;
-    if (this.idle || (atOnce && !this.held())) this.port.status(last);
+    if (this.idle || (atOnce && !this.held())) this.conclude(last);
   }
 
   /** Gives a client the grace to take what is on its way; one that takes nothing is cut off. */
@@ -155,6 +159,12 @@ export class Wire {
     return { code: status.CANCELLED, details: 'cancelled by the client', reason: 'cancelled' };
   }
 
+  private conclude(last: WireStatus): void {
+    if (this.concluded) return;
+    this.concluded = true;
+    this.port.status(last);
+  }
+
   private fits(bytes: number): boolean {
     if (this.unacked === 0) return true;
     const { maxUnackedMessages, maxUnackedBytes } = this.writer.settings;
@@ -197,7 +207,7 @@ export class Wire {
     if (!this.idle) {
       // Waiting for half the window lets HTTP/2 send many at once, also when it takes one at a time.
       if (this.unacked <= this.writer.settings.maxUnackedMessages >> 1 && this.room) this.writer.woken();
-    } else if (this.last) this.port.status(this.last);
+    } else if (this.last) this.conclude(this.last);
     else this.writer.woken();
   }
 

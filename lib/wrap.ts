@@ -1,3 +1,5 @@
+import { EventEmitter } from 'node:events';
+import { Writable } from 'node:stream';
 import {
   type handleServerStreamingCall,
   type Metadata,
@@ -66,7 +68,7 @@ function wrapImplementation(implementation: object, middleware: readonly Middlew
 function relayed(handler: AnyHandler, middleware: readonly Middleware[]): AnyHandler {
   const layers = all(...middleware);
   function wrapped(this: unknown, stream: AnyStream, ...rest: unknown[]): void {
-    if (!isServerStream(stream)) return Reflect.apply(handler, this, [stream, ...rest]);
+    if (rest.length > 0 || !isServerStream(stream)) return Reflect.apply(handler, this, [stream, ...rest]);
     if (stream.cancelled) return;
     const outer = relays.get(stream);
     const port = outer ? new RelayPort(outer) : new HandlerPort(stream);
@@ -84,7 +86,7 @@ function relayed(handler: AnyHandler, middleware: readonly Middleware[]): AnyHan
   return mark(wrapped, { wrapped: handler, middleware });
 }
 
-/** In an implementation all kinds of methods stand side by side; only these are written to and not read from. */
+/** In an implementation all kinds of methods stand side by side: these are not read from, and have no callback. */
 function isServerStream(call: object): boolean {
   return '_write' in call && !('read' in call);
 }
@@ -154,7 +156,7 @@ function attach(
 ): (error: unknown) => void {
   const relay = new Relay(call);
   relays.set(stream, relay);
-  const { write, end, destroy, emit } = stream;
+  const { write, end, emit } = stream;
   let trailer: Metadata | undefined;
   let failure: Outcome | undefined;
   let told = stream.cancelled;
@@ -183,10 +185,10 @@ function attach(
       if (!told) {
         told = true;
         stream.cancelled = true;
-        emit.call(stream, 'cancelled', 'cancelled');
+        EventEmitter.prototype.emit.call(stream, 'cancelled', 'cancelled');
       }
       if (waits) stream.emit('drain');
-      destroy.call(stream);
+      Writable.prototype.destroy.call(stream);
     });
   };
   stream.on('error', fail);
@@ -205,7 +207,7 @@ function attach(
     },
     destroy: (error?: Error) => {
       if (relay.open) fail(error ?? new Error('the handler destroyed its call'));
-      else destroy.call(stream, error);
+      else Writable.prototype.destroy.call(stream, error);
       return stream;
     },
     emit: (event: string, ...args: unknown[]) => {
@@ -217,7 +219,7 @@ function attach(
       return emit.call(stream, event, ...args);
     },
     _write: (message: unknown, _encoding: string, ack: () => void) => relay.message(message, ack),
-    _final: (done: () => void) => void relay.status(failure ?? completed(trailer)).then(done),
+    _final: (done: () => void) => void relay.status(failure ?? completed(trailer), done),
   });
   return fail;
 }

@@ -525,18 +525,38 @@ function existing(): void {
       expect(statusOf(await server.call())).to.deep.equal({ code: 5, details: 'no such job' });
     });
 
-    it(`S20 answers a code with a message that is no text, on ${on}`, async () => {
-      const { interceptor } = await import('../lib/index.ts');
-      for (const message of [42, null, {}, Symbol('x')]) {
-        const handler: Handler = stream => void stream.emit('error', { code: 5, message } as never);
-        const server = await start(
-          one => one.addService(definition, { stream: on === 'wrap' ? wrap(handler, quiet) : handler }),
-          on === 'wrap' ? {} : { interceptors: [interceptor(quiet)] },
-        );
-        const { code } = await answered(server, String(message));
-        expect(code, String(message)).to.be.oneOf([status.NOT_FOUND, status.UNKNOWN]);
-      }
-    });
+    for (const [kind, message] of Object.entries({
+      'a number': 42,
+      null: null,
+      'an object': {},
+      'an object without a prototype': Object.create(null),
+      'a symbol': Symbol('x'),
+      'text that throws': {
+        toString() {
+          throw new Error('do not print me');
+        },
+      },
+    })) {
+      it(`S20 answers an error whose message is ${kind}, with a code and without, on ${on}`, async () => {
+        const { interceptor } = await import('../lib/index.ts');
+        for (const code of [undefined, 5, 2, 17, 'ENOENT']) {
+          const handler: Handler = stream => {
+            stream.write('first');
+            stream.emit('error', (code === undefined ? { message } : { code, message }) as never);
+          };
+          const server = await start(
+            one => one.addService(definition, { stream: on === 'wrap' ? wrap(handler, quiet) : handler }),
+            on === 'wrap' ? {} : { interceptors: [interceptor(quiet)] },
+          );
+          const reply = await answered(server, `code ${code}`);
+          expect(reply.code, `code ${code}`).to.be.oneOf([
+            status.UNKNOWN,
+            ...(code === 5 ? [status.NOT_FOUND] : []),
+          ]);
+          expect(reply.messages).to.deep.equal(['first']);
+        }
+      });
+    }
   }
 
   it('S15 absorbs and counts an error after the end', async () => {

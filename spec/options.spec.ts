@@ -1,0 +1,270 @@
+import { Server, status } from '@grpc/grpc-js';
+import { expect } from 'chai';
+import {
+  all,
+  type Call,
+  counters,
+  drain,
+  drainOn,
+  interceptor,
+  type Middleware,
+  only,
+  options,
+  produce,
+  StatusError,
+  wrap,
+} from '../lib/index.ts';
+import { exotics } from './support/errors.ts';
+import {
+  type AnySource,
+  type MountName,
+  mountNames,
+  serve,
+  stopAll,
+  turn,
+  until,
+} from './support/harness.ts';
+
+const source = () => [];
+const server = new Server();
+
+/** What is said, and what it is said to. */
+const misuse: Record<string, Record<string, () => unknown>> = {
+  'options()': {
+    'Expected `maxUnackedMessages` to be an integer from 1 and up, got `0` (number)': () =>
+      options({ maxUnackedMessages: 0 }),
+    'Expected `maxUnackedMessages` to be an integer from 1 and up, got `1.5` (number)': () =>
+      options({ maxUnackedMessages: 1.5 }),
+    'Expected `maxUnackedMessages` to be an integer from 1 and up, got `NaN` (number)': () =>
+      options({ maxUnackedMessages: Number.NaN }),
+    'Expected `maxUnackedMessages` to be an integer from 1 and up, got `Infinity` (number)': () =>
+      options({ maxUnackedMessages: Number.POSITIVE_INFINITY }),
+    'Expected `maxUnackedMessages` to be an integer from 1 and up, got `7` (string)': () =>
+      options({ maxUnackedMessages: '7' as never }),
+    'Expected `maxUnackedMessages` to be an integer from 1 and up, got `7` (bigint)': () =>
+      options({ maxUnackedMessages: 7n as never }),
+    'Expected `maxUnackedMessages` to be an integer from 1 and up, got `undefined` (undefined)': () =>
+      options({ maxUnackedMessages: undefined as never }),
+    'Expected `maxUnackedBytes` to be an integer from 1 and up, got `-1` (number)': () =>
+      options({ maxUnackedBytes: -1 }),
+    'Expected `maxUnackedBytes` to be an integer from 1 and up, got `null` (object)': () =>
+      options({ maxUnackedBytes: null as never }),
+    'Expected `maxUnackedBytes` to be an integer from 1 and up, got `Symbol(many)` (symbol)': () =>
+      options({ maxUnackedBytes: Symbol('many') as never }),
+    'Expected `cleanupGraceMs` to be a number of milliseconds from 0 to 2147483647, got `-1` (number)': () =>
+      options({ cleanupGraceMs: -1 }),
+    'Expected `cleanupGraceMs` to be a number of milliseconds from 0 to 2147483647, got `NaN` (number)': () =>
+      options({ cleanupGraceMs: Number.NaN }),
+    'Expected `cleanupGraceMs` to be a number of milliseconds from 0 to 2147483647, got `2147483648` (number)':
+      () => options({ cleanupGraceMs: 2147483648 }),
+    'Expected `cleanupGraceMs` to be a number of milliseconds from 0 to 2147483647, got `1s` (string)': () =>
+      options({ cleanupGraceMs: '1s' as never }),
+    'Expected `onError` to be a function, got `Object` (object)': () => options({ onError: {} as never }),
+    'Expected `onOrphan` to be a function, got `true` (boolean)': () => options({ onOrphan: true as never }),
+    'Expected `onOrphan` to be a function, got `object` (object)': () =>
+      options({ onOrphan: Object.create(null) }),
+    'Expected `onOrphan` to be a function, got `unprintable` (object)': () =>
+      options({
+        onOrphan: Object.defineProperty({}, 'constructor', {
+          get() {
+            throw new Error('no');
+          },
+        }) as never,
+      }),
+  },
+  'produce()': {
+    'Expected `source` to be a function, got `Array` (object)': () => produce([1, 2] as never),
+    'Expected `source` to be a function, got `undefined` (undefined)': () => produce(undefined as never),
+    'Expected `middleware[0]` to be a function, got `undefined` (undefined)': () =>
+      produce(source, undefined as never),
+    'Expected `middleware[1]` to be a function, got `Array` (object)': () =>
+      produce(source, () => {}, [] as never),
+  },
+  'wrap()': {
+    'Expected `target` to be a handler or an implementation, got `5` (number)': () => wrap(5 as never),
+    'Expected `target` to be a handler or an implementation, got `null` (object)': () => wrap(null as never),
+    'Expected `middleware[0]` to be a function, got `tracing` (string)': () => wrap({}, 'tracing' as never),
+  },
+  'interceptor()': {
+    'Expected `middleware[0]` to be a function, got `null` (object)': () => interceptor(null as never),
+  },
+  'all()': {
+    'Expected `middleware[1]` to be a function, got `1` (number)': () => all(() => {}, 1 as never),
+  },
+  'only()': {
+    'Expected `match` to be a function, got `/a/b` (string)': () => only('/a/b' as never, () => {}),
+    'Expected `match` to be a function, got `RegExp` (object)': () => only(/a/ as never, () => {}),
+    'Expected `middleware` to be a function, got `undefined` (undefined)': () =>
+      only(() => true, undefined as never),
+  },
+  'drain()': {
+    'Expected `server` to be a grpc.Server, got `undefined` (undefined)': () => drain(undefined as never),
+    'Expected `server` to be a grpc.Server, got `Object` (object)': () => drain({} as never),
+    'Expected `graceMs` to be a number of milliseconds from 0 to 2147483647, got `-1` (number)': () =>
+      drain(server, { graceMs: -1 }),
+    'Expected `graceMs` to be a number of milliseconds from 0 to 2147483647, got `Infinity` (number)': () =>
+      drain(server, { graceMs: Number.POSITIVE_INFINITY }),
+    'Expected `retryMs` to be a number of milliseconds from 0 to 2147483647, got `soon` (string)': () =>
+      drain(server, { retryMs: 'soon' as never }),
+    'Expected `details` to be a string, got `Error` (object)': () =>
+      drain(server, { details: new Error('no') as never }),
+  },
+  'drainOn()': {
+    'Expected `after` to be a function, got `Promise` (object)': () =>
+      drainOn(server, { after: Promise.resolve() as never }),
+    'Expected `server` to be a grpc.Server, got `null` (object)': () => drainOn(null as never),
+    'Expected `graceMs` to be a number of milliseconds from 0 to 2147483647, got `NaN` (number)': () =>
+      drainOn(server, { graceMs: Number.NaN }),
+  },
+  'new StatusError()': {
+    'Expected `code` to be a status from 1 to 16, got `0` (number)': () =>
+      new StatusError(status.OK, 'no error'),
+    'Expected `code` to be a status from 1 to 16, got `17` (number)': () =>
+      new StatusError(17 as never, 'no'),
+    'Expected `code` to be a status from 1 to 16, got `NOT_FOUND` (string)': () =>
+      new StatusError('NOT_FOUND' as never, 'no'),
+    'Expected `code` to be a status from 1 to 16, got `undefined` (undefined)': () =>
+      new StatusError(undefined as never, 'no'),
+    'Expected `details` to be a string, got `undefined` (undefined)': () =>
+      new StatusError(status.NOT_FOUND, undefined as never),
+    'Expected `details` to be a string, got `Error` (object)': () =>
+      new StatusError(status.NOT_FOUND, new Error('no') as never),
+  },
+};
+
+/** Ways for a hook to fail. */
+const failures: Record<string, () => unknown> = {
+  throws: () => {
+    throw new Error('of the hook');
+  },
+  'throws undefined': () => {
+    throw undefined;
+  },
+  rejects: async () => {
+    throw new Error('of the hook');
+  },
+  'answers a thenable that rejects': () => ({
+    // biome-ignore lint/suspicious/noThenProperty: that is what this is about
+    then(_: unknown, reject: (error: Error) => void) {
+      reject(new Error('of the hook'));
+    },
+  }),
+  'never answers': () => new Promise(() => {}),
+  'answers nonsense': exotics['a proxy that throws']?.make as () => unknown,
+};
+
+describe('options', () => {
+  afterEach(stopAll);
+
+  for (const [name, sentences] of Object.entries(misuse)) {
+    describe(`misuse of ${name}`, () => {
+      for (const [sentence, act] of Object.entries(sentences)) {
+        it(sentence, () => {
+          const handlers = process.listenerCount('SIGTERM');
+          expect(act).to.throw(TypeError).with.property('message', sentence);
+          expect(process.listenerCount('SIGTERM'), 'nothing is left behind').to.equal(handlers);
+        });
+      }
+    });
+  }
+
+  it('shows a function by its name, not by its code', () => {
+    expect(() => options({ maxUnackedBytes: function many() {} as never })).to.throw(
+      'Expected `maxUnackedBytes` to be an integer from 1 and up, got `many` (function)',
+    );
+  });
+
+  it('takes every option at its bounds', () => {
+    options({ maxUnackedMessages: 1, maxUnackedBytes: 1, cleanupGraceMs: 0 });
+    options({
+      maxUnackedMessages: Number.MAX_SAFE_INTEGER,
+      maxUnackedBytes: Number.MAX_SAFE_INTEGER,
+      cleanupGraceMs: 2147483647,
+    });
+    options({});
+  });
+
+  for (const on of mountNames) describe(`on ${on}`, () => hooks(on));
+});
+
+function hooks(on: MountName): void {
+  const stubborn: AnySource = async function* () {
+    yield 'first';
+    await new Promise(() => {});
+  };
+
+  it('lets the last options in the list win, one by one', async () => {
+    const heard: string[] = [];
+    const list: Middleware[] = [
+      options({ onError: () => heard.push('first'), cleanupGraceMs: 5 }),
+      options({ onError: () => heard.push('second') }),
+      options({ maxUnackedMessages: 1 }),
+    ];
+    const one = await serve(
+      on,
+      () => {
+        throw new Error('unknown');
+      },
+      list,
+    );
+    await one.call();
+    expect(heard).to.deep.equal(['second']);
+  });
+
+  it('tells onError the call', async () => {
+    const calls: Call[] = [];
+    const one = await serve(on, () => {
+      throw new Error('unknown');
+    }, [options({ onError: (_error, call) => void calls.push(call) })]);
+    await one.call({ id: 7 });
+    expect(calls.map(({ path, request }) => ({ path, request }))).to.deep.equal([
+      { path: '/spec.Service/Stream', request: { id: 7 } },
+    ]);
+  });
+
+  for (const [way, fail] of Object.entries(failures)) {
+    it(`S22 changes nothing when onError ${way}`, async () => {
+      let heard = 0;
+      const onError = () => {
+        heard += 1;
+        return fail() as undefined;
+      };
+      const one = await serve(
+        on,
+        async function* () {
+          yield 'first';
+          throw new Error('unknown');
+        },
+        [options({ onError })],
+      );
+      const { code, details, messages } = await one.call();
+      expect({ code, details, messages }).to.deep.equal({
+        code: status.UNKNOWN,
+        details: 'internal error',
+        messages: ['first'],
+      });
+      for (let i = 0; i < 3; i++) await turn();
+      expect(heard).to.equal(1);
+    });
+
+    // A plain handler has no source that could be told from it.
+    if (on === 'wrap' || on === 'interceptor') continue;
+
+    it(`S3 S22 changes nothing when onOrphan ${way}`, async () => {
+      const before = counters.orphans;
+      const orphans: Call[] = [];
+      const onOrphan = (call: Call) => {
+        orphans.push(call);
+        return fail() as undefined;
+      };
+      const one = await serve(on, stubborn, [options({ onOrphan, cleanupGraceMs: 5 })]);
+      const calling = one.open();
+      calling.stream.once('data', () => calling.cancel());
+      await calling.reply;
+      await until('the orphan was reported', () => orphans.length > 0);
+      for (let i = 0; i < 3; i++) await turn();
+      expect(orphans.map(({ path }) => path)).to.deep.equal(['/spec.Service/Stream']);
+      expect(counters.orphans).to.equal(before + 1);
+    });
+  }
+}

@@ -1,0 +1,67 @@
+import { readFileSync } from 'node:fs';
+import { expect } from 'chai';
+import * as leat from '../lib/index.ts';
+
+describe('the surface of leat', () => {
+  it('has these names, and a new one is put here on purpose', () => {
+    expect(Object.keys(leat).sort()).to.deep.equal([
+      'StatusError',
+      'all',
+      'broadcast',
+      'counters',
+      'drain',
+      'drainOn',
+      'interceptor',
+      'mount',
+      'only',
+      'options',
+      'plain',
+      'produce',
+      'wrap',
+    ]);
+  });
+
+  it('has these types', () => {
+    const source = readFileSync(new URL('../lib/index.ts', import.meta.url), 'utf8');
+    const exported = [...source.matchAll(/export (type )?\{([^}]*)\}/g)].flatMap(([, all, list]) =>
+      (list as string)
+        .split(',')
+        .map(name => name.trim())
+        .filter(name => name && (all || name.startsWith('type ')))
+        .map(name => name.replace(/^type /, '')),
+    );
+    expect(exported.sort()).to.deep.equal([
+      'Call',
+      'Counters',
+      'Detail',
+      'DrainOnOptions',
+      'DrainOptions',
+      'EndReason',
+      'Handler',
+      'Layer',
+      'Middleware',
+      'Mounted',
+      'ObservableLike',
+      'Options',
+      'Outcome',
+      'Plain',
+      'ReadableStreamLike',
+      'Sink',
+      'Source',
+      'Sources',
+      'Stats',
+      'StatusErrorOptions',
+      'Stream',
+      'Wait',
+    ]);
+  });
+
+  it('counts what it absorbs under these names', () => {
+    expect(Object.keys(leat.counters).sort()).to.deep.equal([
+      'droppedMetadata',
+      'lateEnds',
+      'lateMessages',
+      'orphans',
+    ]);
+  });
+});

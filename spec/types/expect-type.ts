@@ -1,0 +1,12 @@
+/** `any` would pass for every type. */
+type IsAny<T> = 0 extends 1 & T ? true : false;
+
+type Same<A, B> = IsAny<A> extends IsAny<B> ? ([A, B] extends [B, A] ? true : false) : false;
+
+/** Says that a value has exactly this type. */
+export function expectType<Expected>(): <Actual>(
+  value: Actual,
+  ...same: Same<Expected, Actual> extends true ? [] : ['is of another type']
+) => void {
+  return () => {};
+}
