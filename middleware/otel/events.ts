@@ -1,0 +1,39 @@
+import * as api from '@opentelemetry/api';
+import { scope } from './scope.ts';
+
+/** The part of a logger of OpenTelemetry that is used. */
+export interface LoggerLike {
+  emit(record: {
+    eventName: string;
+    severityNumber: number;
+    severityText: string;
+    attributes: api.Attributes;
+    context: api.Context;
+  }): void;
+  enabled?(options?: object): boolean;
+}
+
+/** What makes loggers: `logs` of `@opentelemetry/api` 1.10, or of `@opentelemetry/api-logs` before it. */
+export interface LoggerProviderLike {
+  getLogger(name: string, version?: string, options?: { schemaUrl?: string }): LoggerLike;
+}
+
+export type Severity = 'INFO' | 'ERROR';
+
+/** The number that a severity has in the data model of logs. */
+const NUMBERS: Record<Severity, number> = { INFO: 9, ERROR: 17 };
+
+/** Sends an event as a log record; tells whether somebody takes it. */
+export function emitEvent(
+  provider: LoggerProviderLike | undefined,
+  eventName: string,
+  severityText: Severity,
+  attributes: api.Attributes,
+  context: api.Context,
+): boolean {
+  const { logs } = api as { logs?: LoggerProviderLike };
+  const logger = (provider ?? logs)?.getLogger(scope.name, scope.version, { schemaUrl: scope.schemaUrl });
+  if (!logger || logger.enabled?.({ context, eventName }) === false) return false;
+  logger.emit({ eventName, severityNumber: NUMBERS[severityText], severityText, attributes, context });
+  return true;
+}

@@ -1,0 +1,62 @@
+import { status } from '@grpc/grpc-js';
+import type { Attributes, Context, Span } from '@opentelemetry/api';
+import { expected } from '../../lib/check.ts';
+import type { StatusError } from '../../lib/status.ts';
+import type { Outcome } from '../../lib/types.ts';
+import { emitEvent, type LoggerProviderLike } from './events.ts';
+import { names } from './semconv.ts';
+
+/** Where exceptions go: to the span, to the logs, to both, or nowhere. */
+export type Exceptions = 'span' | 'logs' | 'dup' | 'off';
+
+/** The option, or what `OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN` asks for, or the span. */
+export function exceptionsOf(option: Exceptions | undefined): Exceptions {
+  if (option !== undefined) {
+    if (['span', 'logs', 'dup', 'off'].includes(option)) return option;
+    throw expected('exceptions', "'span', 'logs', 'dup' or 'off'", option);
+  }
+  const wanted = (process.env.OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN ?? '').split(',').map(item => item.trim());
+  if (wanted.includes('logs/dup')) return 'dup';
+  return wanted.includes('logs') ? 'logs' : 'span';
+}
+
+/**
+ * What was thrown that nobody expected. An error that only says how the call ended is an answer and no
+ * exception, but what led to it may be one.
+ */
+export function exceptionOf({ cause, code, details }: Outcome): unknown {
+  if (typeof cause !== 'object' || cause === null) return cause;
+  const error = cause as Partial<StatusError>;
+  const answer = error.details === details || (code !== status.UNKNOWN && error.message === details);
+  return answer ? error.cause : cause;
+}
+
+/** What an exception says; only its type when messages may hold secrets. */
+export function messageOf(exception: unknown): string {
+  return exception instanceof Error ? exception.message : String(exception);
+}
+
+/** Records an exception, once, where it was asked for. */
+export function recordException(
+  span: Span,
+  context: Context,
+  exception: unknown,
+  to: Exceptions,
+  redact: boolean,
+  logger: LoggerProviderLike | undefined,
+): void {
+  if (to === 'off') return;
+  const logged =
+    to !== 'span' && emitEvent(logger, names.exception, 'ERROR', attributesOf(exception, redact), context);
+  if (to === 'logs' && logged) return;
+  span.addEvent('exception', attributesOf(exception, redact));
+}
+
+function attributesOf(exception: unknown, redact: boolean): Attributes {
+  const type = exception instanceof Error ? exception.name : typeof exception;
+  if (redact) return { 'exception.type': type };
+  const attributes: Attributes = { 'exception.type': type, 'exception.message': messageOf(exception) };
+  const stack = exception instanceof Error ? exception.stack : undefined;
+  if (stack !== undefined) attributes['exception.stacktrace'] = stack;
+  return attributes;
+}

@@ -1,0 +1,42 @@
+import type { Metadata } from '@grpc/grpc-js';
+import { checkFunction } from '../../lib/check.ts';
+import type { Call } from '../../lib/types.ts';
+
+/** What spans, metrics and events of ours are signed with. */
+export const scope: { readonly name: string; readonly version: string; readonly schemaUrl: string } = {
+  name: 'leat',
+  version: '0.1.0',
+  schemaUrl: 'https://opentelemetry.io/schemas/1.45.0',
+};
+
+export type Filter = (call: Call) => boolean;
+
+/** Leaves out what infrastructure asks all day long. */
+export function isOfInterest({ path }: Call): boolean {
+  return !path.startsWith('/grpc.health.v1.Health/') && !path.startsWith('/grpc.reflection.');
+}
+
+/** Checks the options that both middleware have. */
+export function checkHooks(hooks: Readonly<Record<string, unknown>>): void {
+  for (const [name, hook] of Object.entries(hooks)) if (hook !== undefined) checkFunction(name, hook);
+}
+
+/**
+ * What one RPC carries, seen from all mounts that it passes: they share its metadata. Kept by a symbol that
+ * is the same in every copy of this package.
+ */
+export class PerCall<T extends object> {
+  private readonly key: symbol;
+
+  constructor(name: string) {
+    this.key = Symbol.for(name);
+  }
+
+  get(metadata: Metadata): T | undefined {
+    return (metadata as unknown as Record<symbol, T | undefined>)[this.key];
+  }
+
+  set(metadata: Metadata, value: T): void {
+    Object.defineProperty(metadata, this.key, { value, configurable: true });
+  }
+}

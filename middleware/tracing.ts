@@ -1,0 +1,84 @@
+import { context, diag, trace } from '@opentelemetry/api';
+import type { Call, Layer, Middleware } from '../lib/types.ts';
+import { existingSpan, takeOver } from './otel/existing.ts';
+import { Follower, Recording } from './otel/recording.ts';
+import { isResume } from './otel/resume.ts';
+import { PerCall, scope } from './otel/scope.ts';
+import { methodOf } from './otel/semconv.ts';
+import { callAttributes, childSpan, type Opened, serverSpan } from './otel/span.ts';
+import { type Settings, settle, type TracingOptions } from './otel/tracing-options.ts';
+
+export type { LoggerLike, LoggerProviderLike } from './otel/events.ts';
+export type { Exceptions } from './otel/exceptions.ts';
+export { ignoreGrpcMethods } from './otel/existing.ts';
+export { deadlineIsNotError, type IsError } from './otel/failure.ts';
+export { resumed, traceparent } from './otel/resume.ts';
+export type { Semconv } from './otel/semconv.ts';
+export type { TracingOptions } from './otel/tracing-options.ts';
+
+/**
+ * One OpenTelemetry span of kind SERVER per call, from its start to its end, whatever ends it. It follows the
+ * semantic conventions for gRPC, is a child of the client's span, and is active in the whole source, `finally`
+ * included. What the stream sent and waited for is added at the end; nothing is done per message.
+ *
+ * Stands first in the list, so that it sees the status that is sent, and before `metrics()`. Without an SDK of
+ * OpenTelemetry it does nothing. A span that is open when the SDK is shut down is lost: drain the server first.
+ *
+ * @example
+ * mount(server, NumberService.service, sources, tracing(), metrics());
+ * drainOn(server, { after: () => sdk.shutdown() });
+ * @throws TypeError when an option is out of its range.
+ */
+export function tracing(options: TracingOptions = {}): Middleware {
+  const settings = settle(options);
+  const { filter, safely } = settings;
+  return function tracing(call) {
+    if (safely('filter', () => filter(call), true))
+      return safely('a span', () => follow(call, settings) ?? open(call, settings), undefined);
+  };
+}
+
+/** The recordings of calls in progress: who comes second, on another mount, adds to the first. */
+const recordings: PerCall<Recording> = new PerCall('leat.span');
+
+function follow(call: Call, settings: Settings): Layer<unknown> | undefined {
+  const recording = recordings.get(call.metadata);
+  return recording && !recording.over ? new Follower(recording, call, settings) : undefined;
+}
+
+function open(call: Call, settings: Settings): Layer<unknown> {
+  const { safely, semconv, spanAttributes } = settings;
+  // `trace.getTracer` would leave the schema out.
+  const provider = settings.tracerProvider ?? trace.getTracerProvider();
+  const tracer = provider.getTracer(scope.name, scope.version, { schemaUrl: scope.schemaUrl });
+  const links = safely('links', () => settings.links(call), []);
+  const attributes = callAttributes(call, semconv, settings.requestHeaders);
+  const more = spanAttributes && safely('spanAttributes', () => spanAttributes(call), undefined);
+  Object.assign(attributes, more);
+  if (links.some(isResume)) attributes['leat.stream.resumed'] = true;
+  const span = existingSpan();
+  let opened: Opened;
+  if (span && settings.existingSpan === 'enrich') {
+    span.setAttributes(attributes);
+    if (links.length > 0) span.addLinks([...links]);
+    if (settings.renameExisting) span.updateName(methodOf(call.path));
+    opened = { span, context: context.active() };
+  } else if (span && settings.existingSpan === 'child') {
+    opened = childSpan(tracer, call, attributes, links);
+  } else {
+    if (span) warnOfSecondSpan();
+    const isPublic = safely('publicEndpoint', () => settings.isPublic(call), true);
+    opened = serverSpan(tracer, call, semconv, attributes, links, isPublic);
+  }
+  const close = opened.span === span ? takeOver(span, safely) : () => opened.span.end();
+  const recording = new Recording(opened, close, call, settings, tracer);
+  safely('the mark of a call', () => recordings.set(call.metadata, recording), undefined);
+  return recording;
+}
+
+let warned = false;
+
+function warnOfSecondSpan(): void {
+  if (!warned) diag.warn('leat tracing: each call has a second span of kind SERVER; see ignoreGrpcMethods');
+  warned = true;
+}

@@ -1,0 +1,28 @@
+import { Metadata } from '@grpc/grpc-js';
+import type { Call, Layer, Middleware, Outcome } from '../../lib/index.ts';
+import { Stats } from '../../lib/stats.ts';
+
+/** A call without a server, for what takes longer than a test may. */
+export function fakeCall(stats: Stats = new Stats()): Call {
+  const { signal } = new AbortController();
+  return {
+    path: '/spec.Service/Stream',
+    request: {},
+    metadata: new Metadata(),
+    peer: '127.0.0.1:50000',
+    host: 'localhost:50051',
+    deadline: undefined,
+    signal,
+    header: new Metadata(),
+    trailer: new Metadata(),
+    stats,
+    sendHeader() {},
+  };
+}
+
+export function layerOf(middleware: Middleware, call: Call): Required<Pick<Layer<unknown>, 'start' | 'end'>> {
+  const layer = middleware(call, { message() {}, end() {} });
+  return { start: next => layer?.start?.(next), end: outcome => layer?.end?.(outcome) };
+}
+
+export const completed: Outcome = { code: 0, details: 'OK', reason: 'completed' };

@@ -1,0 +1,79 @@
+// npx tsx spec/support/otel-overhead.full.ts [messages] [rounds]
+// What is added to each message, as the median of the differences within a round. Wants a quiet machine.
+import { Metadata } from '@grpc/grpc-js';
+import { ServerCall } from '../../lib/call.ts';
+import { all } from '../../lib/compose.ts';
+import type { Middleware } from '../../lib/index.ts';
+import { pump } from '../../lib/pump.ts';
+import { metrics } from '../../middleware/metrics.ts';
+import { tracing } from '../../middleware/tracing.ts';
+import { startOtel } from './otel.ts';
+
+const messages = Number(process.argv[2] ?? 1_000_000);
+const rounds = Number(process.argv[3] ?? 21);
+
+/** Pumps one long stream into nothing, and tells the nanoseconds per message. */
+async function stream(list: Middleware[], items: () => any, sized: boolean): Promise<number> {
+  const origin = {
+    path: '/spec.Service/Stream',
+    metadata: new Metadata(),
+    getPeer: () => '127.0.0.1:50000',
+    getHost: () => 'localhost:50051',
+    getDeadline: () => Number.POSITIVE_INFINITY,
+  };
+  let over: () => void;
+  const ended = new Promise<void>(resolve => {
+    over = resolve;
+  });
+  // What HTTP/2 shows of itself, as far as it is looked at for each message.
+  const wire = { stream: { writableLength: 0, writableEnded: false, session: {} }, maxSendMessageSize: -1 };
+  const call = new ServerCall(
+    origin,
+    {},
+    {
+      link: wire,
+      header() {},
+      message: (_message, ack) => ack(),
+      status: () => over(),
+    },
+  );
+  if (sized) call.wire.measure = () => 100;
+  const from = performance.now();
+  call.begin(all(...list), () => void pump(call, items));
+  await ended;
+  return ((performance.now() - from) * 1e6) / messages;
+}
+
+const median = (values: number[]): number => values.sort((a, b) => a - b)[values.length >> 1] as number;
+
+const shapes: Record<string, () => any> = {
+  'async generator': async function* () {
+    for (let num = 0; num < messages; num++) yield num;
+  },
+  'sync generator': function* () {
+    for (let num = 0; num < messages; num++) yield num;
+  },
+};
+
+const otel = startOtel();
+const lists: Record<string, Middleware[]> = {
+  bare: [],
+  tracing: [tracing()],
+  metrics: [metrics()],
+  both: [tracing(), metrics()],
+};
+console.log(`node ${process.version}, ${messages} messages, median of ${rounds} rounds, ns per message`);
+for (const [shape, items] of Object.entries(shapes)) {
+  for (const sized of [true, false]) {
+    const times: Record<string, number[]> = { bare: [], tracing: [], metrics: [], both: [] };
+    for (let round = 0; round < rounds; round++)
+      for (const [name, list] of Object.entries(lists)) times[name]?.push(await stream(list, items, sized));
+    const bare = times.bare as number[];
+    const added = Object.entries(times).map(([name, values]) => {
+      if (name === 'bare') return `bare ${median([...bare]).toFixed(0)}`;
+      return `${name} +${median(values.map((value, round) => value - (bare[round] as number))).toFixed(0)}`;
+    });
+    console.log(`${shape}, ${sized ? 'as mount' : 'as produce'}: ${added.join(', ')}`);
+  }
+}
+await otel.stop();
