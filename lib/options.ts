@@ -22,19 +22,30 @@ export interface Options {
   readonly cleanupGraceMs?: number;
   /** Hears of every error that no client may read. Prints to the console unless set. */
   readonly onError?: ErrorHook;
-  /** Hears of a source that had not finished in time, and still holds what it holds. */
+  /** Hears of each source that had not finished in time. Prints the first of each method unless set. */
   readonly onOrphan?: (call: Call) => void;
 }
 
 export type Settings = Required<Options>;
+
+const printed = new Set<string>();
+
+/** Once per method: where one source does not finish, thousands may not. */
+function printOrphan(call: Call): void {
+  if (printed.has(call.path)) return;
+  printed.add(call.path);
+  printError(
+    new Error('a source has not finished, and may hold what it holds for ever; more are only counted'),
+    call,
+  );
+}
 
 const defaults: Settings = {
   maxUnackedMessages: 256,
   maxUnackedBytes: 131072,
   cleanupGraceMs: 1000,
   onError: printError,
-  onOrphan: call =>
-    printError(new Error('the source has not finished; it may hold what it holds for ever'), call),
+  onOrphan: printOrphan,
 };
 
 /** @internal A call whose settings may be set before it starts. */

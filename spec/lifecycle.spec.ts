@@ -136,6 +136,7 @@ describe('the lifecycle of a source', () => {
       readsAnything(on);
     });
   for (const on of legacyMounts) describe(`written by a handler under ${on}`, () => absorbs(on));
+  describe('written through interceptors of others', intercepts);
   guards();
 });
 
@@ -259,6 +260,25 @@ function cleansUp(on: MountName): void {
       expect(seen.outcomes.map(({ code, reason }) => `${code} ${reason}`)).to.deep.equal([given.expected]);
     });
   }
+
+  it('S1 reports a write that fails once', async () => {
+    const errors: unknown[] = [];
+    const seen = watcher();
+    const failing: ServerInterceptor = (_method, call) => {
+      class Failing extends ServerInterceptingCall {
+        override sendMessage(): void {
+          throw new Error('no wire');
+        }
+      }
+      return new Failing(call);
+    };
+    const server = await serveOver([failing], on, parked([]), [hearing(errors), seen.middleware]);
+    const { code, details } = await server.call();
+    await settled();
+    expect({ code, details }).to.deep.equal({ code: status.UNKNOWN, details: 'internal error' });
+    expect(errors.map(messageOf)).to.deep.equal(['no wire']);
+    expect(seen.outcomes).to.have.length(1);
+  });
 
   it('S2 never calls a source whose call was cancelled before it started', async () => {
     const log: string[] = [];
@@ -1142,6 +1162,39 @@ function pulls(on: (typeof pulling)[number]): void {
     expect(log).to.deep.equal(['finally']);
   });
 
+  it('S20 closes an iterator one of whose promises rejects once, and keeps the first failure', async () => {
+    for (const cancels of [false, true]) {
+      const log: string[] = [];
+      const errors: unknown[] = [];
+      const seen = watcher();
+      const value = deferred<never>();
+      const iterator = {
+        next: () => ({ done: false, value: value.promise }),
+        return() {
+          log.push('return');
+          throw new Error('cannot close');
+        },
+      };
+      const server = await serve(on, () => ({ [Symbol.iterator]: () => iterator }), [
+        hearing(errors),
+        seen.middleware,
+      ]);
+      const calling = server.open();
+      await until('the call has started', () => hasCall(seen));
+      if (cancels) {
+        calling.cancel();
+        await until('the call is over', () => seen.outcomes.length > 0);
+        await settled();
+      }
+      value.reject(new StatusError(status.ABORTED, 'enough'));
+      const { code } = await calling.reply;
+      await settled();
+      expect(code).to.equal(cancels ? status.CANCELLED : status.ABORTED);
+      expect(log).to.deep.equal(['return']);
+      expect(errors.map(messageOf)).to.deep.equal(cancels ? ['cannot close', '[ABORTED] enough'] : []);
+    }
+  });
+
   it('S26 wakes a source that waits for its signal when a layer ends the call with OK', async () => {
     const log: string[] = [];
     const seen = watcher();
@@ -1564,6 +1617,33 @@ function absorbs(on: (typeof legacyMounts)[number]): void {
     );
     const { code, messages } = await server.call({}, { deadline: Date.now() + 1000 });
     expect({ code, messages }).to.deep.equal({ code: 8, messages: [1, 2] });
+  });
+}
+
+function intercepts(): void {
+  it('S11 acknowledges every message of an interceptor that sends several at once', async () => {
+    const several: ServerInterceptor = (_method, call) => {
+      class Several extends ServerInterceptingCall {
+        override sendMessage(message: unknown, callback: () => void): void {
+          super.sendMessage(message, callback);
+          super.sendMessage('one', () => {});
+          super.sendMessage('more', () => {});
+        }
+      }
+      return new Several(call);
+    };
+    const handler: Handler = async call => {
+      for (let i = 0; i < 3; i++) await new Promise(resolve => call.write(i, resolve));
+      call.end();
+    };
+    const server = await start(given => given.addService(definition, { stream: handler }), {
+      interceptors: [interceptor(quiet, narrow), several],
+    });
+    const { code, messages } = await server.call({}, { deadline: Date.now() + 1000 });
+    expect({ code, messages }).to.deep.equal({
+      code: 0,
+      messages: [0, 'one', 'more', 1, 'one', 'more', 2, 'one', 'more'],
+    });
   });
 }
 

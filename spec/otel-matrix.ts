@@ -16,7 +16,7 @@ const { devDependencies, name, type, version } = JSON.parse(readFileSync(join(ro
 
 const sdks: Record<string, Record<string, string>> = {
   2: {
-    '@opentelemetry/api': '^1.9.1',
+    '@opentelemetry/api': '~1.9.1',
     '@opentelemetry/sdk-node': '^0.223.0',
     '@opentelemetry/instrumentation-grpc': '^0.223.0',
   },

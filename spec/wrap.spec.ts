@@ -636,6 +636,25 @@ describe('wrap()', () => {
       ]);
     });
 
+    it('ends the outer one with its client, after a layer of the inner one ended that', async () => {
+      const log: string[] = [];
+      let enough: (() => void) | undefined;
+      const limited: Middleware = (_call, next) => {
+        enough = () => next.end({ code: 8, details: 'enough', reason: 'limit' });
+      };
+      const server = await serveOne(delegating(call => void call.write(0), log, limited));
+      const exchange = stalledPeer(server.port).open();
+      await until('a message is on its way', () => log.includes('out message'));
+      enough?.();
+      await settled();
+      exchange.reset();
+      await until('both heard of it', () => log.filter(line => line.includes('end')).length === 2);
+      expect(log.filter(line => line.includes('end'))).to.deep.equal([
+        'in end 8 limit',
+        'out end 1 cancelled',
+      ]);
+    });
+
     it('ends as a layer of the inner one says', async () => {
       const log: string[] = [];
       const heard: string[] = [];

@@ -1,13 +1,16 @@
 import * as api from '@opentelemetry/api';
 import { scope } from './scope.ts';
 
+/** What events of ours tell: no more types than a log record takes in every version of the API. */
+export type EventAttributes = Record<string, string | number>;
+
 /** The part of a logger of OpenTelemetry that is used. */
 export interface LoggerLike {
   emit(record: {
     eventName: string;
     severityNumber: number;
     severityText: string;
-    attributes: api.Attributes;
+    attributes: EventAttributes;
     context: api.Context;
   }): void;
   enabled?(options?: object): boolean;
@@ -28,7 +31,7 @@ export function emitEvent(
   provider: LoggerProviderLike | undefined,
   eventName: string,
   severityText: Severity,
-  attributes: api.Attributes,
+  attributes: EventAttributes,
   context: api.Context,
 ): boolean {
   const { logs } = api as { logs?: LoggerProviderLike };

@@ -1,9 +1,9 @@
 import { status } from '@grpc/grpc-js';
-import type { Attributes, Context, Span } from '@opentelemetry/api';
+import type { Context, Span } from '@opentelemetry/api';
 import { expected } from '../../lib/check.ts';
 import type { StatusError } from '../../lib/status.ts';
 import type { Outcome } from '../../lib/types.ts';
-import { emitEvent, type LoggerProviderLike } from './events.ts';
+import { type EventAttributes, emitEvent, type LoggerProviderLike } from './events.ts';
 import { names } from './semconv.ts';
 
 /** Where exceptions go: to the span, to the logs, to both, or nowhere. */
@@ -52,10 +52,10 @@ export function recordException(
   span.addEvent('exception', attributesOf(exception, redact));
 }
 
-function attributesOf(exception: unknown, redact: boolean): Attributes {
+function attributesOf(exception: unknown, redact: boolean): EventAttributes {
   const type = exception instanceof Error ? exception.name : typeof exception;
   if (redact) return { 'exception.type': type };
-  const attributes: Attributes = { 'exception.type': type, 'exception.message': messageOf(exception) };
+  const attributes: EventAttributes = { 'exception.type': type, 'exception.message': messageOf(exception) };
   const stack = exception instanceof Error ? exception.stack : undefined;
   if (stack !== undefined) attributes['exception.stacktrace'] = stack;
   return attributes;

@@ -1,9 +1,9 @@
-import type { Attributes } from '@opentelemetry/api';
 import type { Stats } from '../../lib/stats.ts';
+import type { EventAttributes } from './events.ts';
 
 /** What a stream has sent and waited for until now, an open wait included. */
-export function summary(stats: Stats, bytes: number | undefined = stats.bytes): Attributes {
-  const attributes: Attributes = { 'leat.stream.message.count': stats.messages };
+export function summary(stats: Stats, bytes: number | undefined = stats.bytes): EventAttributes {
+  const attributes: EventAttributes = { 'leat.stream.message.count': stats.messages };
   if (bytes !== undefined) attributes['leat.stream.size'] = bytes;
   const { firstMessageAt, startedAt } = stats;
   if (firstMessageAt !== undefined)
@@ -25,6 +25,6 @@ export function waits(stats: Stats): { source: number; flowControl: number } {
 }
 
 /** In seconds. A zero is left out: exporters would make it an integer, and the type of the attribute flap. */
-function duration(attributes: Attributes, name: string, ms: number): void {
+function duration(attributes: EventAttributes, name: string, ms: number): void {
   if (ms > 0) attributes[name] = ms / 1000;
 }
