@@ -56,6 +56,7 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
   private done = false;
   private controller: AbortController | undefined;
   private timer: NodeJS.Timeout | undefined;
+  private parking: Promise<void> | undefined;
   private wake: (() => void) | undefined;
   private held = false;
   /** The layers let the next message through, after a promise. */
@@ -165,7 +166,11 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
       counters.lateMessages += 1;
       return;
     }
-    if (!this.headerSent) this.sendHeader();
+    // Without headers of ours, grpc-js sends its own with the first message.
+    if (!this.headerSent) {
+      if (this.ownHeader) this.sendHeader();
+      else this.headerSent = true;
+    }
     this.wire.message(message);
   }
 
@@ -250,7 +255,7 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
   }
 
   broken(outcome: Outcome): void {
-    if (outcome.cause !== undefined) report(outcome.cause, this);
+    if (outcome.cause !== undefined && outcome.details !== INTERNAL_ERROR) report(outcome.cause, this);
     if (this.state === State.Ending) this.spoiled ??= outcome;
     this.finish(outcome);
   }
@@ -262,6 +267,7 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
   private resume(): void {
     const { wake } = this;
     this.held = false;
+    this.parking = undefined;
     this.wake = undefined;
     wake?.();
   }
@@ -273,10 +279,12 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
     if (this.open) this.counted?.wait('source', performance.now());
   }
 
+  /** One promise for all that wait: a handler may have several messages on their way. */
   private parked(): Promise<void> {
-    return new Promise(resolve => {
+    this.parking ??= new Promise(resolve => {
       this.wake = resolve;
     });
+    return this.parking;
   }
 
   private asked(layer: Required<Layer<unknown>>): void | Promise<void> {

@@ -17,12 +17,12 @@ export function all(...middleware: readonly Middleware[]): Middleware {
   return function all(call, root) {
     const run: Run = { ending: false, refused: false };
     const stages: Stage[] = [];
-    let messages: Sink<unknown> = root;
-    let ends: Sink<unknown> = root;
+    let messages: Stage | undefined;
+    let ends: Pick<Sink<unknown>, 'end'> = root;
     for (const factory of middleware) {
       const stage = new Stage(call, run, root, ends);
       try {
-        stage.layer = factory(call, new Outlet(stage, messages)) || undefined;
+        stage.layer = factory(call, new Outlet(root, messages, stage)) || undefined;
       } catch (error) {
         stage.refuse(outcomeOf(error));
       }
@@ -53,11 +53,14 @@ export function only(match: (call: Call) => boolean, middleware: Middleware): Mi
 }
 
 /** The layers of one call as one layer. What none of them has, it has not either. */
-function compose(stages: Stage[], root: Sink<unknown>, messages: Sink<unknown>): Layer<unknown> {
+function compose(stages: Stage[], root: Sink<unknown>, messages: Stage | undefined): Layer<unknown> {
   const layer: Layer<unknown> = {};
   const innermost = stages.at(-1);
   if (innermost) layer.end = outcome => innermost.end(outcome);
-  if (messages !== root) layer.message = message => messages.message(message);
+  if (messages) {
+    const inlet = new Inlet(root, messages);
+    layer.message = message => inlet.message(message);
+  }
   const starts = stages.filter(stage => stage.layer?.start);
   if (starts.length)
     layer.start = next => starts.reduceRight((inner, stage) => () => stage.start(inner), next)();
@@ -91,7 +94,7 @@ interface Run {
 }
 
 /** One layer in its place: what the layers inside it send to. */
-class Stage implements Sink<unknown> {
+class Stage {
   layer: Layer<unknown> | undefined;
   ended = false;
   private passed = false;
@@ -102,7 +105,7 @@ class Stage implements Sink<unknown> {
     private readonly run: Run,
     /** The far end: an `end` that reaches it while the call is open ends the call for everybody. */
     private readonly root: Sink<unknown>,
-    private readonly outer: Sink<unknown>,
+    private readonly outer: Pick<Sink<unknown>, 'end'>,
   ) {}
 
   start(inner: () => void): void {
@@ -124,17 +127,10 @@ class Stage implements Sink<unknown> {
     this.refuse(outcomeOf(error));
   }
 
-  message(message: unknown): void {
-    if (this.ended) {
-      counters.lateMessages += 1;
-      return;
-    }
-    try {
-      this.layer?.message?.(message);
-    } catch (error) {
-      this.failure ??= outcomeOf(error);
-      this.refuse(this.failure);
-    }
+  /** A message went wrong here; at the end of a call, that is how it ends. */
+  failed(error: unknown): void {
+    this.failure ??= outcomeOf(error);
+    this.refuse(this.failure);
   }
 
   end(outcome: Outcome): void {
@@ -166,15 +162,35 @@ class Stage implements Sink<unknown> {
   }
 }
 
-/** Where one layer sends what it passes on. */
-class Outlet implements Sink<unknown> {
+/** The way of messages to the next layer out that takes them, past those that do not, or to the far end. */
+class Inlet {
   constructor(
-    private readonly owner: Stage,
-    private readonly messages: Sink<unknown>,
+    protected readonly root: Sink<unknown>,
+    private readonly target: Stage | undefined,
   ) {}
 
   message(message: unknown): void {
-    this.messages.message(message);
+    const { target } = this;
+    if (target === undefined) this.root.message(message);
+    else if (target.ended) counters.lateMessages += 1;
+    else {
+      try {
+        target.layer?.message?.(message);
+      } catch (error) {
+        target.failed(error);
+      }
+    }
+  }
+}
+
+/** Where one layer sends what it passes on. */
+class Outlet extends Inlet implements Sink<unknown> {
+  constructor(
+    root: Sink<unknown>,
+    target: Stage | undefined,
+    private readonly owner: Stage,
+  ) {
+    super(root, target);
   }
 
   end(outcome: Outcome): void {

@@ -65,8 +65,17 @@ export function isMistake(error: unknown): error is StatusError {
   return mistakes.has(error as object);
 }
 
-/** Promises among the values of a plain iterable are awaited, as `for await` does. */
+/**
+ * Promises among the values of a plain iterable are awaited, as `for await` does. One that rejects is the end of
+ * it, and the iterator is closed, unless that was done already.
+ */
 function fromIterator<T>(iterator: Iterator<T>): Puller<T> {
+  let closed = false;
+  const close = () => {
+    if (closed) return;
+    closed = true;
+    return iterator.return?.();
+  };
   return {
     next() {
       const step = iterator.next();
@@ -74,12 +83,16 @@ function fromIterator<T>(iterator: Iterator<T>): Puller<T> {
       return Promise.resolve(step.value as T).then(
         value => ({ done: false, value }),
         error => {
-          iterator.return?.();
+          try {
+            close();
+          } catch {
+            // The first failure counts.
+          }
           throw error;
         },
       );
     },
-    return: () => iterator.return?.(),
+    return: close,
   };
 }
 

@@ -88,6 +88,7 @@ export class ResponseMetadata extends Metadata {
  */
 export function sendable(kind: 'header' | 'trailer', ...sources: (Metadata | undefined)[]): Metadata {
   const result = new Metadata();
+  if (sources.every(source => source === undefined)) return result;
   for (const source of sources) for (const [key, values] of entries(source)) add(result, key, values);
   return shorten(result, MAX_BYTES[kind]);
 }

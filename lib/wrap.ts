@@ -70,8 +70,9 @@ function relayed(handler: AnyHandler, middleware: readonly Middleware[]): AnyHan
   function wrapped(this: unknown, stream: AnyStream, ...rest: unknown[]): void {
     if (rest.length > 0 || !isServerStream(stream)) return Reflect.apply(handler, this, [stream, ...rest]);
     if (stream.cancelled) return;
-    const outer = relays.get(stream);
-    const port = outer ? new RelayPort(outer) : new HandlerPort(stream);
+    const outer = wrappings.get(stream);
+    const port = outer ? new RelayPort(outer.relay) : new HandlerPort(stream);
+    if (outer) stream.off('error', outer.fail);
     const call = new ServerCall(originOf(stream), stream.request, port);
     const fail = attach(stream, call, port);
     call.begin(layers, () => {
@@ -91,8 +92,13 @@ function isServerStream(call: object): boolean {
   return '_write' in call && !('read' in call);
 }
 
-/** Calls that are wrapped already, by a wrapped handler that hands its call to another one. */
-const relays = new WeakMap<AnyStream, Relay>();
+interface Wrapping {
+  readonly relay: Relay;
+  readonly fail: (error: unknown) => void;
+}
+
+/** What each call was last wrapped with: a wrapped handler may hand its call to another one. */
+const wrappings = new WeakMap<AnyStream, Wrapping>();
 
 /** The way of a wrapped call down to grpc-js, as it was before the handler got our own. */
 class HandlerPort implements Port {
@@ -155,13 +161,14 @@ function attach(
   port: HandlerPort | RelayPort,
 ): (error: unknown) => void {
   const relay = new Relay(call);
-  relays.set(stream, relay);
   const { write, end, emit } = stream;
   let trailer: Metadata | undefined;
   let failure: Outcome | undefined;
   let told = stream.cancelled;
 
   const fail = (error: unknown) => {
+    const innermost = wrappings.get(stream)?.fail ?? fail;
+    if (innermost !== fail) return innermost(error);
     if (!relay.open || stream.writableEnded) {
       counters.lateEnds += 1;
       return;
@@ -191,6 +198,7 @@ function attach(
       Writable.prototype.destroy.call(stream);
     });
   };
+  wrappings.set(stream, { relay, fail });
   stream.on('error', fail);
   Object.assign(stream, {
     sendMetadata: (metadata: Metadata) => relay.header(metadata),

@@ -23,6 +23,7 @@ export type { TracingOptions } from './otel/tracing-options.ts';
  *
  * Stands first in the list, so that it sees the status that is sent, and before `metrics()`. Without an SDK of
  * OpenTelemetry it does nothing. A span that is open when the SDK is shut down is lost: drain the server first.
+ * A call that no handler was started for, since there is none or an interceptor answered, has no span.
  *
  * @example
  * mount(server, NumberService.service, sources, tracing(), metrics());

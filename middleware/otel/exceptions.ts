@@ -20,27 +20,38 @@ export function exceptionsOf(option: Exceptions | undefined): Exceptions {
   return wanted.includes('logs') ? 'logs' : 'span';
 }
 
+/** What was thrown, as far as it lets itself be looked at. */
+export interface Exception {
+  readonly type: string;
+  readonly message: string;
+  readonly stack: string | undefined;
+}
+
 /**
  * What was thrown that nobody expected. An error that only says how the call ended is an answer and no
  * exception, but what led to it may be one.
  */
-export function exceptionOf({ cause, code, details }: Outcome): unknown {
-  if (typeof cause !== 'object' || cause === null) return cause;
-  const error = cause as Partial<StatusError>;
-  const answer = error.details === details || (code !== status.UNKNOWN && error.message === details);
-  return answer ? error.cause : cause;
+export function exceptionOf({ cause, code, details }: Outcome): Exception | undefined {
+  try {
+    const { cause: deeper, details: said, message } = (cause ?? {}) as Partial<StatusError>;
+    const answer = said === details || (code !== status.UNKNOWN && message === details);
+    const thrown = answer ? deeper : cause;
+    return thrown === undefined ? undefined : read(thrown);
+  } catch {
+    return { type: typeof cause, message: 'unprintable', stack: undefined };
+  }
 }
 
-/** What an exception says; only its type when messages may hold secrets. */
-export function messageOf(exception: unknown): string {
-  return exception instanceof Error ? exception.message : String(exception);
+function read(thrown: unknown): Exception {
+  if (!(thrown instanceof Error)) return { type: typeof thrown, message: String(thrown), stack: undefined };
+  return { type: String(thrown.name), message: String(thrown.message), stack: thrown.stack };
 }
 
 /** Records an exception, once, where it was asked for. */
 export function recordException(
   span: Span,
   context: Context,
-  exception: unknown,
+  exception: Exception,
   to: Exceptions,
   redact: boolean,
   logger: LoggerProviderLike | undefined,
@@ -52,11 +63,9 @@ export function recordException(
   span.addEvent('exception', attributesOf(exception, redact));
 }
 
-function attributesOf(exception: unknown, redact: boolean): EventAttributes {
-  const type = exception instanceof Error ? exception.name : typeof exception;
+function attributesOf({ type, message, stack }: Exception, redact: boolean): EventAttributes {
   if (redact) return { 'exception.type': type };
-  const attributes: EventAttributes = { 'exception.type': type, 'exception.message': messageOf(exception) };
-  const stack = exception instanceof Error ? exception.stack : undefined;
-  if (stack !== undefined) attributes['exception.stacktrace'] = stack;
+  const attributes: EventAttributes = { 'exception.type': type, 'exception.message': message };
+  if (typeof stack === 'string') attributes['exception.stacktrace'] = stack;
   return attributes;
 }

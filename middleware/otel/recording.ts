@@ -9,7 +9,7 @@ import {
 } from '@opentelemetry/api';
 import type { Stats } from '../../lib/stats.ts';
 import type { Call, EndReason, Layer, Outcome } from '../../lib/types.ts';
-import { exceptionOf, messageOf, recordException } from './exceptions.ts';
+import { exceptionOf, recordException } from './exceptions.ts';
 import { isFailure } from './failure.ts';
 import { progress, type Running, segments } from './progress.ts';
 import { methodOf, names, statusAttributes, statusName } from './semconv.ts';
@@ -78,10 +78,9 @@ export class Recording implements Layer<unknown> {
     span.setAttribute(names.errorType, statusName(outcome.code));
     const cause = heard?.cause ?? outcome.cause;
     const exception = reason === 'error' ? exceptionOf({ ...outcome, cause }) : undefined;
-    const message = exception === undefined ? outcome.details : messageOf(exception);
+    const message = exception?.message ?? outcome.details;
     span.setStatus({ code: SpanStatusCode.ERROR, ...(redactMessages ? {} : { message }) });
-    if (exception !== undefined)
-      recordException(span, this.context, exception, exceptions, redactMessages, loggerProvider);
+    if (exception) recordException(span, this.context, exception, exceptions, redactMessages, loggerProvider);
   }
 }
 

@@ -22,6 +22,7 @@ export interface TracingOptions {
   /**
    * What to do with a SERVER span that is active already, such as that of `@opentelemetry/instrumentation-grpc`:
    * `enrich` it and see to its end, put a `child` of kind INTERNAL into it, or `ignore` it and make a second one.
+   * An interceptor runs before instrumentation makes its span: there, or to have ours alone, `ignoreGrpcMethods`.
    * @default 'enrich'
    */
   readonly existingSpan?: 'enrich' | 'child' | 'ignore';

@@ -100,12 +100,13 @@ describe('tracing(): the options', () => {
         expect(span.reply.code).to.equal(0);
       });
 
-    it('is not a span that was active when the server was started', async () => {
-      const server = trace.getTracer('application').startSpan('boot');
-      await context.with(trace.setSpan(ROOT_CONTEXT, server), async () => {
-        expect((await traced({})).parentSpanContext).to.equal(undefined);
+    it('is not a span that was active when the server was started, or called from here', async () => {
+      const boot = trace.getTracer('application').startSpan('boot', { kind: SpanKind.SERVER });
+      await context.with(trace.setSpan(ROOT_CONTEXT, boot), async () => {
+        const { instrumentationScope, parentSpanContext } = await traced({});
+        expect([instrumentationScope.name, parentSpanContext]).to.deep.equal(['leat', undefined]);
       });
-      server.end();
+      boot.end();
     });
   });
 

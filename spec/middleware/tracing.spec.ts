@@ -190,6 +190,32 @@ describe('tracing()', () => {
       expect(only().events[0]?.attributes).to.include({ 'exception.type': 'TypeError' });
     });
 
+    it('may be anything that can be thrown', async () => {
+      const hostile = new Proxy(
+        {},
+        {
+          get() {
+            throw new Error('do not look');
+          },
+          getPrototypeOf() {
+            throw new Error('do not look');
+          },
+        },
+      );
+      const odd: unknown[] = ['text', null, 7n, Object.create(null), Object.freeze({ a: 1 }), hostile];
+      for (const thrown of [...odd, undefined]) {
+        const source: AnySource = () => {
+          throw thrown;
+        };
+        expect((await (await serve('mount', source, [tracing()])).call()).code).to.equal(status.UNKNOWN);
+      }
+      await until('all are over', () => otel.servers().length === 7);
+      for (const { attributes, status: verdict } of otel.servers())
+        expect([attributes['error.type'], verdict.code]).to.deep.equal(['UNKNOWN', SpanStatusCode.ERROR]);
+      const types = otel.servers().map(({ events }) => events[0]?.attributes?.['exception.type']);
+      expect(types).to.deep.equal(['string', 'object', 'bigint', 'object', 'object', 'object', undefined]);
+    });
+
     it('is not what a source throws because it was cancelled', async () => {
       const source: AnySource = async function* (_request, { signal }) {
         yield 1;

@@ -73,6 +73,8 @@ export interface Plan {
   readonly patience: number | undefined;
   readonly deadlineMs: number | undefined;
   readonly thrown: string;
+  /** Whether the handler is wrapped once more, or for the first time under an interceptor. */
+  readonly nested: boolean;
   /** What an interceptor below does not pass on at once. */
   readonly delays: readonly (typeof delayable)[number][];
   /** What a source does when it is told to stop and has steps left. */
@@ -94,6 +96,7 @@ export const plan: fc.Arbitrary<Plan> = fc.record<Plan>({
   patience: fc.option(fc.nat(6), { nil: undefined, freq: 4 }),
   deadlineMs: fc.option(fc.integer({ min: 1, max: 6 }), { nil: undefined, freq: 4 }),
   thrown: fc.constantFrom(...Object.keys(exotics)),
+  nested: fc.boolean(),
   delays: fc.oneof({ weight: 2, arbitrary: fc.constant([]) }, fc.subarray([...delayable])),
   inFinally: fc.constantFrom('nothing', 'nothing', 'jitter', 'turn', 'throw'),
 });
@@ -281,7 +284,11 @@ export class Stage {
 
   private serve(on: MountName): Promise<Running> {
     const source: AnySource = (request, call) => shaped(this.runOf(request), call);
-    const handler: Handler = stream => perform(this.runOf(stream.request), stream);
+    const inner = wrap((stream => perform(this.runOf(stream.request), stream)) as Handler, quiet);
+    const handler: Handler = stream => {
+      const run = this.runOf(stream.request);
+      return run.plan.nested ? inner(stream) : perform(run, stream);
+    };
     const layers: Middleware = (call, next) => layersOf(this.runOf(call.request))(call, next);
     const below: ServerInterceptor[] = [this.counting];
     switch (on) {
@@ -490,6 +497,7 @@ function shaped(run: Run, call: Call): ReturnType<AnySource> {
 /** A handler that goes on where it should have stopped; how far depends on who is there to absorb it. */
 function perform(run: Run, stream: ServerWritableStream<any, any>): void {
   const { on, plan } = run;
+  const absorbed = on === 'wrap' || plan.nested;
   run.started += 1;
   const cancelled = new Promise<void>(resolve => {
     if (stream.cancelled) resolve();
@@ -502,7 +510,7 @@ function perform(run: Run, stream: ServerWritableStream<any, any>): void {
   };
   const take = async (step: Step): Promise<void> => {
     // Above an interceptor of ours is the Writable of grpc-js, which loses an end that has to wait.
-    if (on === 'interceptor' && ended) return;
+    if (!absorbed && ended) return;
     if (common(run, step, undefined)) return;
     if (step === 'write' || step === 'write what cannot be serialised') {
       const more = stream.write(step === 'write' ? run.written.push(1) : 1n);
@@ -524,9 +532,9 @@ function perform(run: Run, stream: ServerWritableStream<any, any>): void {
       ended = true;
       stream.end();
     } else if (step === 'fail') fail(enough());
-    else if (step === 'throw' && on === 'wrap') throw thrownBy(run);
+    else if (step === 'throw' && absorbed) throw thrownBy(run);
     else if (step === 'throw') fail(new Error('not meant for the client'));
-    else if (step === 'destroy' && on === 'wrap') {
+    else if (step === 'destroy' && absorbed) {
       ended = true;
       stream.destroy(thrownBy(run) as Error);
     } else if (step === 'destroy') fail(enough());
