@@ -288,6 +288,7 @@ async function deadlines(): Promise<void> {
   };
   for (const [name, behave] of Object.entries(behaviours)) {
     const late: number[] = [];
+    const behind: number[] = [];
     let started = 0;
     const codes = new Set<unknown>();
     const ended: Middleware = () => ({ end: ({ code }) => void codes.add(code) });
@@ -295,10 +296,18 @@ async function deadlines(): Promise<void> {
       'mount',
       async function* (_request, call) {
         started += 1;
+        const due = Number(call.deadline);
+        const bare = new Promise<number>(resolve => {
+          setTimeout(() => resolve(Date.now()), due - Date.now());
+        });
         try {
           yield* behave(call);
         } finally {
-          late.push(Date.now() - Number(call.deadline));
+          const ranAt = Date.now();
+          void bare.then(at => {
+            late.push(ranAt - due);
+            behind.push(Math.max(0, ranAt - Math.max(due, at)));
+          });
         }
       },
       [ended],
@@ -319,22 +328,21 @@ async function deadlines(): Promise<void> {
     };
     await run(Array.from({ length: 50 }, () => 10));
     late.length = 0;
+    behind.length = 0;
     started = 0;
     await run(Array.from({ length: 100 }, (_, index) => 1 + Math.round((index * 499) / 99)));
-    const held = late.filter(each => each <= slackMs).length;
-    rows[name] = {
-      streams: started,
-      held,
-      'ms after': quantiles(late).p50,
-      p99: quantiles(late).p99,
-      max: quantiles(late).max,
-    };
+    const held = behind.filter(each => each <= slackMs).length;
+    const { p50, p99, max } = quantiles(late);
+    rows[name] = { streams: started, held, p50, p99, max, 'max after a bare timer': quantiles(behind).max };
     if (held !== started) failures.push(`${name}: ${started - held} deadlines did not hold`);
     if ([...codes].some(code => code !== status.DEADLINE_EXCEEDED))
       failures.push(`${name}: ended as ${[...codes]}`);
     await server.close();
   }
-  console.log('\nDeadlines of 1 to 500 ms: `finally` ran within 20 ms');
+  // On a busy machine a process may sleep through any deadline: a timer of its own tells.
+  console.log(
+    '\nDeadlines of 1 to 500 ms: milliseconds to `finally`; held is 20 ms after a bare timer at most',
+  );
   console.table(rows);
 }
 
