@@ -32,7 +32,7 @@ export interface DrainOnOptions extends DrainOptions {
 }
 
 /** How long after the grace other calls of the server may take, before its connections are closed. */
-const CLOSING_MS = 150;
+const CLOSING_MS = 100;
 
 const drains = new WeakMap<Server, Promise<void>>();
 

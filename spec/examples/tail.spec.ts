@@ -286,16 +286,18 @@ describe('examples: TailLogs', () => {
           for (let i = 0; i < 25; i++) {
             write(20);
             await turn();
-            if (rotation % 5 === 0 && i === 12)
+            if (how === 'renaming' && rotation % 5 === 0 && i === 12)
               watched.push(watch(client.tailLogs({ lines: 100, follow: true })));
           }
           for (let n = rotation; n > 0; n--) renameSync(`${path}.${n}`, `${path}.${n + 1}`);
           if (how === 'renaming') renameSync(path, `${path}.1`);
           else {
+            // Copying is lossy by nature: what nobody has read yet may be emptied under the reader.
+            await until('it is read', () => Number(first.messages.at(-1)?.message) === written - 1);
             copyFileSync(path, `${path}.1`);
             truncateSync(path);
             write(1);
-            await until('they are read', () => Number(first.messages.at(-1)?.message) === written - 1);
+            await until('it is read', () => Number(first.messages.at(-1)?.message) === written - 1);
           }
           await new Promise(resolve => setTimeout(resolve, 5));
         }
