@@ -202,7 +202,9 @@ describe('examples: StreamQueryResults', () => {
     });
   });
 
-  describe('PostgreSQL', () => {
+  // Most machines run no PostgreSQL; where one is promised (LEAT_REQUIRE_ENGINES), a missing one is a failure.
+  const missing = DATABASE_URL ? '' : ' (skipped: DATABASE_URL names no server)';
+  describe(`PostgreSQL${missing}`, () => {
     let database: Database | undefined;
 
     before(async function () {

@@ -258,8 +258,10 @@ describe('tracing()', () => {
       expect([otel.logs.length, only().events.length]).to.deep.equal([1, 0]);
     });
 
-    it('goes to the global logs, where the API has them', async function () {
-      if (!logs) this.skip();
+    // `logs` came with version 1.10 of the API, which SDK 2 does not take: it runs with SDK 3, in spec/otel-matrix.ts.
+    const absent = logs ? '' : ' (skipped: this version of the API has none)';
+    it(`goes to the global logs${absent}`, async function () {
+      if (!logs) return this.skip();
       logs.setGlobalLoggerProvider(otel.loggerProvider);
       await (await serve('mount', ways['after some'] as AnySource, [tracing({ exceptions: 'logs' })])).call();
       await until('it is over', () => otel.servers().length === 1);
