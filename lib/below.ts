@@ -55,6 +55,8 @@ function isReadable(link: Link): boolean {
 
 export class Below {
   readonly maxBytes: number;
+  /** Whether there is nobody between a call and grpc-js. */
+  readonly direct: boolean;
   private readonly stream: ServerHttp2Stream | undefined;
   private readonly session: ServerHttp2Stream['session'];
 
@@ -64,6 +66,7 @@ export class Below {
   ) {
     this.stream = base?.stream;
     this.session = this.stream?.session;
+    this.direct = this.stream !== undefined && links.length === 0;
     this.maxBytes = base?.maxSendMessageSize ?? -1;
   }
 
@@ -71,11 +74,6 @@ export class Below {
     if (this.stream === undefined) return true;
     for (const link of this.links) if (link.processingMessage || link.processingMetadata) return true;
     return false;
-  }
-
-  /** Whether there is nobody between a call and grpc-js. */
-  get direct(): boolean {
-    return this.stream !== undefined && this.links.length === 0;
   }
 
   pendingBytes(): number {

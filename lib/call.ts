@@ -33,18 +33,24 @@ const MAX_TIMER_MS = 0x7fffffff;
  * It is also the far end of the layers: what reaches it goes to the wire.
  */
 export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writer, Live {
-  settings: Settings = defaultSettings();
+  // What each message looks at comes first: with thousands of streams, what is not together is not in the cache.
+  readonly wire: Wire;
+  private state: State = State.Open;
+  headerSent = false;
+  /** A message is taken from within somebody else's code: nothing of this call runs in there. */
+  private taking = false;
+  /** That message failed, and nothing may follow it. */
+  private failing = false;
   counted: Stats | undefined;
+  settings: Settings = defaultSettings();
   readonly path: string;
   readonly metadata: Metadata;
   readonly expiresAt: number;
-  readonly wire: Wire;
   /** Where the source, or the handler, sends: the innermost layer with a `message`, or this far end. */
   messages: Pick<Sink<unknown>, 'message'>;
   /** Runs when the call ends, whatever ended it; set by whoever produces the messages. */
   released: (() => void) | undefined;
   onEnded: (() => void) | undefined;
-  private state: State = State.Open;
   private layer: Layer<unknown> = {};
   private composing = false;
   private early: Outcome | undefined;
@@ -61,7 +67,6 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
   private held = false;
   /** The layers let the next message through, after a promise. */
   private granted = false;
-  headerSent = false;
   /** What an unknown error was has been told already. */
   reported = false;
   private ownHeader: ResponseMetadata | undefined;
@@ -160,6 +165,24 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
     else if (this.layer.ready) return this.asked(this.layer as Required<Layer<unknown>>);
   }
 
+  /** Whether a message goes to grpc-js without anybody else hearing of it. */
+  get straight(): boolean {
+    return this.messages === this && !this.layer.ready && this.wire.direct;
+  }
+
+  /** Sends a message from within somebody else's code, unless there is no room; what fails is told later. */
+  take(message: unknown): boolean {
+    if (!this.open || this.failing || !this.wire.room) return false;
+    this.taking = true;
+    try {
+      this.message(message);
+    } catch (error) {
+      this.broken(outcomeOf(error));
+    }
+    this.taking = false;
+    return true;
+  }
+
   /** Hands a message to the wire; the headers go before the first one. */
   message(message: unknown): void {
     if (this.state === State.Ended) {
@@ -255,6 +278,10 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
   }
 
   broken(outcome: Outcome): void {
+    if (this.taking) {
+      this.failing = true;
+      return queueMicrotask(() => this.broken(outcome));
+    }
     if (outcome.cause !== undefined && outcome.details !== INTERNAL_ERROR) report(outcome.cause, this);
     if (this.state === State.Ending) this.spoiled ??= outcome;
     this.finish(outcome);

@@ -1,6 +1,7 @@
 import type { ServerCall } from './call.ts';
 import { isThenable } from './check.ts';
 import { counters } from './counters.ts';
+import { AGAIN, handOver, handsOver } from './hand-over.ts';
 import { isMistake, iterate, type Puller } from './iterate.ts';
 import { report, survive } from './report.ts';
 import type { Source, Stream } from './types.ts';
@@ -55,6 +56,7 @@ class Pull<Res> {
     const { call, puller } = this;
     const { messages } = call;
     if (puller === undefined) return;
+    const feed = call.straight && handsOver<Res>(puller) ? puller : undefined;
     try {
       while (call.open) {
         const hold = call.admit();
@@ -62,12 +64,13 @@ class Pull<Res> {
           await hold;
           continue;
         }
-        let step = puller.next();
+        let step = feed ? feed[handOver](call) : puller.next();
         if (isThenable(step)) {
           this.pending = step;
           step = await step;
           this.pending = undefined;
         }
+        if (step === AGAIN) continue;
         if (step.done) {
           this.finished = true;
           return await call.completed();

@@ -48,7 +48,7 @@ export class Wire {
   private unacked = 0;
   private sent = 0;
   /** What layers sent beyond the window: a pull waits for room, a flush does not. */
-  private readonly queue: unknown[] = [];
+  private queue: unknown[] = NOTHING;
   private last: WireStatus | undefined;
   private concluded = false;
   private closed = false;
@@ -67,6 +67,11 @@ export class Wire {
   /** Whether one more message may be pulled. */
   get room(): boolean {
     return this.queue.length === 0 && this.fits(1);
+  }
+
+  /** Whether there is nobody between a call and grpc-js. */
+  get direct(): boolean {
+    return this.below.direct;
   }
 
   /** Whether everything was taken. */
@@ -96,6 +101,7 @@ export class Wire {
       if (bytes !== undefined) stats.sized(bytes);
     }
     if (this.queue.length === 0 && this.fits(bytes ?? 1)) return this.send(message, bytes === undefined);
+    if (this.queue === NOTHING) this.queue = [];
     this.queue.push(message);
     if (bytes === undefined) stats?.sized(this.below.sizeOf(message));
   }
@@ -127,7 +133,7 @@ export class Wire {
   close(): void {
     this.closed = true;
     clearTimeout(this.timer);
-    this.queue.length = 0;
+    this.queue = NOTHING;
   }
 
   /** Whether the connection of this call is one of a server's; taken to be when that cannot be known. */
@@ -224,6 +230,9 @@ export const DEADLINE_EXCEEDED: Outcome = {
   details: 'Deadline exceeded',
   reason: 'deadline',
 };
+
+/** Most calls queue nothing: they share this. */
+const NOTHING: unknown[] = [];
 
 /** A call whose deadline passed this long ago would not have been started. */
 const IMPOSSIBLY_LATE_MS = 60_000;

@@ -94,7 +94,7 @@ export class ChannelFeed<T> extends Feed<T> implements Channel<T> {
 
   push(item: T): boolean | Promise<boolean> {
     if (!this.open) return false;
-    if (this.hand(item)) return true;
+    if (this.pass(item)) return true;
     if (this.stored.size < this.capacity) {
       this.stored.push(item);
       return true;

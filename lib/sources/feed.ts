@@ -1,3 +1,5 @@
+import { AGAIN, type HandsOver, handOver, type Taker } from '../hand-over.ts';
+
 /** What `take` answers when nothing is there. */
 export const NONE: unique symbol = Symbol('none');
 
@@ -20,9 +22,11 @@ const ENDED = 2;
  * An iterator that can always be woken: the consumer's half of everything in this folder. A consumer that
  * waits in `next()` hears at once of an item, of the end, of `return()`, and of the signal.
  */
-export abstract class Feed<T> implements AsyncIterableIterator<T, undefined>, AsyncDisposable {
+export abstract class Feed<T> implements AsyncIterableIterator<T, undefined>, AsyncDisposable, HandsOver<T> {
   private phase: typeof OPEN | typeof CLOSING | typeof ENDED = OPEN;
   private readonly waiting: Waiter<T>[] = [];
+  /** Set while the first who waits takes items as they come, and goes on waiting. */
+  private taker: Taker<T> | undefined;
   private failure: Failure | undefined;
   private unfollow: (() => void) | undefined;
 
@@ -63,8 +67,19 @@ export abstract class Feed<T> implements AsyncIterableIterator<T, undefined>, As
   /** Gives an item to who waits; `false` when nobody does. */
   protected hand(value: T): boolean {
     const waiter = this.waiting.shift();
+    this.taker = undefined;
     waiter?.resolve({ done: false, value });
     return waiter !== undefined;
+  }
+
+  /** Like `hand`, and at once where the one who waits can take it so; what is not taken has to be stored. */
+  protected pass(value: T): boolean {
+    const { taker } = this;
+    if (taker === undefined) return this.hand(value);
+    if (taker.take(value)) return true;
+    this.taker = undefined;
+    this.waiting.shift()?.resolve(AGAIN);
+    return false;
   }
 
   /** Ends the feed once everything stored is given out. */
@@ -85,6 +100,7 @@ export abstract class Feed<T> implements AsyncIterableIterator<T, undefined>, As
   /** Tells everybody: the error to the first who waits, or to the next who asks; the others that it is over. */
   private end(): unknown {
     this.phase = ENDED;
+    this.taker = undefined;
     this.unfollow?.();
     this.unfollow = undefined;
     for (const waiter of this.waiting.splice(0)) {
@@ -99,17 +115,36 @@ export abstract class Feed<T> implements AsyncIterableIterator<T, undefined>, As
   }
 
   next(): Promise<IteratorResult<T, undefined>> {
+    try {
+      const step = this.due();
+      return step ? Promise.resolve(step) : this.park();
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  [handOver](taker: Taker<T>): IteratorResult<T, undefined> | Promise<IteratorResult<T, undefined>> {
+    const step = this.due();
+    if (step) return step;
+    if (this.waiting.length === 0) this.taker = taker;
+    return this.park();
+  }
+
+  /** What is there, or the end; nothing when it has to be waited for. */
+  private due(): IteratorResult<T, undefined> | undefined {
     if (this.phase !== ENDED && this.waiting.length === 0) {
       const value = this.take();
-      if (value !== NONE) return Promise.resolve({ done: false, value });
+      if (value !== NONE) return { done: false, value };
       if (this.phase === CLOSING) this.end();
     }
-    if (this.phase === ENDED) {
-      const failure = this.failure;
-      this.failure = undefined;
-      if (failure) return Promise.reject(failure.error);
-      return Promise.resolve({ done: true, value: undefined });
-    }
+    if (this.phase !== ENDED) return undefined;
+    const failure = this.failure;
+    this.failure = undefined;
+    if (failure) throw failure.error;
+    return { done: true, value: undefined };
+  }
+
+  private park(): Promise<IteratorResult<T, undefined>> {
     const parked = new Promise<IteratorResult<T, undefined>>((resolve, reject) => {
       this.waiting.push({ resolve, reject });
     });

@@ -93,7 +93,7 @@ export class SubscriptionFeed<T> extends Feed<T> implements Subscription<T> {
       this.cursor += 1;
     }
     if (this.filter !== undefined && !this.wants(item)) return;
-    if (this.hand(item)) return;
+    if (this.pass(item)) return;
     const { stored } = this;
     if (stored.replace?.(key, item)) this.dropped += 1;
     else if (stored.size < this.capacity) stored.push(item, key);
