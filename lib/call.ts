@@ -1,5 +1,7 @@
+import { AsyncResource } from 'node:async_hooks';
 import { type Metadata, status } from '@grpc/grpc-js';
 import { counters } from './counters.ts';
+import { Gate } from './gate.ts';
 import { type Live, live, refusal } from './live.ts';
 import { ResponseMetadata, sendable } from './metadata.ts';
 import { defaultSettings, type Settings } from './options.ts';
@@ -62,11 +64,9 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
   private done = false;
   private controller: AbortController | undefined;
   private timer: NodeJS.Timeout | undefined;
-  private parking: Promise<void> | undefined;
-  private wake: (() => void) | undefined;
-  private held = false;
-  /** The layers let the next message through, after a promise. */
-  private granted = false;
+  private readonly gate: Gate = new Gate(this);
+  /** The async context in which the layers started the source; when there is one of theirs. */
+  private context: AsyncResource | undefined;
   /** What an unknown error was has been told already. */
   reported = false;
   private ownHeader: ResponseMetadata | undefined;
@@ -151,6 +151,7 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
     this.early ??= refusal(this);
     if (this.early) return this.finish(this.early);
     const run = () => {
+      if (layer.start) this.context = new AsyncResource('leat.call');
       this.counted?.wait('source', performance.now());
       if (this.open) start();
     };
@@ -160,9 +161,8 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
 
   /** Asks the layers, and the window, whether another message may be pulled; a promise says later. */
   admit(): void | Promise<void> {
-    if (!this.wire.room) return this.stalled();
-    if (this.granted) this.granted = false;
-    else if (this.layer.ready) return this.asked(this.layer as Required<Layer<unknown>>);
+    if (!this.wire.room) return this.gate.stalled();
+    if (this.layer.ready) return this.gate.ask(this.layer as Required<Layer<unknown>>);
   }
 
   /** Whether a message goes to grpc-js without anybody else hearing of it. */
@@ -231,7 +231,7 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
   /** Ends the call as its source did, once HTTP/2 took everything; `before` hears that it did. */
   private async settle(outcome: Outcome, before?: () => void): Promise<void> {
     this.done = true;
-    while (this.open && !this.wire.idle) await this.stalled();
+    while (this.open && !this.wire.idle) await this.gate.stalled();
     if (this.open) before?.();
     this.finish(outcome);
   }
@@ -258,8 +258,18 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
     this.outcome = outcome;
     clearTimeout(this.timer);
     this.counted?.wait(undefined, performance.now());
+    this.within(() => this.tell(outcome));
+  }
+
+  /** Runs something where the source runs: what hears of the end can find what the layers put there. */
+  within(run: () => void): void {
+    if (this.context) this.context.runInAsyncScope(run);
+    else run();
+  }
+
+  private tell(outcome: Outcome): void {
     if (!this.done) this.controller?.abort(errorOf(outcome));
-    this.resume();
+    this.gate.open();
     this.released?.();
     this.layer.end?.(outcome);
     this.conclude(outcome);
@@ -288,49 +298,7 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
   }
 
   woken(): void {
-    if (!this.held) this.resume();
-  }
-
-  private resume(): void {
-    const { wake } = this;
-    this.held = false;
-    this.parking = undefined;
-    this.wake = undefined;
-    wake?.();
-  }
-
-  /** Resolves when the wire has something to say, or the call ends. */
-  private async stalled(): Promise<void> {
-    this.counted?.wait('flow_control', performance.now());
-    await this.parked();
-    if (this.open) this.counted?.wait('source', performance.now());
-  }
-
-  /** One promise for all that wait: a handler may have several messages on their way. */
-  private parked(): Promise<void> {
-    this.parking ??= new Promise(resolve => {
-      this.wake = resolve;
-    });
-    return this.parking;
-  }
-
-  private asked(layer: Required<Layer<unknown>>): void | Promise<void> {
-    try {
-      const hold = layer.ready();
-      if (hold === undefined) return;
-      this.held = true;
-      hold.then(
-        () => {
-          this.granted = true;
-          this.resume();
-        },
-        error => this.fail(error),
-      );
-      return this.parked();
-    } catch (error) {
-      this.fail(error);
-      return Promise.resolve();
-    }
+    this.gate.woken();
   }
 
   private conclude(heard: Outcome): void {

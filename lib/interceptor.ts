@@ -71,7 +71,8 @@ class Intercepted implements ServerInterceptingCallInterface, Port {
       onReceiveHalfClose: () => this.begin(listener, cancel),
       onCancel: () => {
         this.call?.terminated();
-        cancel();
+        if (this.call) this.call.within(cancel);
+        else cancel();
       },
     });
   }

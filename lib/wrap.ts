@@ -223,6 +223,11 @@ function attach(
         call.terminated();
         if (told) return false;
         told = true;
+        let heard = false;
+        call.within(() => {
+          heard = emit.call(stream, event, ...args);
+        });
+        return heard;
       }
       return emit.call(stream, event, ...args);
     },

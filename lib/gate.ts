@@ -1,0 +1,74 @@
+import type { Stats } from './stats.ts';
+import type { Layer } from './types.ts';
+
+/** Whose messages wait. */
+export interface Waiting {
+  readonly open: boolean;
+  readonly counted: Stats | undefined;
+  fail(error: unknown): void;
+}
+
+/** Where the messages of a call wait: for room, for everything to be taken, or for a layer. */
+export class Gate {
+  private parking: Promise<void> | undefined;
+  private wake: (() => void) | undefined;
+  /** A layer holds the next message. */
+  private held = false;
+  /** It has let that one through, after a promise. */
+  private granted = false;
+
+  constructor(private readonly call: Waiting) {}
+
+  /** Resolves when the wire has something to say, or the call ends. */
+  async stalled(): Promise<void> {
+    this.call.counted?.wait('flow_control', performance.now());
+    await this.parked();
+    if (this.call.open) this.call.counted?.wait('source', performance.now());
+  }
+
+  /** Asks the layers whether the next message may be pulled; a promise says later. */
+  ask(layer: Pick<Required<Layer<unknown>>, 'ready'>): void | Promise<void> {
+    if (this.granted) {
+      this.granted = false;
+      return;
+    }
+    try {
+      const hold = layer.ready();
+      if (hold === undefined) return;
+      this.held = true;
+      hold.then(
+        () => {
+          this.granted = true;
+          this.open();
+        },
+        error => this.call.fail(error),
+      );
+    } catch (error) {
+      this.call.fail(error);
+      return Promise.resolve();
+    }
+    return this.parked();
+  }
+
+  /** The wire has room. */
+  woken(): void {
+    if (!this.held) this.open();
+  }
+
+  /** Lets go of all who wait. */
+  open(): void {
+    const { wake } = this;
+    this.held = false;
+    this.parking = undefined;
+    this.wake = undefined;
+    wake?.();
+  }
+
+  /** One promise for all that wait: a handler may have several messages on their way. */
+  private parked(): Promise<void> {
+    this.parking ??= new Promise(resolve => {
+      this.wake = resolve;
+    });
+    return this.parking;
+  }
+}
