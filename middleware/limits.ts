@@ -2,9 +2,13 @@
  * What clients may take of a server: how many streams, for how long, how fast.
  * @module
  */
-import { Metadata, status } from '@grpc/grpc-js';
+import { status } from '@grpc/grpc-js';
 import { checkDuration, checkFunction, checkInteger, expected } from '../lib/check.ts';
-import type { Call, Layer, Middleware, Outcome, Sink } from '../lib/types.ts';
+import type { Call, Layer, Middleware } from '../lib/types.ts';
+import { Pace } from './limits/pace.ts';
+import { limited } from './limits/refusal.ts';
+import { Slots } from './limits/slots.ts';
+import { Watch } from './limits/watch.ts';
 
 export interface LimitsOptions {
   /** How many streams may be open at once; the next is refused with `RESOURCE_EXHAUSTED`. Minimum 1. */
@@ -49,11 +53,6 @@ export interface LimitsOptions {
    */
   readonly retryMs?: number;
 }
-
-type Stats = Call['stats'];
-
-/** How much of a second a stream may send at once after it has sent less than it might. */
-const BURST_MS = 50;
 
 /**
  * Limits what is given, and nothing else. The streams of all calls that go through the same `limits()` count
@@ -103,144 +102,6 @@ export function limits(options: LimitsOptions): Middleware {
       };
     return layer;
   };
-}
-
-/** Counts the open streams that have something in common. */
-class Slots {
-  private readonly open = new Map<string, number>();
-
-  constructor(
-    readonly whose: string,
-    private readonly max: number,
-    readonly keyOf: (call: Call) => string,
-  ) {}
-
-  isFull(key: string): boolean {
-    return (this.open.get(key) ?? 0) >= this.max;
-  }
-
-  take(key: string): void {
-    this.open.set(key, (this.open.get(key) ?? 0) + 1);
-  }
-
-  give(key: string): void {
-    const left = (this.open.get(key) ?? 0) - 1;
-    if (left > 0) this.open.set(key, left);
-    else this.open.delete(key);
-  }
-}
-
-interface Bounds {
-  readonly ageMs: number;
-  readonly jitter: number;
-  readonly idleMs: number;
-  readonly stallMs: number;
-  readonly retryMs: number;
-}
-
-/** Ends a stream that is too old, idle or stalled; one timer, set for the first moment at which it may be so. */
-class Watch {
-  private timer: NodeJS.Timeout | undefined;
-  private readonly stats: Stats | undefined;
-  private readonly endsAt: number;
-  /** It looked too late a moment ago: perhaps only because this process was busy, so it is looked at twice. */
-  private late = false;
-
-  constructor(
-    call: Call,
-    private readonly next: Sink<unknown>,
-    private readonly bounds: Bounds,
-    private readonly pace: Pace | undefined,
-  ) {
-    const { ageMs, jitter, idleMs, stallMs } = bounds;
-    if (idleMs < Infinity || stallMs < Infinity) this.stats = call.stats;
-    this.endsAt = performance.now() + ageMs * (1 + jitter * (2 * Math.random() - 1));
-    this.look();
-  }
-
-  stop(): void {
-    clearTimeout(this.timer);
-  }
-
-  private look(): void {
-    const { idleMs, stallMs, retryMs } = this.bounds;
-    const now = performance.now();
-    const age = this.endsAt - now;
-    const idle = idleMs - this.waited('source', now);
-    const stall = stallMs - this.waited('flow_control', now);
-    const { UNAVAILABLE, ABORTED } = status;
-    if (age <= 0) return this.next.end(limited(UNAVAILABLE, 'the stream has reached its maximum age', 0));
-    const late = Math.min(idle, stall) <= 0;
-    if (late && this.late) {
-      if (idle <= 0) return this.next.end(limited(UNAVAILABLE, 'the stream was idle for too long', retryMs));
-      return this.next.end(limited(ABORTED, 'the client did not read for too long', retryMs));
-    }
-    this.late = late;
-    const soon = late ? 1 : Math.min(age, idle, stall, 0x7fffffff);
-    this.timer = setTimeout(() => this.look(), Math.ceil(soon)).unref();
-  }
-
-  private waited(reason: Stats['waiting'], now: number): number {
-    const { waiting, since } = this.stats ?? {};
-    return waiting === reason && since !== undefined && !this.pace?.holding ? now - since : 0;
-  }
-}
-
-/** Holds the next pull until what was sent before is paid for. */
-class Pace {
-  holding = false;
-  private timer: NodeJS.Timeout | undefined;
-  private readonly messages: Budget;
-  private readonly bytes: Budget;
-
-  constructor(
-    private readonly stats: Stats,
-    messagesPerSecond = Infinity,
-    bytesPerSecond = Infinity,
-  ) {
-    this.messages = new Budget(messagesPerSecond);
-    this.bytes = new Budget(bytesPerSecond);
-  }
-
-  ready(): void | Promise<void> {
-    const { messages, bytes } = this.stats;
-    const now = performance.now();
-    const debtMs = Math.max(this.messages.debt(messages, now), this.bytes.debt(bytes ?? 0, now));
-    if (debtMs <= 0) return;
-    this.holding = true;
-    return new Promise(resolve => {
-      const go = () => {
-        this.holding = false;
-        resolve();
-      };
-      this.timer = setTimeout(go, Math.min(debtMs, 0x7fffffff)).unref();
-    });
-  }
-
-  stop(): void {
-    clearTimeout(this.timer);
-  }
-}
-
-class Budget {
-  private used = 0;
-  private paidAt = -Infinity;
-
-  constructor(private readonly perSecond: number) {}
-
-  /** For how many milliseconds nothing more may be sent, when so much was sent in all. */
-  debt(total: number, now: number): number {
-    const priceMs = (Math.max(0, total - this.used) / this.perSecond) * 1000;
-    this.used = total;
-    this.paidAt = Math.max(this.paidAt, now - BURST_MS) + priceMs;
-    return this.paidAt - now;
-  }
-}
-
-function limited(code: status, details: string, retryMs: number): Outcome {
-  const metadata = new Metadata();
-  metadata.set('grpc-retry-pushback-ms', String(Math.ceil(retryMs)));
-  return { code, details, reason: 'limit', metadata };
 }
 
 /** The address of a client, of which the port is different for each connection. */

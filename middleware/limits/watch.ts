@@ -1,0 +1,60 @@
+import { status } from '@grpc/grpc-js';
+import type { Call, Sink } from '../../lib/types.ts';
+import type { Pace } from './pace.ts';
+import { limited } from './refusal.ts';
+
+interface Bounds {
+  readonly ageMs: number;
+  readonly jitter: number;
+  readonly idleMs: number;
+  readonly stallMs: number;
+  readonly retryMs: number;
+}
+
+/** Ends a stream that is too old, idle or stalled; one timer, set for the first moment at which it may be so. */
+export class Watch {
+  private timer: NodeJS.Timeout | undefined;
+  private readonly stats: Call['stats'] | undefined;
+  private readonly endsAt: number;
+  /** It looked too late a moment ago: perhaps only because this process was busy, so it is looked at twice. */
+  private late = false;
+
+  constructor(
+    call: Call,
+    private readonly next: Sink<unknown>,
+    private readonly bounds: Bounds,
+    private readonly pace: Pace | undefined,
+  ) {
+    const { ageMs, jitter, idleMs, stallMs } = bounds;
+    if (idleMs < Infinity || stallMs < Infinity) this.stats = call.stats;
+    this.endsAt = performance.now() + ageMs * (1 + jitter * (2 * Math.random() - 1));
+    this.look();
+  }
+
+  stop(): void {
+    clearTimeout(this.timer);
+  }
+
+  private look(): void {
+    const { idleMs, stallMs, retryMs } = this.bounds;
+    const now = performance.now();
+    const age = this.endsAt - now;
+    const idle = idleMs - this.waited('source', now);
+    const stall = stallMs - this.waited('flow_control', now);
+    const { UNAVAILABLE, ABORTED } = status;
+    if (age <= 0) return this.next.end(limited(UNAVAILABLE, 'the stream has reached its maximum age', 0));
+    const late = Math.min(idle, stall) <= 0;
+    if (late && this.late) {
+      if (idle <= 0) return this.next.end(limited(UNAVAILABLE, 'the stream was idle for too long', retryMs));
+      return this.next.end(limited(ABORTED, 'the client did not read for too long', retryMs));
+    }
+    this.late = late;
+    const soon = late ? 1 : Math.min(age, idle, stall, 0x7fffffff);
+    this.timer = setTimeout(() => this.look(), Math.ceil(soon)).unref();
+  }
+
+  private waited(reason: Call['stats']['waiting'], now: number): number {
+    const { waiting, since } = this.stats ?? {};
+    return waiting === reason && since !== undefined && !this.pace?.holding ? now - since : 0;
+  }
+}
