@@ -5,7 +5,7 @@ import type { Outcome } from './types.ts';
 
 export interface DrainOptions {
   /**
-   * How long streams may take to finish by themselves, in milliseconds.
+   * How long streams, and calls of other kinds, may take to finish by themselves, in milliseconds.
    * @default 10000
    */
   readonly graceMs?: number;
@@ -27,11 +27,11 @@ export interface DrainOnOptions extends DrainOptions {
    * @default ['SIGTERM', 'SIGINT']
    */
   readonly signals?: readonly NodeJS.Signals[];
-  /** What to shut down once all streams ended, such as `() => sdk.shutdown()`. */
+  /** What to shut down once all streams ended, such as `() => sdk.shutdown()`; called once. */
   readonly after?: () => unknown;
 }
 
-/** How long after the grace other calls of the server may take, before its connections are closed. */
+/** How long a client that was told to leave may take for that once the grace is over. */
 const CLOSING_MS = 100;
 
 const drains = new WeakMap<Server, Promise<void>>();
@@ -66,7 +66,10 @@ export function drainOn(server: Server, options: DrainOnOptions = {}): () => voi
   const { signals = ['SIGTERM', 'SIGINT'], after, ...rest } = options;
   if (after !== undefined) checkFunction('after', after);
   checked(server, rest);
+  let stopping = false;
   const stop = () => {
+    if (stopping) return;
+    stopping = true;
     void drain(server, rest)
       .then(after)
       .catch(error => console.error('leat: after the drain:', error))
@@ -92,12 +95,15 @@ async function run(server: Server, graceMs: number, outcome: Outcome): Promise<v
   const ours = (call: Live) => call.wire.belongsTo(server);
   const refuse = (call: Live) => (ours(call) ? outcome : undefined);
   refusals.add(refuse);
+  const until = performance.now() + graceMs;
   const calls = [...live].filter(ours);
   const ended = Promise.all(calls.map(call => new Promise<void>(resolve => (call.onEnded = resolve))));
   for (const call of calls) call.announce(outcome);
   await within(graceMs, ended);
   for (const call of calls) if (live.has(call)) call.finish(outcome);
-  await within(CLOSING_MS, new Promise(resolve => server.tryShutdown(resolve)));
+  // Calls of other kinds have what is left of the grace.
+  const left = Math.max(CLOSING_MS, until - performance.now());
+  await within(left, new Promise(resolve => server.tryShutdown(resolve)));
   // A client that does not read cannot be told in words.
   for (const call of calls) call.wire.reset(outcome.code);
   await new Promise(resolve => setImmediate(resolve));

@@ -1,54 +1,78 @@
-import { status } from '@grpc/grpc-js';
+import { type handleUnaryCall, type sendUnaryData, status } from '@grpc/grpc-js';
 import { expect } from 'chai';
-import { drain, type Middleware } from '../lib/index.ts';
+import { drain, interceptor, type Middleware, mount, produce, wrap } from '../lib/index.ts';
 import { batch } from '../middleware/batch.ts';
-import { type AnySource, mountNames, serve, stopAll, turn, until } from './support/harness.ts';
-
-/** Four ways to be open: waiting, with a client that does not read, sending, and silent. */
-const sources: Record<string, AnySource> = {
-  async *parked(_request, { signal }) {
-    yield 'first';
-    await new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
-  },
-  async *stalled() {
-    for (;;) yield 'x'.repeat(10_000);
-  },
-  async *busy() {
-    for (;;) {
-      yield 'busy';
-      await turn();
-    }
-  },
-  async *idle(_request, { signal }) {
-    yield 'first';
-    await new Promise<void>(resolve => signal.addEventListener('abort', () => resolve()));
-  },
-};
+import {
+  type AnySource,
+  type Calling,
+  deferred,
+  definition,
+  handWritten,
+  type MountName,
+  mountNames,
+  quiet,
+  type Running,
+  serve,
+  start,
+  stopAll,
+  turn,
+  until,
+} from './support/harness.ts';
+import { anyOf, ways } from './support/ways.ts';
 
 /** The promise is made for 1,000 streams and a grace of 2 s. */
 const streams = Number(process.env.LEAT_STREAMS ?? 100);
 const graceMs = Number(process.env.LEAT_GRACE_MS ?? 200);
 
-const anyOf: AnySource = (request, call) => (sources[request.way] as AnySource)(request, call);
+const opened = ({ stream }: Calling) => new Promise(resolve => stream.once('data', resolve));
+
+type Unary = handleUnaryCall<unknown, string>;
+
+const ask = { ...definition.stream, path: '/spec.Service/Ask', responseStream: false } as const;
+const service = { ...definition, ask };
+
+/** A source and a unary handler, side by side. */
+const serveBoth: Record<MountName, (stream: AnySource, ask: Unary) => Promise<Running>> = {
+  produce: (stream, ask) =>
+    start(server => server.addService(service, { stream: produce(stream, quiet), ask })),
+  wrap(source, ask) {
+    const { handler: stream, tap } = handWritten(source);
+    return start(server => server.addService(service, wrap({ stream, ask }, quiet, tap)));
+  },
+  mount: (stream, ask) => start(server => mount(server, service, { stream, ask }, quiet)),
+  interceptor(source, ask) {
+    const { handler: stream, tap } = handWritten(source);
+    const interceptors = [interceptor(quiet, tap)];
+    return start(server => server.addService(service, { stream, ask }), { interceptors });
+  },
+};
+
+function askOf({ client }: Running): Promise<unknown> {
+  const { path, requestSerialize, responseDeserialize } = ask;
+  return new Promise(resolve => {
+    const callback = (error: unknown, answer: unknown) => resolve(error ?? answer);
+    client.makeUnaryRequest(path, requestSerialize, responseDeserialize, {}, callback);
+  });
+}
 
 describe('drain()', () => {
   afterEach(stopAll);
 
   it('R11 L1 L4 ends streams of every kind within its grace, and tells every client that reads why', async () => {
     const server = await serve('mount', anyOf);
-    const ways = Object.keys(sources);
+    const names = Object.keys(ways);
     const calls = Array.from({ length: streams }, (_, i) => {
-      const way = ways[i % ways.length] as string;
+      const way = names[i % names.length] as string;
       const calling = server.open({ way }, { paused: way === 'stalled' });
-      const begun = new Promise(resolve => calling.stream.once('data', resolve));
+      const first = opened(calling);
       if (way === 'stalled') calling.stream.once('data', () => calling.stream.pause());
-      return { way, calling, begun };
+      return { way, calling, first };
     });
-    await Promise.all(calls.map(({ begun }) => begun));
+    await Promise.all(calls.map(({ first }) => first));
     const started = performance.now();
-    const first = drain(server.server, { graceMs });
-    expect(drain(server.server)).to.equal(first);
-    await first;
+    const drained = drain(server.server, { graceMs });
+    expect(drain(server.server)).to.equal(drained);
+    await drained;
     const tookMs = performance.now() - started;
     if (process.env.LEAT_STREAMS) console.log(`drained ${streams} streams in ${Math.round(tookMs)} ms`);
     // How long it takes is measured with LEAT_STREAMS; here it only has to end.
@@ -69,9 +93,9 @@ describe('drain()', () => {
         call.signal.addEventListener('abort', () => seen.push(call.signal.reason.code));
         return { end: ({ reason }) => void seen.push(reason) };
       };
-      const server = await serve(on, sources.busy as AnySource, [spy]);
+      const server = await serve(on, ways.busy, [spy]);
       const calling = server.open();
-      await new Promise(resolve => calling.stream.once('data', resolve));
+      await opened(calling);
       const drained = drain(server.server, { graceMs: 100, retryMs: 7 });
       expect(seen).to.deep.equal([status.UNAVAILABLE]);
       const refused = await server.call();
@@ -89,7 +113,7 @@ describe('drain()', () => {
       }
     });
     const calling = server.open();
-    await new Promise(resolve => calling.stream.once('data', resolve));
+    await opened(calling);
     const drained = drain(server.server, { graceMs: 5000 });
     const { code, messages } = await calling.reply;
     expect({ code, count: messages.length }).to.deep.equal({ code: status.OK, count: 20 });
@@ -105,11 +129,52 @@ describe('drain()', () => {
       },
     });
     const held = batch({ maxItems: 100, maxDelayMs: 60_000 });
-    const server = await serve('mount', sources.idle as AnySource, [held, spy]);
+    const server = await serve('mount', ways.idle, [held, spy]);
     const calling = server.open();
     await until('the batch holds a message', () => begun);
     await drain(server.server, { graceMs: 1000 });
     const { code, messages } = await calling.reply;
     expect({ code, messages }).to.deep.equal({ code: status.UNAVAILABLE, messages: ['first'] });
+  });
+
+  for (const on of mountNames)
+    it(`L5 answers unary calls while streams finish, those that come then as well, on ${on}`, async () => {
+      const finish = deferred();
+      const asked: sendUnaryData<string>[] = [];
+      const server = await serveBoth[on](
+        async function* () {
+          yield 'first';
+          await finish.promise;
+        },
+        (_call, callback) => void asked.push(callback),
+      );
+      const calling = server.open();
+      await opened(calling);
+      const before = askOf(server);
+      await until('it was asked before the drain', () => asked.length === 1);
+      const drained = drain(server.server, { graceMs: 5000 });
+      const during = askOf(server);
+      await until('it was asked during the drain', () => asked.length === 2);
+      asked.forEach((answer, index) => void answer(null, `answer ${index}`));
+      expect(await Promise.all([before, during])).to.deep.equal(['answer 0', 'answer 1']);
+      finish.resolve();
+      expect((await calling.reply).code).to.equal(status.OK);
+      await drained;
+    });
+
+  it('L5 gives a unary call the whole grace, also when no stream is left', async () => {
+    const asked: sendUnaryData<string>[] = [];
+    const server = await serveBoth.mount(anyOf, (_call, callback) => void asked.push(callback));
+    const answer = askOf(server);
+    await until('it was asked', () => asked.length === 1);
+    let over = false;
+    const drained = drain(server.server, { graceMs: 5000 }).then(() => {
+      over = true;
+    });
+    await new Promise(resolve => setTimeout(resolve, 150));
+    expect(over).to.equal(false);
+    asked[0]?.(null, 'late');
+    expect(await answer).to.equal('late');
+    await drained;
   });
 });
