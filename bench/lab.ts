@@ -63,12 +63,12 @@ export class Lab implements Disposable {
   }
 }
 
-/** Runs a request to its end: messages a second, and CPU time of the server in microseconds a message. */
+/** Runs a request to its end: how long that took, and CPU time of the server in microseconds. */
 export async function readAll(server: Server, sink: Sink, request: Request, streams: number) {
   const port = await server.port();
   const cpu = await server.cpu();
-  const { ms, messages } = await sink.readAll({ port, request, streams });
-  return { rate: (messages / ms) * 1000, cpu: ((await server.cpu()) - cpu) / messages };
+  const { ms } = await sink.readAll({ port, request, streams });
+  return { ms, cpu: (await server.cpu()) - cpu };
 }
 
 /** Resolves when `condition` holds; gives up after ten seconds. */

@@ -5,6 +5,8 @@
 
 import type { Options, Scenario, Table } from './lab.ts';
 import { header, keep, markdown } from './report.ts';
+import { allMiddleware } from './scenarios/all-middleware.ts';
+import { batches } from './scenarios/batches.ts';
 import { cancelled } from './scenarios/cancelled.ts';
 import { fanOut } from './scenarios/fan-out.ts';
 import { firstMessage } from './scenarios/first-message.ts';
@@ -20,6 +22,8 @@ const scenarios: Record<string, Scenario> = {
   'streams-16': streams16,
   kib,
   layers,
+  'all-middleware': allMiddleware,
+  batches,
   stalled,
   'fan-out': fanOut,
   'first-message': firstMessage,

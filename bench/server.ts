@@ -3,12 +3,12 @@ import { expose } from './child.ts';
 import type { Contender } from './servers/contender.ts';
 import { tally, type Update } from './sources.ts';
 
-/** `mount`, or `mount + 3 layers`. */
-const [name, layers = '0'] = String(process.argv[2]).split(' + ');
+/** `mount`, `mount + 3 layers`, or `batch + 10 items`. */
+const [name, count = '0'] = String(process.argv[2]).split(' + ');
 const { serve } = (await import(`./servers/${name}.ts`)) as {
-  serve(layers: number): Promise<Contender>;
+  serve(count: number): Promise<Contender>;
 };
-const contender = await serve(Number.parseInt(layers, 10));
+const contender = await serve(Number.parseInt(count, 10));
 
 let serial = 0;
 

@@ -16,12 +16,13 @@ export const feedProto = load('./feed.proto');
 
 const services = loadPackageDefinition({ ...numberProto, ...benchProto, ...feedProto }) as unknown as {
   tutorial: { NumberService: ServiceClientConstructor };
-  bench: { Bench: ServiceClientConstructor };
+  bench: { Bench: ServiceClientConstructor; Items: ServiceClientConstructor };
   feed: { Feed: ServiceClientConstructor };
 };
 
 export const NumberService: ServiceDefinition = services.tutorial.NumberService.service;
 export const Bench: ServiceDefinition = services.bench.Bench.service;
+export const Items: ServiceDefinition = services.bench.Items.service;
 export const Feed: ServiceDefinition = services.feed.Feed.service;
 
 /** The path of a method, and its request as the sink sends it: framed, in base64. */
@@ -42,6 +43,8 @@ function request(service: ServiceDefinition, name: string, message: object): Req
 
 export const numbers = (max: number) => request(NumberService, 'ListNumbers', { max });
 export const chunks = (count: number, bytes: number) => request(Bench, 'Chunks', { count, bytes });
+export const batches = (count: number, bytes: number) => request(Items, 'Batches', { count, bytes });
+export const trickle = (count: number, everyMs: number) => request(Items, 'Trickle', { count, everyMs });
 export const park = (early: boolean) => request(Bench, 'Park', { early });
 export const leave = (point: string) => request(Bench, 'Leave', { point });
 export const updates = () => request(Feed, 'Updates', {});

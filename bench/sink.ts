@@ -2,10 +2,14 @@ import { once } from 'node:events';
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from 'node:http2';
 import { expose } from './child.ts';
 import { Frames } from './frames.ts';
-import type { Request } from './services.ts';
+import { Items, type Request } from './services.ts';
+import type { Batch } from './sources.ts';
+import { age } from './stamp.ts';
 
 /** Wide enough that flow control is never what limits a stream. */
 const wideWindow = 2 ** 30;
+
+const decode = Items.Trickle?.responseDeserialize as (bytes: Buffer) => Batch;
 
 interface Hold {
   port: number;
@@ -42,12 +46,17 @@ function send(session: ClientHttp2Session, { path, body }: Request): ClientHttp2
 }
 
 /** Reads one stream to its end, and resolves to the number of its messages. */
-function readAll(session: ClientHttp2Session, request: Request): Promise<number> {
+function readAll(
+  session: ClientHttp2Session,
+  request: Request,
+  onChunk?: (chunk: Buffer) => void,
+): Promise<number> {
   return new Promise((resolve, reject) => {
     const frames = new Frames();
     let status: unknown;
     const stream = send(session, request);
     stream.on('data', chunk => frames.read(chunk));
+    if (onChunk) stream.on('data', onChunk);
     stream.on('response', headers => {
       status ??= headers['grpc-status'];
     });
@@ -92,6 +101,23 @@ const api = {
     const ms = performance.now() - start;
     session.close();
     return { ms, messages: counts.reduce((sum, messages) => sum + messages, 0) };
+  },
+
+  /** Reads a stream of batches to its end, and reports how many milliseconds old each item was when it came. */
+  async ages({ port, request }: { port: number; request: Request }) {
+    const session = await open(port);
+    const ages: number[] = [];
+    let rest: Buffer = Buffer.alloc(0);
+    await readAll(session, request, chunk => {
+      rest = Buffer.concat([rest, chunk]);
+      while (rest.length >= 5 && rest.length >= 5 + rest.readUInt32BE(1)) {
+        const end = 5 + rest.readUInt32BE(1);
+        for (const item of decode(rest.subarray(5, end)).items) ages.push(age(item));
+        rest = rest.subarray(end);
+      }
+    });
+    session.close();
+    return ages;
   },
 
   /** Makes calls one after the other, and reports how many milliseconds each first message took. */

@@ -1,8 +1,9 @@
-import { setImmediate as turn } from 'node:timers/promises';
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import { Queue } from './queue.ts';
+import { stamped } from './stamp.ts';
 
 /** The parts of a call that these sources use; what nice-grpc calls its context has them too. */
-interface Call {
+export interface Call {
   readonly signal: AbortSignal;
   sendHeader(): void;
 }
@@ -13,6 +14,10 @@ export interface Num {
 
 export interface Chunk {
   payload: Buffer;
+}
+
+export interface Batch {
+  items: Buffer[];
 }
 
 export interface Update {
@@ -37,6 +42,23 @@ export async function* chunks({ count, bytes }: { count: number; bytes: number }
   for (let sent = 0; sent < count; sent++) {
     tally.pulled += 1;
     yield { payload: Buffer.alloc(bytes) };
+  }
+}
+
+/** One item in each message. */
+export async function* batches({ count, bytes }: { count: number; bytes: number }): AsyncGenerator<Batch> {
+  const item = Buffer.alloc(bytes);
+  for (let sent = 0; sent < count; sent++) yield { items: [item] };
+}
+
+/** Now and then an item, that tells when it was yielded. */
+export async function* trickle({
+  count,
+  everyMs,
+}: Record<'count' | 'everyMs', number>): AsyncGenerator<Batch> {
+  for (let sent = 0; sent < count; sent++) {
+    await sleep(everyMs);
+    yield { items: [stamped(100)] };
   }
 }
 

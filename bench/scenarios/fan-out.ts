@@ -1,14 +1,16 @@
 import { Lab, median, type Row, type Scenario, until } from '../lab.ts';
 import { updates } from '../services.ts';
 
-const contenders = ['hand-written', 'nice-grpc', 'mount'];
+/** Each by what its streams read from: an iterator of the application's own, a `channel()` each, or one `topic()`. */
+const contenders = ['hand-written', 'nice-grpc', 'mount', 'channel', 'topic'];
+const names: Record<string, string> = { channel: 'mount, channel each', topic: 'mount, one topic' };
 const streams = 1_000;
 const bursts = [1, 10];
 
 /** One update to many streams: what a delivery costs the server. */
 export const fanOut: Scenario = async ({ rounds, scale }) => {
   using lab = await Lab.open(contenders);
-  const published = Math.ceil(150 * scale);
+  const published = Math.ceil(200 * scale);
 
   const costs = await lab.rounds(rounds + 1, async server => {
     const { arrived } = await server.tally();
@@ -34,7 +36,7 @@ export const fanOut: Scenario = async ({ rounds, scale }) => {
   const cost = (name: string, index: number) =>
     median((costs.get(name) ?? []).slice(1).map(each => each[index] ?? Number.NaN));
   const rows = contenders.map((server): Row => {
-    const row: Row = { server };
+    const row: Row = { server: names[server] ?? server };
     for (const [index, burst] of bursts.entries()) {
       const name = burst === 1 ? 'one at a time' : `bursts of ${burst}`;
       row[`${name}: CPU µs/delivery`] = cost(server, index);

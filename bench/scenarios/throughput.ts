@@ -1,9 +1,9 @@
-import { Lab, median, type Options, type Row, readAll } from '../lab.ts';
+import { Lab, median, type Options, type Row, readAll, type Server } from '../lab.ts';
 import type { Request } from '../services.ts';
 
 interface Load {
   contenders: readonly string[];
-  /** The request for so many messages a stream. */
+  /** The request for so many messages a stream; a server may put several in one. */
   request: (messages: number) => Request;
   streams?: number;
 }
@@ -25,8 +25,10 @@ export async function throughput(
   { rounds, scale }: Options,
 ): Promise<Map<string, Speed>> {
   using lab = await Lab.open(contenders);
-  const run = (server: Parameters<typeof readAll>[0], messages: number) =>
-    readAll(server, lab.sink, request(messages), streams);
+  const run = async (server: Server, messages: number) => {
+    const { ms, cpu } = await readAll(server, lab.sink, request(messages), streams);
+    return { rate: ((messages * streams) / ms) * 1000, cpu: cpu / (messages * streams) };
+  };
 
   const messages = new Map<string, number>();
   for (const [name, server] of lab.servers) {

@@ -1,0 +1,43 @@
+import { Server, status } from '@grpc/grpc-js';
+import { trace } from '@opentelemetry/api';
+import { NodeSDK, metrics as sdkMetrics, tracing as sdkTracing } from '@opentelemetry/sdk-node';
+import { type Middleware, produce, type Source } from '../../lib/index.ts';
+import { errors } from '../../middleware/errors.ts';
+import { limits } from '../../middleware/limits.ts';
+import { metadata } from '../../middleware/metadata.ts';
+import { metrics } from '../../middleware/metrics.ts';
+import { tracing } from '../../middleware/tracing.ts';
+import { NumberService } from '../services.ts';
+import { type Num, numbers } from '../sources.ts';
+import { type Contender, listen } from './contender.ts';
+
+/** With so many of the middleware that a service in production has. */
+export const serve = (count: number): Promise<Contender> => serveWith(numbers, count);
+
+export async function serveWith(source: Source<{ max: number }, Num>, count: number): Promise<Contender> {
+  startSdk();
+  const server = new Server();
+  server.addService(NumberService, { listNumbers: produce(source, ...production().slice(0, count)) });
+  return { port: await listen(server) };
+}
+
+function production(): Middleware[] {
+  return [
+    tracing(),
+    metrics(),
+    metadata({ header: { 'x-served-by': 'eu-1' }, trailer: { 'x-count': ({ messages }) => messages } }),
+    errors([[RangeError, status.INVALID_ARGUMENT]]),
+    limits({ maxStreams: 1000, maxStreamAgeMs: 30 * 60_000, idleTimeoutMs: 60_000 }),
+  ];
+}
+
+/** Sets OpenTelemetry up as applications do, but that nothing leaves the process, and uses its context once. */
+function startSdk(): void {
+  const exporter = new sdkMetrics.InMemoryMetricExporter(sdkMetrics.AggregationTemporality.CUMULATIVE);
+  new NodeSDK({
+    spanProcessors: [new sdkTracing.BatchSpanProcessor(new sdkTracing.InMemorySpanExporter())],
+    metricReaders: [new sdkMetrics.PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 1000 })],
+    autoDetectResources: false,
+  }).start();
+  trace.getTracer('bench').startActiveSpan('start', span => span.end());
+}
