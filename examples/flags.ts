@@ -19,9 +19,17 @@ export function read(options: Example['flags'], args: string[]): Values {
 export function numberOf(values: Values, flag: string, min = 0): number {
   const text = String(values[flag] ?? '').trim();
   const number = Number(text);
-  if (text === '' || !(number >= min))
+  if (text === '' || !(number >= min) || number === Infinity)
     throw new UsageError(`Expected --${flag} to be a number from ${min} up, got '${text}'`);
   return number;
+}
+
+/** A flag that is a port; 0 is any. */
+export function portOf(values: Values, flag: string): number {
+  const port = numberOf(values, flag);
+  if (!Number.isInteger(port) || port > 65_535)
+    throw new UsageError(`Expected --${flag} to be a port from 0 to 65535, got '${port}'`);
+  return port;
 }
 
 /** What a client is given, from its flags. */

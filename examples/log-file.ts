@@ -22,6 +22,7 @@ export class LogFile {
       { base: null, level: 'debug', formatters: { level: level => ({ level }) } },
       this.destination,
     );
+    process.once('exit', this.remove);
   }
 
   /** Makes `service.log` `service.log.1`, that `service.log.2`, and so on, and begins a new file. */
@@ -51,8 +52,11 @@ export class LogFile {
     if (this.closed.signal.aborted) return;
     this.closed.abort();
     this.destination.end();
-    rmSync(this.directory, { recursive: true, force: true });
+    process.off('exit', this.remove);
+    this.remove();
   }
+
+  private readonly remove = () => rmSync(this.directory, { recursive: true, force: true });
 
   private logEvent(n: number): void {
     const service = (['api', 'worker', 'billing'] as const)[n % 3];

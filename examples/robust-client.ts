@@ -11,6 +11,7 @@ export const robustClient: Showpiece = {
   usage: '[--count N]',
   flags: { count: { type: 'string', default: '12' } },
   async show({ print, number }) {
+    const count = number('count', 1);
     const updates = new Updates({ speed: 10, log: print });
     const published = updates.demo();
     const serve = async (port: number) => {
@@ -40,7 +41,7 @@ export const robustClient: Showpiece = {
         server.forceShutdown();
         ({ server } = await serve(Number(address.split(':').at(-1))));
       }
-      if (taken === number('count', 1)) break;
+      if (taken === count) break;
     }
     client.close();
     updates.close();

@@ -1,8 +1,13 @@
 /** Serves all examples until SIGINT or SIGTERM: `npm run serve -- [--port N] [--host HOST] [--speed N]`. */
+import { logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
 import { drainOn } from 'leat';
 import { services } from './examples.ts';
-import { numberOf, read, UsageError } from './flags.ts';
+import { numberOf, portOf, read, UsageError } from './flags.ts';
 import { listen } from './server.ts';
+
+// What grpc-js prints about a port that is taken is in our error too.
+const { GRPC_NODE_VERBOSITY, GRPC_VERBOSITY } = process.env;
+if (!(GRPC_NODE_VERBOSITY ?? GRPC_VERBOSITY)) setLogVerbosity(logVerbosity.NONE);
 
 try {
   const values = read(
@@ -15,17 +20,29 @@ try {
   );
   const speed = numberOf(values, 'speed', 0.001);
   const ports =
-    values.port === undefined ? new Set(services.map(({ port }) => port)) : [numberOf(values, 'port')];
+    values.port === undefined ? new Set(services.map(({ port }) => port)) : [portOf(values, 'port')];
   const log = (line: string) => console.error(line);
   const { server, address, others, close } = await listen(services, String(values.host), [...ports], {
     speed,
     log,
   });
   drainOn(server, { graceMs: 2000, after: close });
+  forceOn(['SIGTERM', 'SIGINT']);
   console.log(`listening on ${address}${others.length ? `, and on ${others.join(' and ')}` : ''}`);
 } catch (error) {
   console.error((error as Error).message);
   if (!(error instanceof UsageError)) process.exit(1);
   console.error('usage: npm run serve -- [--port N] [--host HOST] [--speed N]');
   process.exit(2);
+}
+
+/** A second signal ends the process at once. Half a second apart: npm passes on what the terminal sent too. */
+function forceOn(signals: NodeJS.Signals[]): void {
+  let first: number | undefined;
+  const force = () => {
+    if (first === undefined) console.error('draining');
+    first ??= performance.now();
+    if (performance.now() - first > 500) process.exit(1);
+  };
+  for (const signal of signals) process.on(signal, force);
 }

@@ -1,8 +1,8 @@
 import { Server, ServerCredentials } from '@grpc/grpc-js';
-import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
 import type { Service, Setting } from './example.ts';
-import { packageDefinition } from './protos.ts';
+import { contracts } from './protos.ts';
+import { addReflection } from './reflection.ts';
 
 export interface Listening {
   readonly server: Server;
@@ -24,7 +24,7 @@ export async function listen(
   const closers = services.map(service => service.serve(server, setting));
   const names = services.map(({ service }) => [service, 'SERVING'] as const);
   new HealthImplementation(Object.fromEntries([['', 'SERVING'], ...names])).addToServer(server);
-  new ReflectionService(packageDefinition).addToServer(server);
+  addReflection(server, contracts);
   const [address = '', ...others] = await Promise.all(ports.map(port => bind(server, host, port)));
   const close = async () => {
     for (const closer of closers) await closer?.();
@@ -32,11 +32,18 @@ export async function listen(
   return { server, address, others, close };
 }
 
-/** Resolves with the address when a server listens. */
+/** Resolves with the address when a server listens; says in one line why it does not. */
 export function bind(server: Server, host: string, port: number): Promise<string> {
   return new Promise((resolve, reject) => {
     server.bindAsync(`${host}:${port}`, ServerCredentials.createInsecure(), (error, bound) =>
-      error ? reject(error) : resolve(`${host}:${bound}`),
+      error
+        ? reject(new Error(`cannot listen on ${host}:${port}: ${reasonOf(error)}`))
+        : resolve(`${host}:${bound}`),
     );
   });
+}
+
+/** What grpc-js has in brackets behind its own words. */
+function reasonOf({ message }: Error): string {
+  return /\[(?:listen )?(.*)\]/s.exec(message)?.[1] ?? message;
 }

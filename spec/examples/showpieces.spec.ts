@@ -1,0 +1,109 @@
+import { expect } from 'chai';
+import { clients } from '../../examples/examples.ts';
+import { killPrograms, run } from '../support/program.ts';
+
+const show = async (...args: string[]): Promise<string> => {
+  const { code, stderr, stdout } = await run('examples/client.ts', ...args);
+  expect({ code, stderr }).to.deep.equal({ code: 0, stderr: '' });
+  return stdout;
+};
+
+/** The groups of all matches. */
+const found = (text: string, pattern: RegExp) => [...text.matchAll(pattern)].map(([, ...groups]) => groups);
+
+describe('examples: what brings its own server', function () {
+  this.timeout(30_000);
+  afterEach(() => killPrograms());
+
+  it('wrap: the messages are the same before and after', async () => {
+    const measured = found(
+      await show('wrap', '--max', '5000'),
+      /^(\w+): +(\d+) messages .* sha256 (\w{16})$/gm,
+    );
+    const [, , sum] = measured[0] as string[];
+    expect(measured).to.deep.equal([
+      ['before', '5000', sum],
+      ['after', '5000', sum],
+    ]);
+  });
+
+  it('tracing: one span of the stream, in the trace of its client, with children from inside', async () => {
+    const spans = found(
+      await show('tracing'),
+      /^ {2}traceId: '(\w+)',\n {2}parentSpanContext: \{\n[^}]*spanId: '(\w+)'[^}]*\},\n.*\n {2}name: '(.*)',\n {2}id: '(\w+)'/gm,
+    ).map(([trace, parent, name, id]) => ({ trace, parent, name, id }));
+    const trace = '0af7651916cd43dd8448eb211c80319c';
+    const stream = spans.find(({ name }) => name === 'tutorial.NumberService/ListNumbers');
+    const { id } = stream ?? {};
+    expect(spans).to.have.deep.members([
+      { trace, parent: 'b7ad6b7169203331', name: 'tutorial.NumberService/ListNumbers', id },
+      { trace, parent: id, name: 'find 1', id: spans.find(({ name }) => name === 'find 1')?.id },
+      { trace, parent: id, name: 'find 2', id: spans.find(({ name }) => name === 'find 2')?.id },
+    ]);
+  });
+
+  it('buffered: ten messages arrive together, in order', async () => {
+    const arrivals = async (size: string) => {
+      const times = found(await show('buffered', '--size', size), /^(\d+) ms: (\d+)$/gm);
+      expect(times.map(([, num]) => Number(num))).to.deep.equal(Array.from({ length: 25 }, (_, i) => i + 1));
+      return times.map(([ms]) => Number(ms));
+    };
+    const [buffered, single] = [await arrivals('10'), await arrivals('1')];
+    // From the first to the last of each ten: one flush, or all the time it takes to make them.
+    const within = (times: number[]) =>
+      [0, 10, 20].reduce((sum, i) => sum + (times[Math.min(i + 9, 24)] ?? NaN) - (times[i] ?? NaN), 0);
+    expect(within(buffered)).to.be.below(within(single) / 2);
+  });
+
+  it('robust: every update comes once and in order, over two servers', async () => {
+    const shown = await show('robust', '--count', '12');
+    expect(shown).to.match(/^attempt 1 ended, the next one in \d+ ms$/m);
+    const updates = found(shown, /^(\d+): (\w+)$/gm).map(([sequence, topic]) => ({
+      at: Number(sequence),
+      topic,
+    }));
+    // Between orders and alerts is an update about inventory, which nobody here asked for.
+    const first = updates.findIndex(({ topic }) => topic === 'orders');
+    const origin = (updates[first]?.at ?? NaN) - (first === 0 ? 0 : 1);
+    const expected = Array.from({ length: 12 + first }, (_, i) => ({
+      at: origin + Math.floor(i / 2) * 3 + (i % 2) * 2 - (first === 0 ? 0 : 2),
+      topic: i % 2 === 0 ? 'orders' : 'alerts',
+    }));
+    expect(updates).to.deep.equal(expected.slice(first));
+  });
+
+  describe('npm start', () => {
+    it('shows every client, drains and ends', async () => {
+      const { code, stderr, stdout } = await run('examples/start.ts', '--speed', '20');
+      expect({ code, stderr }).to.deep.equal({ code: 0, stderr: '' });
+      const parts = stdout.split(/^=== (\w+) ===\n/m);
+      expect(parts[0]).to.match(/^listening on 127\.0\.0\.1:\d+\n/);
+      const names = parts.filter((_part, i) => i % 2 === 1);
+      expect(names).to.deep.equal([...Object.keys(clients), 'tracing', 'drain']);
+      const said: Record<string, RegExp> = {
+        numbers: /^Number: 10$/m,
+        fetch: /^finished$/m,
+        logs: /^trailers .*x-checksum/m,
+        updates: /: Update from alerts$/m,
+        query: /^total rows received: 10000$/m,
+        job: / 100% completed: done$/m,
+        tail: / api /,
+        values: /^read value 4$/m,
+        tracing: /^ {2}name: 'tutorial.NumberService\/ListNumbers',$/m,
+        drain: /^all streams have ended, the server is down$/m,
+      };
+      for (const [i, name] of names.entries()) expect(parts[2 * i + 2], name).to.match(said[name] as RegExp);
+    });
+
+    it('answers a bad flag with its usage', async () => {
+      const stderr =
+        "Expected --speed to be a number from 0.001 up, got 'fast'\nusage: npm start -- [--speed N]\n";
+      expect(await run('examples/start.ts', '--speed=fast')).to.deep.equal({
+        code: 2,
+        signal: null,
+        stdout: '',
+        stderr,
+      });
+    });
+  });
+});
