@@ -215,26 +215,28 @@ class Backend implements Session {
 
   /** Asks the server to cancel, over a connection of its own: those of the pool may all be busy. */
   async interrupt(): Promise<void> {
-    const other = new pg.Client({ connectionString: this.url });
+    const other = new pg.Client({ connectionString: this.url, connectionTimeoutMillis: 5000 });
     try {
       await other.connect();
       await other.query('SELECT pg_cancel_backend($1)', [this.pid]);
     } catch {
       // Then it runs to its end.
     } finally {
-      await other.end();
+      other.end().catch(() => {});
     }
   }
 
-  private async ask(text: string): Promise<Result> {
-    try {
-      const config = { text, rowMode: 'array' as const, queryMode: 'extended', types: asText };
-      const { fields, rows, rowCount } = await this.client.query<(string | null)[]>(config);
-      return { columns: fields.map(({ name }) => name), rows, count: rowCount ?? 0 };
-    } catch (error) {
-      if (error instanceof pg.DatabaseError) throw new SqlError(error.message, error.code);
-      throw unavailable(error);
-    }
+  /** By callback: rows that a promise of node-postgres answers are garbage that only a full collection finds. */
+  private ask(text: string): Promise<Result> {
+    const config = { text, rowMode: 'array' as const, queryMode: 'extended', types: asText };
+    return new Promise((resolve, reject) => {
+      this.client.query<(string | null)[]>(config, (error: Error | undefined, result) => {
+        if (error instanceof pg.DatabaseError) return reject(new SqlError(error.message, error.code));
+        if (error) return reject(unavailable(error));
+        const { fields, rows, rowCount } = result;
+        resolve({ columns: fields.map(({ name }) => name), rows, count: rowCount ?? 0 });
+      });
+    });
   }
 }
 
@@ -242,7 +244,8 @@ const asText = { getTypeParser: () => (text: string) => text } as pg.CustomTypes
 
 interface Session {
   run(sql: string): Promise<Result>;
-  interrupt(): void;
+  /** Orders what is running to end; the promise says that the order was carried out, or will not be. */
+  interrupt(): Promise<void> | void;
 }
 
 /** A connection while somebody has it. */
@@ -265,8 +268,8 @@ class Lease implements Connection {
   }
 
   async release(): Promise<void> {
-    if (this.running) this.session.interrupt();
-    await this.running;
+    // An order to cancel that came late would hit what the next one runs.
+    await Promise.all([this.running, this.running && this.session.interrupt()]);
     const broken = await this.session.run('ROLLBACK').then(
       () => false,
       () => true,

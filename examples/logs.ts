@@ -21,7 +21,7 @@ export const logs: Example = {
   serve(server, { speed, log }) {
     const described = metadata({
       header: {
-        'x-correlation-id': ({ metadata }) => metadata.get('x-correlation-id')[0] ?? randomUUID(),
+        'x-correlation-id': ({ metadata }) => metadata.get('x-correlation-id')[0] || randomUUID(),
         'x-total-count': TOTAL,
       },
       trailer: { 'x-sent-count': ({ messages }) => messages },

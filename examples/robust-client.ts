@@ -1,5 +1,5 @@
 import { credentials, Server } from '@grpc/grpc-js';
-import { mount, produce } from 'leat';
+import { mount } from 'leat';
 import { subscribe } from 'leat/client';
 import type { Showpiece } from './example.ts';
 import { streamservice } from './protos.ts';
@@ -16,7 +16,7 @@ export const robustClient: Showpiece = {
     const published = updates.demo();
     const serve = async (port: number) => {
       const server = new Server();
-      mount(server, streamservice.StreamService.service, { subscribeToUpdates: produce(updates.source) });
+      mount(server, streamservice.StreamService.service, { subscribeToUpdates: updates.handler });
       return { server, address: await bind(server, '127.0.0.1', port) };
     };
     let { server, address } = await serve(0);

@@ -22,12 +22,11 @@ try {
   const ports =
     values.port === undefined ? new Set(services.map(({ port }) => port)) : [portOf(values, 'port')];
   const log = (line: string) => console.error(line);
-  const { server, address, others, close } = await listen(services, String(values.host), [...ports], {
-    speed,
-    log,
-  });
-  drainOn(server, { graceMs: 2000, after: close });
-  forceOn(['SIGTERM', 'SIGINT']);
+  const setting = { speed, log };
+  const listening = await listen(services, String(values.host), [...ports], setting);
+  const { server, address, others } = listening;
+  onSignals(listening.leaving);
+  drainOn(server, { graceMs: 2000, after: listening.close });
   console.log(`listening on ${address}${others.length ? `, and on ${others.join(' and ')}` : ''}`);
 } catch (error) {
   console.error((error as Error).message);
@@ -37,12 +36,15 @@ try {
 }
 
 /** A second signal ends the process at once. Half a second apart: npm passes on what the terminal sent too. */
-function forceOn(signals: NodeJS.Signals[]): void {
+function onSignals(leaving: () => void): void {
   let first: number | undefined;
-  const force = () => {
-    if (first === undefined) console.error('draining');
+  const told = () => {
+    if (first === undefined) {
+      console.error('draining');
+      leaving();
+    }
     first ??= performance.now();
     if (performance.now() - first > 500) process.exit(1);
   };
-  for (const signal of signals) process.on(signal, force);
+  for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, told);
 }

@@ -9,6 +9,8 @@ export interface Listening {
   /** The first address. */
   readonly address: string;
   readonly others: string[];
+  /** Tells those who watch the health of the services that they are going away. */
+  leaving(): void;
   /** Closes what the services opened. */
   close(): Promise<void>;
 }
@@ -22,14 +24,19 @@ export async function listen(
 ): Promise<Listening> {
   const server = new Server();
   const closers = services.map(service => service.serve(server, setting));
-  const names = services.map(({ service }) => [service, 'SERVING'] as const);
-  new HealthImplementation(Object.fromEntries([['', 'SERVING'], ...names])).addToServer(server);
+  const names = ['', ...services.map(({ service }) => service)];
+  const health = new HealthImplementation();
+  for (const name of names) health.setStatus(name, 'SERVING');
+  health.addToServer(server);
   addReflection(server, contracts);
   const [address = '', ...others] = await Promise.all(ports.map(port => bind(server, host, port)));
+  const leaving = () => {
+    for (const name of names) health.setStatus(name, 'NOT_SERVING');
+  };
   const close = async () => {
     for (const closer of closers) await closer?.();
   };
-  return { server, address, others, close };
+  return { server, address, others, leaving, close };
 }
 
 /** Resolves with the address when a server listens; says in one line why it does not. */

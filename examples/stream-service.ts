@@ -33,7 +33,7 @@ export const streamService: Service = {
       server,
       service,
       {
-        subscribeToUpdates: updates.source,
+        subscribeToUpdates: updates.handler,
         streamQueryResults: queryResults(database),
         watchJobProgress: jobs.source,
         tailLogs: tailLogs(log.path),

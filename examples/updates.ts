@@ -1,7 +1,7 @@
 import { credentials, Metadata, status } from '@grpc/grpc-js';
-import { type Source, StatusError } from 'leat';
+import { type Call, type Middleware, produce, type Source, StatusError } from 'leat';
 import { subscribe } from 'leat/client';
-import { type SlowConsumer, sleep, topic } from 'leat/sources';
+import { type SlowConsumer, type Subscription, sleep, topic } from 'leat/sources';
 import type { SubscribeRequest__Output } from '../proto/generated/streamservice/SubscribeRequest.ts';
 import type { Update } from '../proto/generated/streamservice/Update.ts';
 import type { Example, Setting } from './example.ts';
@@ -25,6 +25,7 @@ export class Updates {
     key: update => update.topic,
     startAfter: Date.now() * 1000,
   });
+  private readonly subscriptions = new WeakMap<Call, { subscription: Subscription<Update>; who: string }>();
   private readonly closed = new AbortController();
 
   constructor(private readonly setting: Setting) {}
@@ -40,7 +41,7 @@ export class Updates {
     });
   }
 
-  readonly source: Source<SubscribeRequest__Output, Update> = ({ topics, clientId }, call) => {
+  private readonly source: Source<SubscribeRequest__Output, Update> = ({ topics, clientId }, call) => {
     const [after] = call.metadata.get('last-event-id');
     const [overflow = 'drop-newest'] = call.metadata.get('overflow').map(String);
     if (!isPolicy(overflow))
@@ -56,13 +57,29 @@ export class Updates {
       filter: update => wanted.has(update.topic ?? ''),
     });
     call.sendHeader();
-    call.signal.addEventListener('abort', () => {
-      if (subscription.dropped > 0)
-        this.setting.log(`${clientId || call.peer} missed ${subscription.dropped} updates`);
-      call.trailer.set('x-skipped', String(subscription.dropped));
+    this.subscriptions.set(call, {
+      subscription,
+      who: clientId ? JSON.stringify(clientId.slice(0, 100)) : call.peer,
     });
     return subscription;
   };
+
+  /** Tells a subscriber how many updates it missed, and the log too, however the call ends. */
+  private readonly counted: Middleware = call => ({
+    end: () => {
+      const { subscription, who } = this.subscriptions.get(call) ?? {};
+      if (subscription === undefined) return;
+      call.trailer.set('x-skipped', String(subscription.dropped));
+      if (subscription.dropped > 0) this.setting.log(`${who} missed ${subscription.dropped} updates`);
+    },
+  });
+
+  readonly handler = produce(this.source, this.counted);
+
+  /** How many are subscribed. */
+  get subscribers(): number {
+    return this.updates.subscribers;
+  }
 
   /** Publishes one update a topic a second until `close`. */
   async demo(): Promise<void> {
@@ -71,13 +88,15 @@ export class Updates {
         for (const about of TOPICS) this.publish(about, `Update from ${about}`, { source: 'system' });
         await sleep(1000 / this.setting.speed, this.closed.signal);
       }
-    } catch {
-      this.updates.close();
+    } catch (error) {
+      if (!this.closed.signal.aborted) throw error;
     }
   }
 
+  /** Ends all subscriptions, after what waits for them. */
   close(): void {
     this.closed.abort();
+    this.updates.close();
   }
 }
 

@@ -1,7 +1,7 @@
 import * as grpc from '@grpc/grpc-js';
 import { type Database, openDatabase } from '../../examples/database.ts';
 import { streamservice } from '../../examples/protos.ts';
-import { mount, type Sources } from '../../lib/index.ts';
+import { type Middleware, mount, type Sources } from '../../lib/index.ts';
 import { quiet, start } from './harness.ts';
 
 const { StreamService } = streamservice;
@@ -24,9 +24,12 @@ export interface Watched<T> {
 }
 
 /** Serves some of the methods of StreamService, and gives a plain grpc-js client. */
-export async function serveStreams(sources: Record<string, unknown>): Promise<Client> {
+export async function serveStreams(
+  sources: Record<string, unknown>,
+  ...middleware: Middleware[]
+): Promise<Client> {
   const given = sources as unknown as Sources<typeof StreamService.service>;
-  const { port } = await start(server => mount(server, StreamService.service, given, quiet));
+  const { port } = await start(server => mount(server, StreamService.service, given, quiet, ...middleware));
   const client = new StreamService(`127.0.0.1:${port}`, grpc.credentials.createInsecure());
   await new Promise(resolve => client.waitForReady(Date.now() + 5000, resolve));
   clients.add(client);
