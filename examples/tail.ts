@@ -6,7 +6,7 @@ import { sleep } from 'leat/sources';
 import type { LogEntry, LogEntry__Output } from '../proto/generated/streamservice/LogEntry.ts';
 import type { LogRequest__Output } from '../proto/generated/streamservice/LogRequest.ts';
 import type { Example } from './example.ts';
-import { LogPlace } from './log-file.ts';
+import { LogPlace } from './log-place.ts';
 import { streamservice } from './protos.ts';
 import { retrying } from './retrying.ts';
 

@@ -4,6 +4,7 @@ import { type Database, openDatabase } from '../../examples/database.ts';
 import { queryResults } from '../../examples/query.ts';
 import { all, closeClients, counting, embedded, serveStreams, watch } from '../support/examples.ts';
 import { stopAll, until } from '../support/harness.ts';
+import { readOne } from '../support/served.ts';
 
 const { DATABASE_URL, LEAT_REQUIRE_ENGINES } = process.env;
 
@@ -150,11 +151,10 @@ function behaves(database: () => Database): void {
 
   it('gives the connection back when a client that does not read leaves', async () => {
     const client = await serve();
-    const { stream, ended } = watch(
-      client.streamQueryResults({ query: 'SELECT * FROM large_table', batchSize: 1000 }),
-      { paused: true },
-    );
-    await until('the query runs', () => db.lent === 1);
+    const query = 'SELECT l.* FROM large_table l, generate_series(1, 20)';
+    const { stream, ended } = watch(client.streamQueryResults({ query, batchSize: 1000 }), { paused: true });
+    await readOne(stream);
+    expect(db.lent).to.equal(1);
     stream.cancel();
     await ended;
     await until('the connection is given back', () => db.lent === 0);

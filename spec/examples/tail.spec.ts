@@ -19,6 +19,7 @@ import { LogFile } from '../../examples/log-file.ts';
 import { tailLogs } from '../../examples/tail.ts';
 import { all, closeClients, serveStreams, watch } from '../support/examples.ts';
 import { stopAll, turn, until } from '../support/harness.ts';
+import { readOne } from '../support/served.ts';
 
 const LEVELS = ['debug', 'info', 'warn', 'error'];
 
@@ -315,7 +316,7 @@ describe('examples: TailLogs', () => {
       const { stream, ended, messages } = watch(client.tailLogs({ lines: 10, follow: true }), {
         paused: true,
       });
-      await new Promise<void>(resolve => stream.once('metadata', () => resolve()));
+      messages.push(await readOne(stream));
       for (let rotation = 1; rotation <= 5; rotation++) {
         write(2000);
         for (let n = rotation - 1; n > 0; n--) renameSync(`${path}.${n}`, `${path}.${n + 1}`);
@@ -324,6 +325,7 @@ describe('examples: TailLogs', () => {
       }
       write(10);
       stream.on('data', message => messages.push(message));
+      stream.resume();
       await arrives(messages, range(0, 10_020));
       stream.cancel();
       await ended;
