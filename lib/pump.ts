@@ -1,7 +1,7 @@
 import type { ServerCall } from './call.ts';
 import { isThenable } from './check.ts';
 import { counters } from './counters.ts';
-import { AGAIN, handOver, handsOver } from './hand-over.ts';
+import { AGAIN, HandingOver } from './hand-over.ts';
 import { isMistake, iterate, type Puller } from './iterate.ts';
 import { report, survive } from './report.ts';
 import type { Source, Stream } from './types.ts';
@@ -56,7 +56,7 @@ class Pull<Res> {
     const { call, puller } = this;
     const { messages } = call;
     if (puller === undefined) return;
-    const feed = call.straight && handsOver<Res>(puller) ? puller : undefined;
+    const feed = call.straight && puller instanceof HandingOver ? (puller as HandingOver<Res>) : undefined;
     try {
       while (call.open) {
         const hold = call.admit();
@@ -64,7 +64,7 @@ class Pull<Res> {
           await hold;
           continue;
         }
-        let step = feed ? feed[handOver](call) : puller.next();
+        let step = feed ? feed.handTo(call) : puller.next();
         if (isThenable(step)) {
           this.pending = step;
           step = await step;

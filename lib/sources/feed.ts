@@ -1,4 +1,4 @@
-import { AGAIN, type HandsOver, handOver, type Taker } from '../hand-over.ts';
+import { AGAIN, HandingOver, type Taker } from '../hand-over.ts';
 
 /** What `take` answers when nothing is there. */
 export const NONE: unique symbol = Symbol('none');
@@ -22,7 +22,10 @@ const ENDED = 2;
  * An iterator that can always be woken: the consumer's half of everything in this folder. A consumer that
  * waits in `next()` hears at once of an item, of the end, of `return()`, and of the signal.
  */
-export abstract class Feed<T> implements AsyncIterableIterator<T, undefined>, AsyncDisposable, HandsOver<T> {
+export abstract class Feed<T>
+  extends HandingOver<T>
+  implements AsyncIterableIterator<T, undefined>, AsyncDisposable
+{
   private phase: typeof OPEN | typeof CLOSING | typeof ENDED = OPEN;
   private readonly waiting: Waiter<T>[] = [];
   /** Set while the first who waits takes items as they come, and goes on waiting. */
@@ -123,7 +126,7 @@ export abstract class Feed<T> implements AsyncIterableIterator<T, undefined>, As
     }
   }
 
-  [handOver](taker: Taker<T>): IteratorResult<T, undefined> | Promise<IteratorResult<T, undefined>> {
+  override handTo(taker: Taker<T>): IteratorResult<T, undefined> | Promise<IteratorResult<T, undefined>> {
     const step = this.due();
     if (step) return step;
     if (this.waiting.length === 0) this.taker = taker;

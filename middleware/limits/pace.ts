@@ -12,8 +12,8 @@ export class Pace {
 
   constructor(
     private readonly stats: Call['stats'],
-    messagesPerSecond = Infinity,
-    bytesPerSecond = Infinity,
+    messagesPerSecond: number = Infinity,
+    bytesPerSecond: number = Infinity,
   ) {
     this.messages = new Budget(messagesPerSecond);
     this.bytes = new Budget(bytesPerSecond);
