@@ -33,13 +33,16 @@ const RESETS: Partial<Record<status, number>> = {
 
 export function lookBelow(link: unknown): Below {
   const links: Link[] = [];
-  let next = link as Link | undefined;
-  while (next?.nextCall) {
-    if (!isReadable(next)) return new Below([], undefined);
-    links.push(next);
-    next = next.nextCall;
+  let readable = true;
+  let base = link as Link | undefined;
+  while (base?.nextCall) {
+    readable &&= isReadable(base);
+    links.push(base);
+    base = base.nextCall;
   }
-  return new Below(links, typeof next?.stream?.writableLength === 'number' ? next : undefined);
+  readable &&= typeof base?.stream?.writableLength === 'number';
+  const session = base?.stream?.session;
+  return readable ? new Below(links, base, session) : new Below([], undefined, session);
 }
 
 function isReadable(link: Link): boolean {
@@ -58,14 +61,14 @@ export class Below {
   /** Whether there is nobody between a call and grpc-js. */
   readonly direct: boolean;
   private readonly stream: ServerHttp2Stream | undefined;
-  private readonly session: ServerHttp2Stream['session'];
 
   constructor(
     private readonly links: Link[],
     private readonly base: Link | undefined,
+    /** Known also where what lies between cannot be looked into. */
+    private readonly session: ServerHttp2Stream['session'],
   ) {
     this.stream = base?.stream;
-    this.session = this.stream?.session;
     this.direct = this.stream !== undefined && links.length === 0;
     this.maxBytes = base?.maxSendMessageSize ?? -1;
   }
@@ -109,12 +112,13 @@ export class Below {
     return sent === undefined ? undefined : (Number(sent) as status);
   }
 
-  refusal(message: unknown): status {
+  /** Why grpc-js did not send a message. */
+  refusal(message: unknown): { code: status; cause?: unknown } {
     try {
       this.base?.handler?.serialize?.(message);
-      return this.maxBytes === -1 ? status.INTERNAL : status.RESOURCE_EXHAUSTED;
-    } catch {
-      return status.INTERNAL;
+      return { code: this.maxBytes === -1 ? status.INTERNAL : status.RESOURCE_EXHAUSTED };
+    } catch (cause) {
+      return { code: status.INTERNAL, cause };
     }
   }
 

@@ -30,6 +30,9 @@ enum State {
 const COMPLETED: Outcome = { code: status.OK, details: 'OK', reason: 'completed' };
 const MAX_TIMER_MS = 0x7fffffff;
 
+/** How many messages are asked for before everything else gets a turn, when neither the window nor a layer holds. */
+export const MAX_AT_ONCE = 1024;
+
 /**
  * One RPC, and the one owner of its end: whoever calls `finish()` first decides, everything later is absorbed.
  * It is also the far end of the layers: what reaches it goes to the wire.

@@ -1,5 +1,5 @@
 import { status } from '@grpc/grpc-js';
-import { checkFunction, checkMiddleware } from './check.ts';
+import { checkFunction, checkMiddleware, expected, isThenable } from './check.ts';
 import { counters } from './counters.ts';
 import { report } from './report.ts';
 import { outcomeOf, StatusError, soundOutcome } from './status.ts';
@@ -22,7 +22,7 @@ export function all(...middleware: readonly Middleware[]): Middleware {
     for (const factory of middleware) {
       const stage = new Stage(call, run, root, ends);
       try {
-        stage.layer = factory(call, new Outlet(root, messages, stage)) || undefined;
+        stage.layer = layerOf(factory(call, new Outlet(root, messages, stage)));
       } catch (error) {
         stage.refuse(outcomeOf(error));
       }
@@ -50,6 +50,14 @@ export function only(match: (call: Call) => boolean, middleware: Middleware): Mi
   return function only(call, next) {
     return match(call) ? middleware(call, next) : undefined;
   };
+}
+
+/** What a factory returned; a middleware whose options were forgotten returns a function, an async one a promise. */
+function layerOf(returned: Layer<unknown> | void): Layer<unknown> | undefined {
+  if (!returned) return undefined;
+  if (typeof returned !== 'object' || isThenable(returned))
+    throw expected('a middleware', 'a function that returns a layer or nothing', returned);
+  return returned;
 }
 
 /** The layers of one call as one layer. What none of them has, it has not either. */
@@ -111,11 +119,12 @@ class Stage {
   start(inner: () => void): void {
     let called = false;
     try {
-      this.layer?.start?.(() => {
+      const started: unknown = this.layer?.start?.(() => {
         if (called) return this.misused();
         called = true;
         inner();
       });
+      if (isThenable(started)) started.then(undefined, error => this.refuse(outcomeOf(error)));
     } catch (error) {
       this.refuse(outcomeOf(error));
     }
@@ -140,7 +149,8 @@ class Stage {
     // What failed on its way out at the end was not sent.
     let last = outcome.reason === 'completed' ? (this.failure ?? outcome) : outcome;
     try {
-      this.layer?.end?.(last);
+      const told: unknown = this.layer?.end?.(last);
+      if (isThenable(told)) told.then(undefined, error => report(error, this.call));
     } catch (error) {
       report(error, this.call);
       if (last.reason === 'completed') last = outcomeOf(error);
@@ -175,7 +185,8 @@ class Inlet {
     else if (target.ended) counters.lateMessages += 1;
     else {
       try {
-        target.layer?.message?.(message);
+        const taken: unknown = target.layer?.message?.(message);
+        if (taken !== undefined && isThenable(taken)) taken.then(undefined, error => target.failed(error));
       } catch (error) {
         target.failed(error);
       }

@@ -36,9 +36,11 @@ export class Gate {
       const hold = layer.ready();
       if (hold === undefined) return;
       this.held = true;
+      this.call.counted?.wait(undefined, performance.now());
       hold.then(
         () => {
           this.granted = true;
+          if (this.call.open) this.call.counted?.wait('source', performance.now());
           this.open();
         },
         error => this.call.fail(error),

@@ -1,4 +1,5 @@
-import type { ServerCall } from './call.ts';
+import { setImmediate as turn } from 'node:timers/promises';
+import { MAX_AT_ONCE, type ServerCall } from './call.ts';
 import { isThenable } from './check.ts';
 import { counters } from './counters.ts';
 import { AGAIN, HandingOver } from './hand-over.ts';
@@ -57,11 +58,19 @@ class Pull<Res> {
     const { messages } = call;
     if (puller === undefined) return;
     const feed = call.straight && puller instanceof HandingOver ? (puller as HandingOver<Res>) : undefined;
+    let atOnce = 0;
     try {
       while (call.open) {
         const hold = call.admit();
         if (hold !== undefined) {
+          atOnce = 0;
           await hold;
+          continue;
+        }
+        // Layers that hold or drop messages leave the window open: timers, and other calls, need their turn.
+        if (++atOnce === MAX_AT_ONCE) {
+          atOnce = 0;
+          await turn();
           continue;
         }
         let step = feed ? feed.handTo(call) : puller.next();
@@ -73,15 +82,17 @@ class Pull<Res> {
         if (step === AGAIN) continue;
         if (step.done) {
           this.finished = true;
-          return await call.completed();
+          if (call.open) await call.completed();
+          return;
         }
         if (call.open) messages.message(step.value);
         else counters.lateMessages += 1;
       }
     } catch (error) {
       this.pending = undefined;
-      if (this.finished) return this.late(error);
+      const over = this.finished || !call.open;
       this.finished = true;
+      if (over) return this.late(error);
       await call.failed(error);
     }
   }

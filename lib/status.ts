@@ -105,7 +105,9 @@ export function sendableDetails(details: string): string {
 }
 
 function isClientError(error: Error, code: status, details: string): boolean {
-  return error.message === `${code} ${status[code]}: ${details}`;
+  const raised = `${code} ${status[code]}: ${details}`;
+  // Its message may have been changed on the way; its stack still begins with that.
+  return String(error.message).includes(raised) || String(error.stack).includes(raised);
 }
 
 function isMetadata(value: unknown): value is Metadata {

@@ -19,6 +19,8 @@ export interface Port {
   header(metadata: Metadata): void;
   message(message: unknown, ack: () => void): void;
   status(status: WireStatus): void;
+  /** Whether what is below is a call of this server, where the link does not tell. */
+  belongsTo?(server: object): boolean;
 }
 
 /** Encodes a message ahead of grpc-js and tells its size in bytes; `direct`: grpc-js is what comes next. */
@@ -138,7 +140,7 @@ export class Wire {
 
   /** Whether the connection of this call is one of a server's; taken to be when that cannot be known. */
   belongsTo(server: object): boolean {
-    return this.below.belongsTo(server);
+    return this.port.belongsTo?.(server) ?? this.below.belongsTo(server);
   }
 
   /** Tells a client that takes no status how this call ended, and lets go of what it did not take. */
@@ -146,7 +148,7 @@ export class Wire {
     this.below.reset(code);
   }
 
-  /** The deadline as it was meant: one further away than a timer can hold arrives as one long past. */
+  /** The deadline as it was meant, as far as that shows: one that a timer cannot hold may arrive as one long past. */
   deadline(expiresAt: number): number {
     if (expiresAt > Date.now() - IMPOSSIBLY_LATE_MS) return expiresAt;
     this.below.disarm();
@@ -199,8 +201,10 @@ export class Wire {
       return writer.broken(outcomeOf(error));
     }
     if (below.gaveUp()) {
-      const code = below.sentStatus() ?? below.refusal(message);
-      return this.fail(code, code === status.RESOURCE_EXHAUSTED ? 'is too large' : 'could not be serialised');
+      const refusal = below.refusal(message);
+      const code = below.sentStatus() ?? refusal.code;
+      const what = code === status.RESOURCE_EXHAUSTED ? 'is too large' : 'could not be serialised';
+      return this.fail(code, what, refusal.cause, this.sent);
     }
     this.sent += 1;
     stats?.sized(below.grown(before));
@@ -217,8 +221,13 @@ export class Wire {
     else this.writer.woken();
   }
 
-  private fail(code: status, what: string, cause?: unknown): void {
-    const error = new StatusError(code, `the message at index ${this.sent} of ${this.writer.path} ${what}`, {
+  private fail(
+    code: status,
+    what: string,
+    cause?: unknown,
+    index: number = this.sent + this.queue.length,
+  ): void {
+    const error = new StatusError(code, `the message at index ${index} of ${this.writer.path} ${what}`, {
       cause,
     });
     this.writer.broken(outcomeOf(error));

@@ -14,7 +14,8 @@ import { counters } from './counters.ts';
 import { type Handler, mark, partsOf } from './handler.ts';
 import { handle, originOf } from './produce.ts';
 import { completed, Relay } from './relay.ts';
-import { isErrorCode, outcomeOf } from './status.ts';
+import { report } from './report.ts';
+import { INTERNAL_ERROR, isErrorCode, outcomeOf } from './status.ts';
 import type { Middleware, Outcome } from './types.ts';
 import type { Port, WireStatus } from './wire.ts';
 
@@ -145,6 +146,10 @@ class RelayPort implements Port {
     this.relay.message(message, ack);
   }
 
+  belongsTo(server: object): boolean {
+    return this.relay.belongsTo(server);
+  }
+
   status({ code, details, metadata }: WireStatus): void {
     const reason = code === status.OK ? 'completed' : 'error';
     void this.relay.status({ code, details, metadata, reason });
@@ -169,11 +174,14 @@ function attach(
   const fail = (error: unknown) => {
     const innermost = wrappings.get(stream)?.fail ?? fail;
     if (innermost !== fail) return innermost(error);
+    const outcome = outcomeOfHandler(error);
     if (!relay.open || stream.writableEnded) {
       counters.lateEnds += 1;
+      const told = error === failure?.cause || call.isAbort(error);
+      if (outcome.details === INTERNAL_ERROR && !told) report(error, call);
       return;
     }
-    failure = outcomeOfHandler(error);
+    failure = outcome;
     end.call(stream);
   };
   const late = (...args: unknown[]) => {

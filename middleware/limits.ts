@@ -3,7 +3,7 @@
  * @module
  */
 import { status } from '@grpc/grpc-js';
-import { checkDuration, checkFunction, checkInteger, expected } from '../lib/check.ts';
+import { checkDuration, checkFunction, checkInteger, checkOptions, expected } from '../lib/check.ts';
 import type { Call, Layer, Middleware } from '../lib/types.ts';
 import { Pace } from './limits/pace.ts';
 import { limited } from './limits/refusal.ts';
@@ -34,15 +34,17 @@ export interface LimitsOptions {
   readonly jitter?: number;
   /**
    * How long a source may yield nothing, in milliseconds; then the stream ends with `UNAVAILABLE`. Heartbeats do
-   * not count, nor does time in which the client is the slow one. Minimum 1.
+   * not count, nor does time in which the client is the slow one or a rate holds the source. What a layer holds
+   * back, such as a batch, counts when it is sent: allow for that. Minimum 1.
    */
   readonly idleTimeoutMs?: number;
   /**
    * How long a client may leave all that HTTP/2 and the window hold where it is, in milliseconds; then the stream
-   * ends with `ABORTED`: what it has missed by then is for the client to know. Minimum 1.
+   * ends with `ABORTED`: what it has missed by then is for the client to know. One that goes on taking nothing is
+   * reset, and reads `UNAVAILABLE`. Minimum 1.
    */
   readonly maxStallMs?: number;
-  /** How many messages one stream sends in a second; its source waits for that. Minimum 0.001. */
+  /** How many messages one stream sends in a second; its source waits for that, and so does its end. Minimum 0.001. */
   readonly maxMessagesPerSecond?: number;
   /** How many bytes, likewise; it does not hold where an interceptor of somebody else hides sizes. Minimum 0.001. */
   readonly maxBytesPerSecond?: number;
@@ -63,6 +65,7 @@ export interface LimitsOptions {
  * @throws TypeError when an option is out of its range.
  */
 export function limits(options: LimitsOptions): Middleware {
+  checkOptions(options);
   const { maxStreams, maxStreamsPerPeer, maxStreamsPerMethod, peerOf = addressOf } = options;
   const { maxStreamAgeMs: ageMs = Infinity, jitter = 0.1, retryMs = 1000 } = options;
   const { idleTimeoutMs: idleMs = Infinity, maxStallMs: stallMs = Infinity } = options;
@@ -91,7 +94,7 @@ export function limits(options: LimitsOptions): Middleware {
     if (full) return next.end(limited(status.RESOURCE_EXHAUSTED, `too many streams${full.whose}`, retryMs));
     for (const { slot, key } of wanted) slot.take(key);
     const pace = paced ? new Pace(call.stats, maxMessagesPerSecond, maxBytesPerSecond) : undefined;
-    const watch = watched ? new Watch(call, next, bounds, pace) : undefined;
+    const watch = watched ? new Watch(call, next, bounds) : undefined;
     const layer: Layer<unknown> = {};
     if (pace) layer.ready = () => pace.ready();
     if (wanted.length || pace || watch)

@@ -416,18 +416,27 @@ function thrown(on: MountName): void {
       }),
     );
     const heard = listener();
-    const source: AnySource = async function* () {
+    const source: AnySource = async function* ({ words }) {
       yield 'first';
       const { stream } = upstream.open({}, { paused: true });
-      for await (const message of stream) yield message;
+      try {
+        for await (const message of stream) yield message;
+      } catch (error) {
+        throw Object.assign(error as Error, words);
+      }
     };
     const server = await serve(on, source, heard.middleware);
-    const reply = await server.call();
-    expect(statusOf(reply)).to.deep.equal(INTERNAL);
-    expect(reply.trailer.toJSON()).to.deep.equal({});
-    const [error] = heard.errors as [ServiceError];
-    expect(error.code).to.equal(status.NOT_FOUND);
-    expect(error.details).to.equal('no row in db-7.internal');
+    const changed = [{}, { message: 'orders: it has no row' }, { stack: 'none' }];
+    for (const words of changed) {
+      const reply = await server.call({ words });
+      expect(statusOf(reply)).to.deep.equal(INTERNAL);
+      expect(reply.trailer.toJSON()).to.deep.equal({});
+    }
+    expect(heard.errors).to.have.length(changed.length);
+    for (const error of heard.errors as ServiceError[]) {
+      expect(error.code).to.equal(status.NOT_FOUND);
+      expect(error.details).to.equal('no row in db-7.internal');
+    }
   });
 
   it('E9 does not pass on the address of an upstream that is down', async () => {

@@ -5,7 +5,6 @@ const BURST_MS = 50;
 
 /** Holds the next pull until what was sent before is paid for. */
 export class Pace {
-  holding = false;
   private timer: NodeJS.Timeout | undefined;
   private readonly messages: Budget;
   private readonly bytes: Budget;
@@ -24,13 +23,8 @@ export class Pace {
     const now = performance.now();
     const debtMs = Math.max(this.messages.debt(messages, now), this.bytes.debt(bytes ?? 0, now));
     if (debtMs <= 0) return;
-    this.holding = true;
     return new Promise(resolve => {
-      const go = () => {
-        this.holding = false;
-        resolve();
-      };
-      this.timer = setTimeout(go, Math.min(debtMs, 0x7fffffff)).unref();
+      this.timer = setTimeout(resolve, Math.min(debtMs, 0x7fffffff)).unref();
     });
   }
 

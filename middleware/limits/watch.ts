@@ -1,6 +1,5 @@
 import { status } from '@grpc/grpc-js';
 import type { Call, Sink } from '../../lib/types.ts';
-import type { Pace } from './pace.ts';
 import { limited } from './refusal.ts';
 
 interface Bounds {
@@ -23,7 +22,6 @@ export class Watch {
     call: Call,
     private readonly next: Sink<unknown>,
     private readonly bounds: Bounds,
-    private readonly pace: Pace | undefined,
   ) {
     const { ageMs, jitter, idleMs, stallMs } = bounds;
     if (idleMs < Infinity || stallMs < Infinity) this.stats = call.stats;
@@ -55,6 +53,6 @@ export class Watch {
 
   private waited(reason: Call['stats']['waiting'], now: number): number {
     const { waiting, since } = this.stats ?? {};
-    return waiting === reason && since !== undefined && !this.pace?.holding ? now - since : 0;
+    return waiting === reason && since !== undefined ? now - since : 0;
   }
 }

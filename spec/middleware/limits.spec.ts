@@ -234,9 +234,13 @@ function behaves(on: MountName): void {
       for (let turns = 0; turns < 4; turns++) await sleep(15);
       expect(ends).to.deep.equal([]);
       raw.socket.destroy();
-      const paced = await serve(on, () => [1, 2, 3], [
-        limits({ idleTimeoutMs: 15, maxMessagesPerSecond: 25 }),
-      ]);
+      const quick: AnySource = async function* () {
+        for (const item of [1, 2, 3]) {
+          await sleep(1);
+          yield item;
+        }
+      };
+      const paced = await serve(on, quick, [limits({ idleTimeoutMs: 15, maxMessagesPerSecond: 25 })]);
       expect((await paced.call()).messages).to.deep.equal([1, 2, 3]);
     });
   });
