@@ -1,6 +1,8 @@
 interface Encoding {
   serialize?: unknown;
   bytes?: Buffer;
+  /** The message never changes. */
+  lasting?: boolean;
 }
 
 const encodings = new WeakMap<object, Encoding>();
@@ -13,8 +15,13 @@ const encodings = new WeakMap<object, Encoding>();
  * for (const subscriber of subscribers) subscriber.push(update);
  */
 export function broadcast<T extends object>(message: T): T {
-  if (!encodings.has(message)) encodings.set(message, {});
+  if (!encodings.get(message)?.lasting) encodings.set(message, { lasting: true });
   return message;
+}
+
+/** For a message that goes to many calls now, and may go again after it was changed, unless `broadcast` marked it. */
+export function broadcastAnew(message: object): void {
+  if (!encodings.get(message)?.lasting) encodings.set(message, {});
 }
 
 /** Encodes a message, or takes the bytes from the last call that did. */

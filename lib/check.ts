@@ -2,18 +2,39 @@
 export function show(value: unknown): string {
   let text: string;
   try {
-    if (typeof value === 'function') text = value.name || 'function';
-    else if (typeof value === 'object' && value !== null) text = value.constructor?.name ?? 'object';
-    else text = String(value);
+    text = String(
+      typeof value === 'function'
+        ? value.name || 'function'
+        : typeof value === 'object' && value !== null
+          ? kindOf(value)
+          : value,
+    );
   } catch {
     text = 'unprintable';
   }
   return `\`${text}\` (${typeof value})`;
 }
 
+/** The name of its class; what a generator made has none, but a tag. */
+function kindOf(value: object): unknown {
+  return value.constructor?.name || Reflect.get(value, Symbol.toStringTag) || 'object';
+}
+
 /** The one sentence for option misuse. */
 export function expected(name: string, what: string, value: unknown): TypeError {
   return new TypeError(`Expected \`${name}\` to be ${what}, got ${show(value)}`);
+}
+
+/** What is no object has no options: said before one of them is looked for. */
+export function checkOptions(value: unknown): void {
+  if (typeof value !== 'object' || value === null) throw expected('options', 'an object', value);
+}
+
+/** By its shape: there may be more than one copy of grpc-js. */
+export function checkMetadata(name: string, value: unknown): void {
+  const { clone, toJSON } = (value ?? {}) as Record<string, unknown>;
+  if (typeof clone !== 'function' || typeof toJSON !== 'function')
+    throw expected(name, 'a grpc.Metadata', value);
 }
 
 export function checkFunction(name: string, value: unknown): void {

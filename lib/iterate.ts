@@ -24,14 +24,18 @@ export function iterate<T>(stream: Stream<T>): Puller<T> {
   if (typeof stream !== 'object' || stream === null) throw notIterable(stream);
   if (isReadable(stream)) return fromReadable(stream);
   if (isReadableStream(stream)) return fromReadableStream(stream);
-  if (Symbol.asyncIterator in stream) return take(stream[Symbol.asyncIterator]());
-  if (Symbol.iterator in stream) return fromIterator(take(stream[Symbol.iterator]()));
+  if (Symbol.asyncIterator in stream) return iteratorOf(stream[Symbol.asyncIterator]());
+  if (Symbol.iterator in stream) return fromIterator(iteratorOf(stream[Symbol.iterator]()));
   if ('subscribe' in stream && typeof stream.subscribe === 'function') return fromObservable(stream);
   throw notIterable(stream);
 }
 
+function iteratorOf<T extends Puller<unknown>>(iterator: T): T {
+  if (typeof iterator !== 'object' || typeof iterator?.next !== 'function') throw notIterable(iterator);
+  return take(iterator);
+}
+
 function take<T extends object>(iterator: T): T {
-  if (typeof iterator !== 'object' || iterator === null) throw notIterable(iterator);
   if (taken.has(iterator)) throw alreadyRead();
   taken.add(iterator);
   return iterator;
@@ -113,6 +117,8 @@ function fromReadable<T>(stream: Readable): Puller<T> {
     next: () => iterator.next(),
     return() {
       stream.destroy();
+      // This does not end the call of a client stream of grpc-js. The other way round `next()` would fail with it.
+      if ('cancel' in stream && typeof stream.cancel === 'function') stream.cancel();
       return iterator.return?.();
     },
   };

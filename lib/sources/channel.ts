@@ -1,6 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import { StatusError } from '../status.ts';
-import { checkFunction, checkInteger, checkOneOf, checkSignal } from './check.ts';
+import { checkFunction, checkInteger, checkOneOf, checkOptions, checkSignal } from './check.ts';
 import { Feed, NONE } from './feed.ts';
 import { Fifo } from './fifo.ts';
 
@@ -8,6 +8,9 @@ import { Fifo } from './fifo.ts';
  * What `push` does when the channel is full. `wait`: takes the item and answers a promise to wait for.
  * `drop-newest`: lets go of the item. `drop-oldest`: lets go of the one stored longest. `latest`: stores one
  * item, the newest, whatever the capacity. `error`: throws `RESOURCE_EXHAUSTED`.
+ *
+ * What is in the window of a call, 256 messages or 128 KiB, is older than what is stored here:
+ * `options({ maxUnackedMessages: 1 })` for the freshest.
  */
 export type Overflow = 'wait' | 'drop-newest' | 'drop-oldest' | 'latest' | 'error';
 
@@ -19,7 +22,10 @@ export interface ChannelOptions<T> {
   readonly capacity?: number;
   /** @default 'wait' */
   readonly overflow?: Overflow;
-  /** Hears of each item that was dropped; what it throws is ignored. */
+  /**
+   * Hears of each item that was dropped; what it throws is ignored. What it pushes itself while the channel is
+   * full is dropped and counted, and it does not hear of that.
+   */
   readonly onDrop?: (item: T) => void;
   /** Ends the channel at once; the consumer gets `signal.reason` thrown. */
   readonly signal?: AbortSignal;
@@ -56,6 +62,7 @@ export interface Channel<T> extends AsyncIterableIterator<T, undefined>, AsyncDi
  * @throws TypeError when an option is out of its range.
  */
 export function channel<T>(options: ChannelOptions<T> = {}): Channel<T> {
+  checkOptions(options);
   const { capacity = 256, overflow = 'wait', onDrop, signal } = options;
   checkInteger('capacity', capacity, 1);
   checkOneOf('overflow', overflow, ['wait', 'drop-newest', 'drop-oldest', 'latest', 'error']);
@@ -70,6 +77,8 @@ export class ChannelFeed<T> extends Feed<T> implements Channel<T> {
   private readonly stored = new Fifo<T>();
   /** What producers wait for: settles when everything pushed so far fits. */
   private room: { promise: Promise<boolean>; resolve(taken: boolean): void } | undefined;
+  /** Set while `onDrop` runs. */
+  private dropping = false;
 
   private readonly capacity: number;
 
@@ -98,6 +107,10 @@ export class ChannelFeed<T> extends Feed<T> implements Channel<T> {
     if (this.stored.size < this.capacity) {
       this.stored.push(item);
       return true;
+    }
+    if (this.dropping) {
+      this.dropped += 1;
+      return false;
     }
     switch (this.overflow) {
       case 'wait':
@@ -155,10 +168,12 @@ export class ChannelFeed<T> extends Feed<T> implements Channel<T> {
 
   private drop(item: T): void {
     this.dropped += 1;
+    this.dropping = true;
     try {
       this.onDrop?.(item);
     } catch {
       // An observer changes nothing.
     }
+    this.dropping = false;
   }
 }

@@ -1,6 +1,6 @@
-import { expected } from '../check.ts';
+import { checkOptions, expected } from '../check.ts';
 
-export { expected };
+export { checkOptions, expected };
 
 /** An option that may be left out. */
 export function checkFunction(name: string, value: unknown): void {

@@ -1,5 +1,5 @@
 import type { Stream } from '../types.ts';
-import { checkDuration, checkInteger, checkSignal } from './check.ts';
+import { checkDuration, checkInteger, checkOptions, checkSignal } from './check.ts';
 import { type Failure, Feed, NONE } from './feed.ts';
 import { iterate, read } from './iterate.ts';
 
@@ -30,6 +30,7 @@ export function chunk<T>(
   source: Stream<T>,
   options: ChunkOptions,
 ): AsyncIterableIterator<T[], undefined> & AsyncDisposable {
+  checkOptions(options);
   const { maxItems, maxDelayMs = Infinity, signal } = options;
   checkInteger('maxItems', maxItems, 1);
   checkDuration('maxDelayMs', maxDelayMs);

@@ -1,5 +1,5 @@
 import type { ObservableLike, Stream } from '../types.ts';
-import { checkInteger, checkOneOf, checkSignal, expected } from './check.ts';
+import { checkInteger, checkOneOf, checkOptions, checkSignal, expected } from './check.ts';
 import { isStream, iterate } from './iterate.ts';
 import { fromObservable, Listening, type ListenOptions } from './listen.ts';
 import { PullFeed } from './pull.ts';
@@ -52,6 +52,7 @@ export function from<T>(
   second?: FromEventOptions,
 ): AsyncIterableIterator<T, undefined> & AsyncDisposable {
   const [event, options = {}] = typeof first === 'string' ? [first, second] : [undefined, first];
+  checkOptions(options);
   checkInteger('capacity', options.capacity ?? 1, 1);
   checkOneOf('overflow', options.overflow ?? 'error', ['drop-newest', 'drop-oldest', 'latest', 'error']);
   checkSignal(options.signal);

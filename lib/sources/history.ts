@@ -7,7 +7,10 @@ export class History<T> {
   last: number;
   /** The item that made room for the last one. */
   evicted: T | undefined;
+  /** The key of that item. */
+  evictedKey: unknown;
   private readonly ring: T[] = [];
+  private readonly keys: unknown[] = [];
 
   constructor(
     private readonly capacity: number,
@@ -21,12 +24,14 @@ export class History<T> {
     return this.last - this.ring.length + 1;
   }
 
-  add(item: T): number {
+  add(item: T, key: unknown): number {
     this.last += 1;
     if (this.capacity === 0) return this.last;
     const slot = this.slot(this.last);
     this.evicted = this.ring[slot];
+    this.evictedKey = this.keys[slot];
     this.ring[slot] = item;
+    this.keys[slot] = key;
     return this.last;
   }
 

@@ -17,6 +17,8 @@ export type Item<S> =
 /** A Node stream, as much of it as is used. */
 interface NodeReadable<T> extends AsyncIterable<T> {
   destroy(): void;
+  /** What a client stream of grpc-js has. */
+  cancel?: unknown;
   on(event: 'error', listener: () => void): unknown;
 }
 
@@ -30,12 +32,21 @@ export function isStream(value: unknown): value is Stream<unknown> {
   );
 }
 
+function isReadable<T>(stream: Stream<T>): stream is Stream<T> & NodeReadable<T> {
+  return Symbol.asyncIterator in stream && 'destroy' in stream && 'pipe' in stream;
+}
+
+/** A Node stream may fail before it is read, which nobody hears of until its iterator tells. */
+export function hush<T>(stream: Stream<T>): void {
+  if (isReadable(stream)) stream.on('error', () => {});
+}
+
 /** Opens any stream for pulling, in the way that `return()` wakes a pending `next()` if there is one. */
 export function iterate<T>(name: string, stream: Stream<T>): AsyncIterator<T> {
   if (!isStream(stream)) throw expected(name, 'an AsyncIterable or another stream', stream);
   if ('getReader' in stream) return fromReadableStream(stream);
   if (Symbol.asyncIterator in stream) {
-    if ('destroy' in stream && 'pipe' in stream) return fromReadable(stream as unknown as NodeReadable<T>);
+    if (isReadable(stream)) return fromReadable(stream);
     return stream[Symbol.asyncIterator]();
   }
   if (Symbol.iterator in stream) return fromIterator(stream[Symbol.iterator]());
@@ -68,11 +79,13 @@ function fromIterator<T>(iterator: Iterator<T>): AsyncIterator<T> {
 /** A Node stream's own iterator wakes only when the stream is destroyed. */
 function fromReadable<T>(stream: NodeReadable<T>): AsyncIterator<T> {
   const iterator = stream[Symbol.asyncIterator]();
+  hush(stream);
   return {
     next: () => iterator.next(),
     async return() {
-      stream.on('error', () => {});
       stream.destroy();
+      // This does not end the call of a client stream of grpc-js. The other way round `next()` would fail with it.
+      if (typeof stream.cancel === 'function') stream.cancel();
       await iterator.return?.();
       return { done: true, value: undefined };
     },

@@ -72,6 +72,7 @@ export function fromObservable<T>(observable: ObservableLike<T>, options: Listen
       error: error => feed.fail(error),
       complete: () => feed.close(),
     });
-    return () => (typeof subscription === 'function' ? subscription() : subscription.unsubscribe());
+    // Some answer nothing, whatever the type says.
+    return () => (typeof subscription === 'function' ? subscription() : subscription?.unsubscribe());
   });
 }

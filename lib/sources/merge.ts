@@ -2,7 +2,7 @@ import type { Stream } from '../types.ts';
 import { checkLimit, checkSignal, expected } from './check.ts';
 import { type Failure, Feed, NONE } from './feed.ts';
 import { Fifo } from './fifo.ts';
-import { type Item, isStream, iterate, read, release } from './iterate.ts';
+import { hush, type Item, isStream, iterate, read, release } from './iterate.ts';
 
 export interface MergeOptions {
   /**
@@ -37,13 +37,23 @@ export function merge(...given: readonly unknown[]): Merged<Stream<unknown>> {
   checkSignal(signal);
   const streams = sources.map((source, index) => {
     if (!isStream(source)) throw expected(`sources[${index}]`, 'an AsyncIterable or another stream', source);
+    hush(source);
     return source;
   });
   return new MergeFeed(streams, concurrency, signal);
 }
 
+const names = ['concurrency', 'signal'];
+
+/** A promise of a stream, or a misspelt name, must not pass for options: nobody would miss what is not read. */
 function isOptions(value: unknown): value is MergeOptions {
-  return typeof value === 'object' && value !== null && !isStream(value);
+  if (typeof value !== 'object' || value === null || isStream(value)) return false;
+  // A `call` will do, so other objects may have more.
+  if (Object.getPrototypeOf(value) !== Object.prototype) return names.some(name => name in value);
+  for (const name of Object.keys(value))
+    if (!names.includes(name))
+      throw new TypeError(`Expected an option of \`merge\`, got \`${name}\`; it has ${names.join(', ')}`);
+  return true;
 }
 
 /** One source being read. */

@@ -1,4 +1,4 @@
-import { checkDuration, checkFunction, checkSignal, expected } from './check.ts';
+import { checkDuration, checkFunction, checkOptions, checkSignal, expected } from './check.ts';
 import { PullFeed } from './pull.ts';
 import { sleep } from './sleep.ts';
 
@@ -24,8 +24,9 @@ export function poll<T>(
   fn: (signal: AbortSignal) => T | Promise<T>,
   options: PollOptions<T>,
 ): AsyncIterableIterator<T, undefined> & AsyncDisposable {
-  const { everyMs, until, signal } = options;
   if (typeof fn !== 'function') throw expected('fn', 'a function', fn);
+  checkOptions(options);
+  const { everyMs, until, signal } = options;
   checkDuration('everyMs', everyMs);
   checkFunction('until', until);
   checkSignal(signal);

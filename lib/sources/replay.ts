@@ -1,6 +1,6 @@
 import type { Stream } from '../types.ts';
-import { checkInteger, checkSignal, expected } from './check.ts';
-import { isStream, iterate, read, release } from './iterate.ts';
+import { checkInteger, checkOptions, checkSignal, expected } from './check.ts';
+import { hush, isStream, iterate, read, release } from './iterate.ts';
 import { PullFeed } from './pull.ts';
 import { Recent } from './recent.ts';
 
@@ -31,13 +31,15 @@ export function replay<T>(
   live: Stream<T>,
   options: ReplayOptions<T>,
 ): AsyncIterableIterator<T, undefined> & AsyncDisposable {
-  const { id, window = 65_536, signal } = options;
   if (typeof history !== 'function' && !isStream(history))
     throw expected('history', 'a stream or a function', history);
+  checkOptions(options);
+  const { id, window = 65_536, signal } = options;
   if (typeof id !== 'function') throw expected('id', 'a function', id);
   checkInteger('window', window, 1);
   checkSignal(signal);
   const present = iterate('live', live);
+  if (typeof history !== 'function') hush(history);
   let past: AsyncIterator<T> | undefined;
   let phase: 'unopened' | 'history' | 'live' | 'over' = 'unopened';
 

@@ -10,6 +10,9 @@ import { Latest } from './latest.ts';
  * misses the new one. `drop-oldest`: it misses the one that waited longest. `latest`: one item waits, the
  * newest. `conflate`: of the items waiting with one key only the newest is kept, in the order they were
  * published; more keys than `capacity` disconnect. `disconnect`: it ends with `RESOURCE_EXHAUSTED`.
+ *
+ * What is in the window of a call, 256 messages or 128 KiB, is older than what waits here:
+ * `options({ maxUnackedMessages: 1 })` for the freshest.
  */
 export type SlowConsumer = 'drop-newest' | 'drop-oldest' | 'latest' | 'conflate' | 'disconnect';
 
@@ -51,6 +54,8 @@ interface Store<T> {
  */
 export class SubscriptionFeed<T> extends Feed<T> implements Subscription<T> {
   dropped = 0;
+  /** Sequence number of the last item published before it was there. */
+  readonly since: number;
   private readonly hub: Hub<T>;
   private readonly capacity: number;
   private readonly overflow: SlowConsumer;
@@ -61,6 +66,7 @@ export class SubscriptionFeed<T> extends Feed<T> implements Subscription<T> {
   constructor(hub: Hub<T>, settings: SubscriptionSettings<T>) {
     super();
     this.hub = hub;
+    this.since = hub.history.last;
     this.capacity = settings.overflow === 'latest' ? 1 : settings.capacity;
     this.overflow = settings.overflow;
     this.filter = settings.filter;
@@ -89,7 +95,7 @@ export class SubscriptionFeed<T> extends Feed<T> implements Subscription<T> {
       if (this.cursor >= this.hub.history.first) return;
       // History has just let go of what was to be read next: from here on it is ours to keep.
       item = this.hub.history.evicted as T;
-      key = Symbol('its own');
+      key = this.hub.history.evictedKey;
       this.cursor += 1;
     }
     if (this.filter !== undefined && !this.wants(item)) return;

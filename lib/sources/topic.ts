@@ -1,5 +1,5 @@
-import { broadcast } from '../broadcast.ts';
-import { checkFunction, checkInteger, checkOneOf, checkSignal, expected } from './check.ts';
+import { broadcastAnew } from '../broadcast.ts';
+import { checkFunction, checkInteger, checkOneOf, checkOptions, checkSignal, expected } from './check.ts';
 import type { Failure } from './feed.ts';
 import { History } from './history.ts';
 import { type Hub, type SlowConsumer, type Subscription, SubscriptionFeed } from './subscription.ts';
@@ -32,10 +32,10 @@ export interface SubscribeOptions<T> {
   /** Ends the subscription at once; the consumer gets `signal.reason` thrown. A `call` will do as options. */
   readonly signal?: AbortSignal;
   /**
-   * Begin with the items after this sequence number; without it, with the next one published. A string of
-   * digits will do, such as a client's `last-event-id`.
+   * Begin with the items after this sequence number; without it, or with `null`, with the next one published.
+   * A string of digits will do, such as a client's `last-event-id`.
    */
-  readonly after?: number | bigint | string | undefined;
+  readonly after?: number | bigint | string | null | undefined;
   /** Only these items, and only these count for `capacity`. Must be quick and publish nothing. */
   readonly filter?: (item: T) => boolean;
   /** For this subscriber only. */
@@ -47,8 +47,10 @@ export interface SubscribeOptions<T> {
 /** Publish and subscribe within this process. */
 export interface Topic<T> {
   /**
-   * Gives an item to everybody who is subscribed now, and answers its sequence number. It may be encoded once
-   * for all of them, so it must not be changed afterwards. Does nothing once the topic is closed.
+   * Gives an item to everybody who is subscribed now, and answers its sequence number. Does nothing once the
+   * topic is closed. `mount` encodes an item once for each publish, so an object that was changed may be
+   * published again; who is behind by then may get the change twice, and not what was before. One marked by
+   * `broadcast` is encoded once for all publishes, and must not change.
    */
   publish(item: T): number;
   /**
@@ -80,6 +82,7 @@ export interface Topic<T> {
  * @throws TypeError when an option is out of its range.
  */
 export function topic<T>(options: TopicOptions<T> = {}): Topic<T> {
+  checkOptions(options);
   const { capacity = 256, history = 0, key, startAfter = 0 } = options;
   const { overflow = key ? 'conflate' : 'disconnect' } = options;
   checkFunction('key', key);
@@ -118,14 +121,19 @@ class LocalTopic<T> implements Topic<T>, Hub<T> {
 
   publish(item: T): number {
     if (this.closed) return this.history.last;
-    if (typeof item === 'object' && item !== null) broadcast(item);
+    if (typeof item === 'object' && item !== null) broadcastAnew(item);
     const key = this.options.key?.(item);
-    const sequence = this.history.add(item);
-    for (const subscription of this.subscriptions) subscription.offer(item, key);
+    const sequence = this.history.add(item, key);
+    for (const subscription of this.subscriptions) {
+      // From here on they came meanwhile, by a filter.
+      if (subscription.since >= sequence) break;
+      subscription.offer(item, key);
+    }
     return sequence;
   }
 
   subscribe(options: SubscribeOptions<T> = {}): Subscription<T> {
+    checkOptions(options);
     const {
       signal,
       after,
@@ -136,7 +144,7 @@ class LocalTopic<T> implements Topic<T>, Hub<T> {
     checkPolicy(capacity, overflow, this.options.key);
     checkFunction('filter', filter);
     checkSignal(signal);
-    const cursor = after === undefined ? undefined : this.history.next(after);
+    const cursor = after == null ? undefined : this.history.next(after);
     const subscription = new SubscriptionFeed<T>(this, { capacity, overflow, filter, cursor });
     if (this.closed) subscription.complete(this.closed.failure);
     else this.subscriptions.add(subscription);

@@ -175,7 +175,30 @@ describe('channel()', () => {
     expect(numbers.push(2)).to.equal(true);
   });
 
+  it('drops what its own onDrop pushes while it is full, without telling it', () => {
+    for (const overflow of ['drop-newest', 'drop-oldest', 'latest'] as const) {
+      const dropped: number[] = [];
+      const answers: unknown[] = [];
+      const numbers = channel<number>({
+        capacity: 1,
+        overflow,
+        onDrop(item) {
+          dropped.push(item);
+          answers.push(numbers.push(item));
+        },
+      });
+      for (const number of [1, 2, 3]) numbers.push(number);
+      expect(dropped, overflow).to.deep.equal(overflow === 'drop-newest' ? [2, 3] : [1, 2]);
+      expect(answers).to.deep.equal([false, false]);
+      expect(numbers).to.include({ size: 1, dropped: 4 });
+    }
+  });
+
   it('says what is wrong with an option', () => {
+    expect(() => channel(null as never)).to.throw(
+      TypeError,
+      'Expected `options` to be an object, got `null` (object)',
+    );
     expect(() => channel({ capacity: 0 })).to.throw(
       TypeError,
       'Expected `capacity` to be an integer from 1 and up, got `0` (number)',
@@ -185,5 +208,18 @@ describe('channel()', () => {
       /`overflow` to be one of `wait`/,
     );
     expect(() => channel({ onDrop: 1 as never })).to.throw(TypeError, '`onDrop` to be a function');
+  });
+
+  it('shows a value by the name of its class, or else by what it is', () => {
+    async function* generated(): AsyncGenerator<void> {}
+    for (const [value, text] of [
+      [new Date(), '`Date` (object)'],
+      [generated(), '`AsyncGenerator` (object)'],
+      [new (class {})(), '`object` (object)'],
+      [Object.create(null), '`object` (object)'],
+      [{ constructor: { name: Object.create(null) } }, '`unprintable` (object)'],
+      [() => {}, '`function` (function)'],
+    ])
+      expect(() => channel({ signal: value as never })).to.throw(TypeError, `an AbortSignal, got ${text}`);
   });
 });

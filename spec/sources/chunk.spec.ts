@@ -1,3 +1,5 @@
+import { createReadStream } from 'node:fs';
+import { setTimeout as wait } from 'node:timers/promises';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { channel, chunk } from '../../lib/sources/index.ts';
@@ -95,7 +97,17 @@ describe('chunk()', () => {
     expect(await parked).to.deep.equal({ done: true, value: undefined });
   });
 
+  it('tells of a file that is not there once it is read', async () => {
+    const chunks = chunk(createReadStream('/missing'), { maxItems: 3 });
+    await wait(15);
+    expect((await failure(chunks)).error).to.include({ code: 'ENOENT' });
+  });
+
   it('says what is wrong with an option', () => {
+    expect(() => chunk([], undefined as never)).to.throw(
+      TypeError,
+      'Expected `options` to be an object, got `undefined` (undefined)',
+    );
     expect(() => chunk([], { maxItems: 0 })).to.throw(TypeError, '`maxItems` to be an integer from 1 and up');
     expect(() => chunk([], { maxItems: 1, maxDelayMs: NaN })).to.throw(TypeError, /`maxDelayMs`/);
     expect(() => chunk(5 as never, { maxItems: 1 })).to.throw(TypeError, /`source` to be an AsyncIterable/);

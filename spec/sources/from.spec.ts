@@ -1,5 +1,7 @@
 import { EventEmitter } from 'node:events';
+import { createReadStream } from 'node:fs';
 import { PassThrough, Readable } from 'node:stream';
+import { setTimeout as wait } from 'node:timers/promises';
 import { expect } from 'chai';
 import { from } from '../../lib/sources/index.ts';
 import type { ObservableLike } from '../../lib/types.ts';
@@ -102,6 +104,19 @@ describe('from()', () => {
       expect(await all(numbers)).to.deep.equal([1, 2]);
     });
 
+    it('may answer nothing when it is subscribed to', async () => {
+      let observer: Parameters<ObservableLike<number>['subscribe']>[0] | undefined;
+      const numbers = from<number>({
+        subscribe(given) {
+          observer = given;
+          return undefined as never;
+        },
+      });
+      observer?.next(1);
+      observer?.complete();
+      expect(await all(numbers)).to.deep.equal([1]);
+    });
+
     it('is unsubscribed when it runs 1,024 items ahead', async () => {
       const { observers, observable, each } = subject<number>();
       const numbers = from(observable);
@@ -176,6 +191,12 @@ describe('from()', () => {
       expect((await failure(items)).error.message).to.equal('later');
     });
 
+    it('tells of a file that is not there once it is read', async () => {
+      const bytes = from(createReadStream('/missing'));
+      await wait(15);
+      expect((await failure(bytes)).error).to.include({ code: 'ENOENT' });
+    });
+
     it('asks for one item at a time, and only when asked', async () => {
       const source = counter();
       const items = from(source);
@@ -189,6 +210,11 @@ describe('from()', () => {
   });
 
   it('says what it cannot read', () => {
+    for (const given of [[null], ['event', null]])
+      expect(() => from(new EventEmitter() as never, ...(given as [never, never]))).to.throw(
+        TypeError,
+        'Expected `options` to be an object, got `null` (object)',
+      );
     expect(() => from({} as never)).to.throw(
       TypeError,
       'Expected `source` to be an emitter with an event, or a stream, got `Object` (object)',

@@ -1,3 +1,5 @@
+import { createReadStream } from 'node:fs';
+import { setTimeout as wait } from 'node:timers/promises';
 import { expect } from 'chai';
 import { channel, merge } from '../../lib/sources/index.ts';
 import { all, counter, failure, settled, taken } from './tools.ts';
@@ -105,6 +107,35 @@ describe('merge()', () => {
     }
     for await (const _ of merge(source())) break;
     expect(closed).to.equal(true);
+  });
+
+  it('tells of a file that is not there when its turn comes, or not at all', async () => {
+    const file = () => createReadStream('/missing');
+    const left = merge(counter(), file(), { concurrency: 1 });
+    const whole = merge(counter(2), file(), { concurrency: 1 });
+    await wait(15);
+    const { items, error } = await failure<unknown>(whole);
+    expect([items, error.code]).to.deep.equal([[1, 2], 'ENOENT']);
+    expect(await taken(left, 1)).to.deep.equal([1]);
+    await left.return?.();
+  });
+
+  it('takes for options what has one, such as a call, and never what was meant to be read', async () => {
+    const controller = new AbortController();
+    const merged = merge(counter(), controller);
+    controller.abort(new Error('left'));
+    expect((await failure(merged)).error.message).to.equal('left');
+    for (const forgotten of [Promise.resolve([2]), new Date()])
+      expect(() => merge([1], forgotten as never)).to.throw(
+        TypeError,
+        `Expected \`sources[1]\` to be an AsyncIterable or another stream, got \`${forgotten.constructor.name}\``,
+      );
+    for (const wrong of [{ concurency: 2 }, { concurrency: 2, signals: 1 }])
+      expect(() => merge([1], wrong as never)).to.throw(
+        TypeError,
+        `Expected an option of \`merge\`, got \`${Object.keys(wrong).at(-1)}\`; it has concurrency, signal`,
+      );
+    expect(await all(merge([1], {}))).to.deep.equal([1]);
   });
 
   it('says which argument is no stream', () => {

@@ -62,6 +62,10 @@ describe('poll()', () => {
   });
 
   it('says what is wrong with an option', () => {
+    expect(() => poll(() => 1, undefined as never)).to.throw(
+      TypeError,
+      'Expected `options` to be an object, got `undefined` (undefined)',
+    );
     expect(() => poll(() => 1, { everyMs: -1 })).to.throw(
       TypeError,
       'Expected `everyMs` to be a number of milliseconds from 0 and up, got `-1` (number)',

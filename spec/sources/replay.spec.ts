@@ -1,3 +1,5 @@
+import { createReadStream } from 'node:fs';
+import { setTimeout as wait } from 'node:timers/promises';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { channel, replay, topic } from '../../lib/sources/index.ts';
@@ -116,7 +118,17 @@ describe('replay()', () => {
     expect(await all(replay([1, 2, 3, 4], live, { id, window: 2 }))).to.deep.equal([1, 2, 3, 4, 1, 2, 5]);
   });
 
+  it('tells of a history that is not there once it is read', async () => {
+    const joined = replay<unknown>(createReadStream('/missing'), [], { id: item => item });
+    await wait(15);
+    expect((await failure(joined)).error).to.include({ code: 'ENOENT' });
+  });
+
   it('says what is wrong with an option', () => {
+    expect(() => replay([], [], undefined as never)).to.throw(
+      TypeError,
+      'Expected `options` to be an object, got `undefined` (undefined)',
+    );
     expect(() => replay([], [], { id: 'id' as never })).to.throw(
       TypeError,
       'Expected `id` to be a function, got `id` (string)',

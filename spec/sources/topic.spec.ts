@@ -1,7 +1,7 @@
 import { status } from '@grpc/grpc-js';
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { mount } from '../../lib/index.ts';
+import { broadcast, mount } from '../../lib/index.ts';
 import { topic } from '../../lib/sources/index.ts';
 import { definition, start, stopAll, until } from '../support/harness.ts';
 import { all, failure, listeners, promisesIn, settled, taken, thrown } from './tools.ts';
@@ -176,6 +176,46 @@ describe('topic()', () => {
     expect(encoded).to.equal(50);
   });
 
+  it('with `mount`, encodes an item anew each time it is published, unless `broadcast` marked it', async () => {
+    const states = topic<{ number: number }>();
+    const { open } = await start(server =>
+      mount(server, definition, { stream: (_request: unknown, call) => states.subscribe(call) }),
+    );
+    const calls = [open(), open()];
+    await until('both are subscribed', () => states.subscribers === 2);
+    await settled();
+    const state = { number: 1 };
+    const fixed = broadcast({ number: 10 });
+    for (const item of [state, fixed]) states.publish(item);
+    state.number = 2;
+    fixed.number = 20;
+    for (const item of [state, fixed]) states.publish(item);
+    states.close();
+    for (const { reply } of calls)
+      expect((await reply).messages.map(({ number }) => number)).to.deep.equal([1, 10, 2, 10]);
+  });
+
+  it('gives a subscriber that comes by a filter only what is published from there on', async () => {
+    const numbers = topic<number>({ history: 2 });
+    let late: AsyncIterable<number>[] = [];
+    const first = numbers.subscribe({
+      filter(number) {
+        if (number === 1) late = [numbers.subscribe(), numbers.subscribe({ after: 0 })];
+        return true;
+      },
+    });
+    const second = numbers.subscribe();
+    for (const number of [1, 2, 3, 4]) numbers.publish(number);
+    numbers.close();
+    const got = await Promise.all([first, second, ...late].map(all));
+    expect(got).to.deep.equal([
+      [1, 2, 3, 4],
+      [1, 2, 3, 4],
+      [2, 3, 4],
+      [1, 2, 3, 4],
+    ]);
+  });
+
   it('gives a subscriber only what its filter takes, each once', async () => {
     const prices = topic<Price>({ capacity: 2, history: 10 });
     const wanted = new Set(['A', 'B']);
@@ -247,6 +287,29 @@ describe('topic()', () => {
       expect(await all(lossy)).to.deep.equal([2, 3, 4, 5, 6]);
       expect(lossy.dropped).to.equal(1);
       expect(await all(quick)).to.deep.equal([2, 3, 4, 5, 6]);
+    });
+
+    it('conflates what history lets go of by its key', async () => {
+      const prices = topic<Price>({ key: price => price.symbol, history: 10, capacity: 2 });
+      const publish = (from: number, to: number) => {
+        for (let at = from; at < to; at++) prices.publish({ symbol: at % 3 ? 'A' : 'B', at });
+      };
+      publish(0, 5);
+      const slow = prices.subscribe({ after: 0 });
+      publish(5, 35);
+      prices.close();
+      expect(slow.dropped).to.equal(23);
+      const rest = Array.from({ length: 10 }, (_, index) => index + 25);
+      expect((await all(slow)).map(({ at }) => at)).to.deep.equal([23, 24, ...rest].sort((a, b) => a - b));
+    });
+
+    it('is not asked for by a subscriber that comes after `null`', async () => {
+      const numbers = topic<number>({ history: 3 });
+      for (const number of [1, 2]) numbers.publish(number);
+      const fresh = numbers.subscribe({ after: null });
+      numbers.publish(3);
+      numbers.close();
+      expect(await all(fresh)).to.deep.equal([3]);
     });
 
     it('holds nothing for a subscriber that reads history slowly', async () => {
@@ -369,5 +432,10 @@ describe('topic()', () => {
       /`key` to be a function for `conflate`/,
     );
     expect(() => topic().subscribe({ capacity: 0 })).to.throw(TypeError, /`capacity`/);
+    for (const make of [topic, topic().subscribe.bind(topic())])
+      expect(() => make(null as never)).to.throw(
+        TypeError,
+        'Expected `options` to be an object, got `null` (object)',
+      );
   });
 });
