@@ -1,5 +1,6 @@
+import { constants } from 'node:os';
 import { Metadata, type Server, status } from '@grpc/grpc-js';
-import { checkDuration, checkFunction, expected } from './check.ts';
+import { checkDuration, checkFunction, checkOptions, expected } from './check.ts';
 import { type Live, live, refusals } from './live.ts';
 import type { Outcome } from './types.ts';
 
@@ -50,7 +51,7 @@ export function drain(server: Server, options: DrainOptions = {}): Promise<void>
   const known = drains.get(server);
   if (known) return known;
   const metadata = new Metadata();
-  metadata.set('grpc-retry-pushback-ms', String(retryMs));
+  metadata.set('grpc-retry-pushback-ms', String(Math.ceil(retryMs)));
   const drained = run(server, graceMs, { code: status.UNAVAILABLE, details, reason: 'drain', metadata });
   drains.set(server, drained);
   return drained;
@@ -61,9 +62,12 @@ export function drain(server: Server, options: DrainOptions = {}): Promise<void>
  *
  * @example
  * drainOn(server, { graceMs: 5000, after: () => sdk.shutdown() });
+ * @throws TypeError when an option is out of its range, or a signal is none that this system lets a process hear.
  */
 export function drainOn(server: Server, options: DrainOnOptions = {}): () => void {
+  checkOptions(options);
   const { signals = ['SIGTERM', 'SIGINT'], after, ...rest } = options;
+  checkSignals(signals);
   if (after !== undefined) checkFunction('after', after);
   checked(server, rest);
   let stopping = false;
@@ -83,12 +87,22 @@ export function drainOn(server: Server, options: DrainOnOptions = {}): () => voi
 }
 
 function checked(server: Server, options: DrainOptions): Required<DrainOptions> {
-  const { graceMs = 10_000, retryMs = 0, details = 'the server is shutting down' } = options;
   if (typeof server?.tryShutdown !== 'function') throw expected('server', 'a grpc.Server', server);
+  checkOptions(options);
+  const { graceMs = 10_000, retryMs = 0, details = 'the server is shutting down' } = options;
   checkDuration('graceMs', graceMs);
   checkDuration('retryMs', retryMs);
   if (typeof details !== 'string') throw expected('details', 'a string', details);
   return { graceMs, retryMs, details };
+}
+
+/** Nobody hears a signal that is misspelt, or that ends a process unheard. */
+function checkSignals(signals: readonly unknown[]): void {
+  if (!Array.isArray(signals)) throw expected('signals', 'a list of signals', signals);
+  signals.forEach((signal, index) => {
+    if (!Object.hasOwn(constants.signals, signal) || signal === 'SIGKILL' || signal === 'SIGSTOP')
+      throw expected(`signals[${index}]`, 'a signal that can be heard', signal);
+  });
 }
 
 async function run(server: Server, graceMs: number, outcome: Outcome): Promise<void> {

@@ -12,7 +12,6 @@ const made: unique symbol = Symbol.for('leat.handler') as never;
 
 /** A handler that `produce` or `wrap` made; `mount` takes it where it takes a source. */
 export interface Mounted<Req, Res> {
-  /** @internal */
   readonly [made]: Made<Req, Res>;
 }
 

@@ -1,6 +1,6 @@
 import type { MethodDefinition, Server, ServiceDefinition, UntypedHandleCall } from '@grpc/grpc-js';
-import { encode } from './broadcast.ts';
-import { checkMiddleware, expected } from './check.ts';
+import { checkFunction, checkMiddleware, expected } from './check.ts';
+import { Encoder } from './encoder.ts';
 import { type Handler, type Mounted, partsOf } from './handler.ts';
 import { handle } from './produce.ts';
 import type { Middleware, Source } from './types.ts';
@@ -36,20 +36,31 @@ type MethodOf<D, Name> =
  * One entry per method, by the name in the .proto or its camelCase; a method left out answers UNIMPLEMENTED.
  * One mapped type without `as`: in any other, a source by the camelCase of its name has no types of its own.
  */
-export type Sources<D> = {
-  [Name in Names<D> | Uncapitalize<Names<D>>]?: Implementation<MethodOf<D, Name>>;
-};
+export type Sources<D> = [Names<D>] extends [never]
+  ? UntypedSources
+  : { [Name in Names<D> | Uncapitalize<Names<D>>]?: Implementation<MethodOf<D, Name>> };
 
-declare const kind: unique symbol;
+/** For a definition that names no methods, such as that of a client which was loaded without types. */
+type UntypedSources = Record<string, Source<any, any> | Mounted<any, any> | Plain>;
+
+const kind: unique symbol = Symbol.for('leat.plain') as never;
 
 /** A handler of another kind (unary, client streaming, bidirectional), taken as it is. */
 export interface Plain {
-  readonly [kind]: 'plain';
+  readonly [kind]: UntypedHandleCall;
 }
 
-/** Says that a handler is not a source, for definitions whose types do not tell the kinds of methods apart. */
+/**
+ * Says that a handler is not a source, for definitions whose types do not tell the kinds of methods apart.
+ *
+ * @throws TypeError when it is not a function.
+ */
 export function plain(handler: UntypedHandleCall): Plain {
-  return handler as never;
+  checkFunction('handler', handler);
+  const plain = function (this: unknown, ...args: unknown[]) {
+    return Reflect.apply(handler, this, args);
+  };
+  return Object.assign(plain, { [kind]: handler });
 }
 
 /**
@@ -63,7 +74,7 @@ export function plain(handler: UntypedHandleCall): Plain {
  *     for (let num = 1; num <= max; num++) yield { num };
  *   },
  * }, tracing(), errors());
- * @throws TypeError when there is no such method, or a value is not a function.
+ * @throws TypeError when there is no such method, or a value is not a function, or one for another kind of method.
  */
 export function mount<D>(
   server: Server,
@@ -84,18 +95,33 @@ export function mount<D>(
   const implementation: Record<string, UntypedHandleCall> = {};
   for (const [name, method] of Object.entries(methods)) {
     service[name] = method;
-    const value = find(given, [name, camelCase(name), method.originalName ?? name]);
+    const [key, value] = find(given, [name, camelCase(name), method.originalName ?? name]);
     if (value === undefined) continue;
-    if (typeof value !== 'function') throw expected(`sources.${name}`, 'a source or a handler', value);
+    if (typeof value !== 'function') throw expected(`sources.${key}`, 'a source or a handler', value);
+    const bare: unknown = Reflect.get(value, kind);
     if (method.requestStream || !method.responseStream) {
-      implementation[name] = value.bind(sources) as UntypedHandleCall;
+      if (isSource(value))
+        throw expected(`sources.${key}`, 'a handler, as the method is not server-streaming', value);
+      implementation[name] = ((bare ?? value) as UntypedHandleCall).bind(sources);
       continue;
     }
+    if (bare !== undefined)
+      throw expected(
+        `sources.${key}`,
+        'a source, or `wrap(handler)`, as the method is server-streaming',
+        bare,
+      );
     const encoder = new Encoder(method.responseSerialize);
     service[name] = { ...method, responseSerialize: encoder.serialize };
     implementation[name] = handlerOf(value as Source<unknown, unknown>, sources, middleware, encoder.measure);
   }
   server.addService(service, implementation);
+}
+
+/** Whether it shows: most functions may be either. */
+function isSource(value: object): boolean {
+  const generator = /^(Async)?GeneratorFunction$/.test(Reflect.get(value, Symbol.toStringTag));
+  return generator || partsOf(value)?.source !== undefined;
 }
 
 function handlerOf(
@@ -128,40 +154,20 @@ function checkNames(methods: ServiceDefinition, given: Record<string, unknown>):
   }
 }
 
-/** What every object has by the name of a method, such as `toString`, does not stand for the method. */
-function find(given: Record<string, unknown>, names: string[]): unknown {
+/**
+ * What stands for a method, and by which of its names. What every object has by such a name, as `toString`, does
+ * not stand for it.
+ */
+function find(given: Record<string, unknown>, names: string[]): [key?: string, value?: unknown] {
   for (const name of names) {
     const inherited = name === 'constructor' && !Object.hasOwn(given, name);
     const value = given[name];
-    if (value !== undefined && !inherited && value !== Reflect.get(Object.prototype, name)) return value;
+    if (value !== undefined && !inherited && value !== Reflect.get(Object.prototype, name))
+      return [name, value];
   }
-  return undefined;
+  return [];
 }
 
 function camelCase(name: string): string {
   return name.charAt(0).toLowerCase() + name.slice(1);
-}
-
-/** Encodes ahead of grpc-js, which asks for the same message next, unless interceptors may change it. */
-class Encoder {
-  readonly measure: Measure;
-  readonly serialize: (message: unknown) => Buffer;
-
-  constructor(real: (message: unknown) => Buffer) {
-    let ahead: unknown;
-    let bytes: Buffer | undefined;
-    this.measure = (message, direct) => {
-      const encoded = encode(message, real);
-      bytes = direct ? encoded : undefined;
-      ahead = message;
-      return encoded.length;
-    };
-    this.serialize = message => {
-      if (bytes === undefined || message !== ahead) return encode(message, real);
-      const encoded = bytes;
-      bytes = undefined;
-      ahead = undefined;
-      return encoded;
-    };
-  }
 }

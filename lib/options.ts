@@ -1,4 +1,4 @@
-import { checkDuration, checkFunction, checkInteger } from './check.ts';
+import { checkDuration, checkFunction, checkInteger, checkOptions } from './check.ts';
 import { type ErrorHook, printError } from './report.ts';
 import type { Call, Middleware } from './types.ts';
 
@@ -66,9 +66,13 @@ export function defaultSettings(): Settings {
  * @throws TypeError when an option is out of its range.
  */
 export function options(given: Options): Middleware {
+  checkOptions(given);
+  const changes: Options = Object.fromEntries(
+    Object.entries(given).filter(([, value]) => value !== undefined),
+  );
   const { maxUnackedMessages, maxUnackedBytes, cleanupGraceMs, onError, onOrphan } = {
     ...defaults,
-    ...given,
+    ...changes,
   };
   checkInteger('maxUnackedMessages', maxUnackedMessages, 1);
   checkInteger('maxUnackedBytes', maxUnackedBytes, 1);
@@ -77,6 +81,6 @@ export function options(given: Options): Middleware {
   checkFunction('onOrphan', onOrphan);
   return function options(call) {
     const configurable = call as Call & Configurable;
-    configurable.settings = { ...configurable.settings, ...given };
+    configurable.settings = { ...configurable.settings, ...changes };
   };
 }

@@ -1,5 +1,5 @@
 import { Metadata, status } from '@grpc/grpc-js';
-import { expected, show } from './check.ts';
+import { checkOptions, expected, show } from './check.ts';
 import { type Detail, encodeStatus } from './details.ts';
 import type { EndReason, Outcome } from './types.ts';
 
@@ -33,13 +33,14 @@ export class StatusError extends Error {
 
   /** @throws TypeError when `code` is not a status from 1 to 16, or `details` not a string. */
   constructor(code: status, details: string, options: StatusErrorOptions = {}) {
+    checkOptions(options);
     if (!isErrorCode(code)) throw expected('code', 'a status from 1 to 16', code);
     if (typeof details !== 'string') throw expected('details', 'a string', details);
     super(`[${status[code]}] ${details}`, 'cause' in options ? { cause: options.cause } : undefined);
     this.code = code;
     this.details = details;
     this.metadata = options.metadata;
-    if (options.details?.length) {
+    if (options.details !== undefined && options.details?.length !== 0) {
       this.metadata = options.metadata?.clone() ?? new Metadata();
       this.metadata.set('grpc-status-details-bin', encodeStatus(code, details, options.details));
     }

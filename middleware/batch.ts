@@ -2,7 +2,7 @@
  * Buffered sending: messages wait for each other for a moment and go out together, or merged into one.
  * @module
  */
-import { checkDuration, checkFunction, checkInteger, expected } from '../lib/check.ts';
+import { checkDuration, checkFunction, checkInteger, checkOptions, expected } from '../lib/check.ts';
 import { outcomeOf } from '../lib/status.ts';
 import type { Call, Middleware, Outcome } from '../lib/types.ts';
 
@@ -44,6 +44,7 @@ export interface BatchOptions<Res> {
  * @throws TypeError when an option is out of its range, or `maxBytes` is given without `size`.
  */
 export function batch<Res = any>(options: BatchOptions<Res> = {}): Middleware<any, Res> {
+  checkOptions(options);
   const { maxItems = 100, maxBytes = Infinity, size, maxDelayMs = 100, merge, onDrop } = options;
   checkInteger('maxItems', maxItems, 1);
   if (maxBytes !== Infinity) checkInteger('maxBytes', maxBytes, 1);

@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { type Metadata, status } from '@grpc/grpc-js';
-import { checkFunction, expected } from '../lib/check.ts';
+import { checkFunction, checkOptions, expected } from '../lib/check.ts';
 import { report } from '../lib/report.ts';
 import { INTERNAL_ERROR, isErrorCode } from '../lib/status.ts';
 import type { Call, Middleware, Outcome } from '../lib/types.ts';
@@ -68,6 +68,7 @@ export interface ErrorsOptions {
  * @throws TypeError when a rule or an option is not of its kind.
  */
 export function errors(rules: Iterable<ErrorRule> = [], options: ErrorsOptions = {}): Middleware {
+  checkOptions(options);
   const { default: code = status.UNKNOWN, forward = false, makeId = () => randomUUID() } = options;
   if (typeof rules?.[Symbol.iterator] !== 'function') throw expected('rules', 'a list of rules', rules);
   const list = [...rules].map(compile);
@@ -114,8 +115,10 @@ interface Rule {
   answer(error: unknown, call: Call): Pick<Outcome, 'code' | 'details' | 'metadata'>;
 }
 
-function compile([match, answer]: ErrorRule, index: number): Rule {
+function compile(rule: ErrorRule, index: number): Rule {
   const name = `rules[${index}]`;
+  if (!Array.isArray(rule as unknown)) throw expected(name, 'a pair of what matches and the answer', rule);
+  const [match, answer] = rule;
   if (!['function', 'number', 'string'].includes(typeof match))
     throw expected(`${name}[0]`, 'a class, a predicate or a code', match);
   const constant = typeof answer === 'function' ? undefined : complete(answer, `${name}[1]`);

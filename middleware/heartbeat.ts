@@ -2,7 +2,7 @@
  * A message now and then on a stream that is idle, for the proxies on the way: they do not count HTTP/2 pings.
  * @module
  */
-import { checkFunction, expected } from '../lib/check.ts';
+import { checkFunction, checkOptions, expected } from '../lib/check.ts';
 import { outcomeOf } from '../lib/status.ts';
 import type { Call, Middleware } from '../lib/types.ts';
 
@@ -28,6 +28,7 @@ export interface HeartbeatOptions<Res> {
  * @throws TypeError when an option is out of its range.
  */
 export function heartbeat<Res = any>(options: HeartbeatOptions<Res>): Middleware<any, Res> {
+  checkOptions(options);
   const { everyMs = 30_000, make } = options;
   if (typeof everyMs !== 'number' || !(everyMs >= 1 && everyMs <= 0x7fffffff))
     throw expected('everyMs', 'a number of milliseconds from 1 to 2147483647', everyMs);

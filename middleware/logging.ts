@@ -3,7 +3,7 @@
  * @module
  */
 import { status } from '@grpc/grpc-js';
-import { checkFunction, expected, isThenable } from '../lib/check.ts';
+import { checkFunction, checkOptions, expected, isThenable } from '../lib/check.ts';
 import { INTERNAL_ERROR } from '../lib/status.ts';
 import type { Call, Middleware, Outcome } from '../lib/types.ts';
 
@@ -70,6 +70,7 @@ const WARNINGS = new Set([
  * @throws TypeError when an option is out of its range, or the logger has no `debug`, `info`, `warn` or `error`.
  */
 export function logging(options: LoggingOptions = {}): Middleware {
+  checkOptions(options);
   const { logger = console, start = true, slowMs, metadata = [], level = levelOf } = options;
   for (const name of ['debug', 'info', 'warn', 'error'] as const)
     checkFunction(`logger.${name}`, (logger as Logger | null)?.[name]);

@@ -4,7 +4,7 @@
  */
 import { createHash, getHashes } from 'node:crypto';
 import type { Metadata } from '@grpc/grpc-js';
-import { checkFunction, expected } from '../lib/check.ts';
+import { checkFunction, checkOptions, expected } from '../lib/check.ts';
 import { ResponseMetadata } from '../lib/metadata.ts';
 import type { Call, Layer, Middleware, Outcome } from '../lib/types.ts';
 
@@ -52,6 +52,7 @@ export interface MetadataOptions {
  * @throws TypeError when a name is reserved or illegal, or a fixed value cannot be sent under its name.
  */
 export function metadata(options: MetadataOptions = {}): Middleware {
+  checkOptions(options);
   const { header = {}, trailer = {}, flush = false } = options;
   if (typeof flush !== 'boolean') throw expected('flush', 'a boolean', flush);
   const headers = checkFields('header', header);
@@ -99,6 +100,7 @@ export interface ChecksumOptions<Res> {
  * @throws TypeError when an option is not of its kind, or the trailer reserved.
  */
 export function checksum<Res = any>(options: ChecksumOptions<Res>): Middleware<any, Res> {
+  checkOptions(options);
   const { bytes, algorithm = 'sha256', trailer = 'x-checksum' } = options;
   checkFunction('bytes', bytes);
   if (!getHashes().includes(algorithm)) throw expected('algorithm', 'a hash of `node:crypto`', algorithm);
@@ -123,6 +125,7 @@ function checkFields(kind: 'header' | 'trailer', fields: object): Field[] {
   const list = Object.entries(fields) as Field[];
   const trial = new ResponseMetadata(kind);
   for (const [name, value] of list) {
+    if (typeof value !== 'function') checkContent(`${kind}.${name}`, value);
     const sample = name.endsWith('-bin') ? Buffer.alloc(0) : '';
     try {
       put(trial, [[name, typeof value === 'function' ? sample : value]], undefined);
@@ -132,6 +135,13 @@ function checkFields(kind: 'header' | 'trailer', fields: object): Field[] {
     }
   }
   return list;
+}
+
+function checkContent(name: string, content: unknown): void {
+  if (content === undefined) return;
+  for (const entry of Array.isArray(content) ? content : [content])
+    if (!['string', 'number', 'bigint'].includes(typeof entry) && !(entry instanceof Uint8Array))
+      throw expected(name, 'text, a number, bytes or a list of these', entry);
 }
 
 function put(metadata: Metadata, fields: readonly Field[], about: unknown): void {

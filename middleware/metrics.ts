@@ -5,12 +5,13 @@ import {
   type MeterProvider,
   metrics as otel,
 } from '@opentelemetry/api';
+import { checkOptions } from '../lib/check.ts';
 import type { Stats } from '../lib/stats.ts';
 import type { Call, Layer, Middleware, Outcome } from '../lib/types.ts';
 import { type IsError, isFailure } from './otel/failure.ts';
 import { guard, type Safely } from './otel/guard.ts';
 import { type Instruments, instrumentsOf } from './otel/instruments.ts';
-import { checkHooks, type Filter, isOfInterest, PerCall } from './otel/scope.ts';
+import { checkHooks, checkProvider, type Filter, isOfInterest, PerCall } from './otel/scope.ts';
 import {
   methodAttributes,
   methodOf,
@@ -64,8 +65,10 @@ export interface MetricsOptions {
  * @throws TypeError when an option is out of its range.
  */
 export function metrics(options: MetricsOptions = {}): Middleware {
+  checkOptions(options);
   const { meterProvider, filter = isOfInterest, metricAttributes, isError, a66 = false } = options;
   checkHooks({ filter, metricAttributes, isError });
+  checkProvider('meterProvider', meterProvider, 'getMeter');
   const semconv = semconvOf(options.semconv);
   const safely = guard('metrics');
   let made: { provider: MeterProvider; instruments: Instruments | undefined } | undefined;

@@ -1,5 +1,6 @@
 import { type handleUnaryCall, type sendUnaryData, status } from '@grpc/grpc-js';
 import { expect } from 'chai';
+import { retryHint } from '../lib/client/retry-hint.ts';
 import { drain, interceptor, type Middleware, mount, produce, wrap } from '../lib/index.ts';
 import { batch } from '../middleware/batch.ts';
 import {
@@ -105,6 +106,17 @@ describe('drain()', () => {
       await until('both have ended', () => seen.filter(one => one === 'drain').length === 2);
     });
 
+  it('sends `retryMs` as whole milliseconds, rounded up, as clients read it', async () => {
+    const server = await serve('mount', ways.parked);
+    const calling = server.open();
+    await opened(calling);
+    const drained = drain(server.server, { graceMs: 0, retryMs: 1500.15 });
+    const { trailer } = await calling.reply;
+    expect(trailer.get('grpc-retry-pushback-ms')).to.deep.equal(['1501']);
+    expect(retryHint(trailer)).to.equal(1501);
+    await drained;
+  });
+
   it('lets a stream finish that never looked at its signal', async () => {
     const server = await serve('produce', async function* () {
       for (let i = 0; i < 20; i++) {
@@ -135,6 +147,33 @@ describe('drain()', () => {
     await drain(server.server, { graceMs: 1000 });
     const { code, messages } = await calling.reply;
     expect({ code, messages }).to.deep.equal({ code: status.UNAVAILABLE, messages: ['first'] });
+  });
+
+  it('L7 lets a client take what a batch held until the end of its source', async () => {
+    const block = 'x'.repeat(30_000);
+    const held = batch({ maxItems: 1000, maxDelayMs: 60_000 });
+    let ended = false;
+    const ends: Middleware = () => ({
+      end: () => {
+        ended = true;
+      },
+    });
+    const server = await serve('mount', () => Array(60).fill(block), [ends, held]);
+    const calling = server.open({}, { paused: true });
+    const messages: unknown[] = [];
+    calling.stream.once('data', first => {
+      messages.push(first);
+      calling.stream.pause();
+    });
+    await until('the source has ended, and its client reads no more', () => ended && messages.length === 1);
+    const drained = drain(server.server, { graceMs: 10_000 });
+    calling.stream.on('data', message => messages.push(message));
+    calling.stream.pause();
+    await new Promise(resolve => setTimeout(resolve, 150));
+    calling.stream.resume();
+    expect((await calling.reply).code).to.equal(status.OK);
+    expect(messages).to.have.length(60);
+    await drained;
   });
 
   for (const on of mountNames)

@@ -207,6 +207,31 @@ function misuse(): void {
       () => mount(server, everyKind, { unary: true as never }),
     ],
     [
+      'Expected `sources.listNumbers` to be a source or a handler, got `5` (number)',
+      () => mount(server, numberService(), { listNumbers: 5 as never }),
+    ],
+    [
+      'Expected `sources.ListNumbers` to be a source or a handler, got `5` (number)',
+      () => mount(server, numberService(), { ListNumbers: 5 as never }),
+    ],
+    [
+      'Expected `sources.unary` to be a handler, as the method is not server-streaming, got `counting` (function)',
+      () => mount(server, everyKind, { unary: async function* counting() {} as never }),
+    ],
+    [
+      'Expected `sources.upload` to be a handler, as the method is not server-streaming, got `bound counting` (function)',
+      () => mount(server, everyKind, { upload: function* counting() {}.bind(null) as never }),
+    ],
+    [
+      'Expected `sources.chat` to be a handler, as the method is not server-streaming, got `produced` (function)',
+      () => mount(server, everyKind, { chat: produce(() => []) as never }),
+    ],
+    [
+      'Expected `sources.stream` to be a source, or `wrap(handler)`, as the method is server-streaming, got `byHand` (function)',
+      () => mount(server, definition, { stream: plain(function byHand() {}) as never }),
+    ],
+    ['Expected `handler` to be a function, got `undefined` (undefined)', () => plain(undefined as never)],
+    [
       'Expected `middleware[1]` to be a function, got `Object` (object)',
       () => mount(server, definition, {}, () => {}, {} as never),
     ],
@@ -360,15 +385,40 @@ function otherKinds(): void {
     const service = everyKind as unknown as {
       unary: Omit<MethodDefinition<string, string>, 'x'>;
     };
-    const server = await start(one =>
-      mount(one, service, { unary: plain((call: any, done: any) => done(null, `plain ${call.request}`)) }),
-    );
+    const handler = function (this: unknown, call: any, done: any) {
+      done(null, `plain ${call.request}`);
+      expect(this).to.equal(sources);
+    };
+    const sources = { unary: plain(handler) };
+    const server = await start(one => mount(one, service, sources));
     const reply = await new Promise((resolve, reject) =>
       server.client.makeUnaryRequest(everyKind.unary.path, serialize, deserialize, 'you', (error, value) =>
         error ? reject(error) : resolve(value),
       ),
     );
     expect(reply).to.equal('plain you');
+  });
+
+  it('leaves a handler that was marked as plain as it was, also for a server stream elsewhere', async () => {
+    const handler: Handler = stream => stream.end();
+    const before = Reflect.ownKeys(handler);
+    const marked = plain(handler);
+    expect(Reflect.ownKeys(handler)).to.deep.equal(before);
+    for (const stream of [wrap(handler), wrap(marked as unknown as Handler)]) {
+      const server = await start(one => mount(one, definition, { stream }, quiet));
+      expect((await server.call()).code).to.equal(status.OK);
+    }
+  });
+
+  it('takes what wrap() made of an implementation that has methods of every kind', async () => {
+    const wrapped = wrap({ unary: (call: any, done: any) => done(null, `wrapped ${call.request}`) }, quiet);
+    const server = await start(one => mount(one, everyKind, wrapped as never));
+    const reply = await new Promise((resolve, reject) =>
+      server.client.makeUnaryRequest(everyKind.unary.path, serialize, deserialize, 'you', (error, value) =>
+        error ? reject(error) : resolve(value),
+      ),
+    );
+    expect(reply).to.equal('wrapped you');
   });
 }
 

@@ -1,9 +1,11 @@
 import { Server, status } from '@grpc/grpc-js';
 import { expect } from 'chai';
+import { backoff, subscribe } from '../lib/client/index.ts';
 import {
   all,
   type Call,
   counters,
+  type Detail,
   drain,
   drainOn,
   interceptor,
@@ -14,6 +16,15 @@ import {
   StatusError,
   wrap,
 } from '../lib/index.ts';
+import { collect } from '../lib/testing/index.ts';
+import { batch } from '../middleware/batch.ts';
+import { errors } from '../middleware/errors.ts';
+import { heartbeat } from '../middleware/heartbeat.ts';
+import { limits } from '../middleware/limits.ts';
+import { logging } from '../middleware/logging.ts';
+import { checksum, metadata } from '../middleware/metadata.ts';
+import { metrics } from '../middleware/metrics.ts';
+import { tracing } from '../middleware/tracing.ts';
 import { exotics } from './support/errors.ts';
 import {
   type AnySource,
@@ -27,6 +38,7 @@ import {
 
 const source = () => [];
 const server = new Server();
+const detail: Detail = { typeUrl: 'type.googleapis.com/google.rpc.Help', value: new Uint8Array() };
 
 /** What is said, and what it is said to. */
 const misuse: Record<string, Record<string, () => unknown>> = {
@@ -43,8 +55,6 @@ const misuse: Record<string, Record<string, () => unknown>> = {
       options({ maxUnackedMessages: '7' as never }),
     'Expected `maxUnackedMessages` to be an integer from 1 and up, got `7` (bigint)': () =>
       options({ maxUnackedMessages: 7n as never }),
-    'Expected `maxUnackedMessages` to be an integer from 1 and up, got `undefined` (undefined)': () =>
-      options({ maxUnackedMessages: undefined as never }),
     'Expected `maxUnackedBytes` to be an integer from 1 and up, got `-1` (number)': () =>
       options({ maxUnackedBytes: -1 }),
     'Expected `maxUnackedBytes` to be an integer from 1 and up, got `null` (object)': () =>
@@ -115,6 +125,16 @@ const misuse: Record<string, Record<string, () => unknown>> = {
     'Expected `server` to be a grpc.Server, got `null` (object)': () => drainOn(null as never),
     'Expected `graceMs` to be a number of milliseconds from 0 to 2147483647, got `NaN` (number)': () =>
       drainOn(server, { graceMs: Number.NaN }),
+    'Expected `signals` to be a list of signals, got `SIGTERM` (string)': () =>
+      drainOn(server, { signals: 'SIGTERM' as never }),
+    'Expected `signals` to be a list of signals, got `null` (object)': () =>
+      drainOn(server, { signals: null as never }),
+    'Expected `signals[1]` to be a signal that can be heard, got `SIGTREM` (string)': () =>
+      drainOn(server, { signals: ['SIGTERM', 'SIGTREM' as never] }),
+    'Expected `signals[0]` to be a signal that can be heard, got `SIGKILL` (string)': () =>
+      drainOn(server, { signals: ['SIGKILL'] }),
+    'Expected `signals[0]` to be a signal that can be heard, got `SIGSTOP` (string)': () =>
+      drainOn(server, { signals: ['SIGSTOP', 'SIGTERM'] }),
   },
   'new StatusError()': {
     'Expected `code` to be a status from 1 to 16, got `0` (number)': () =>
@@ -129,7 +149,33 @@ const misuse: Record<string, Record<string, () => unknown>> = {
       new StatusError(status.NOT_FOUND, undefined as never),
     'Expected `details` to be a string, got `Error` (object)': () =>
       new StatusError(status.NOT_FOUND, new Error('no') as never),
+    'Expected `options.details` to be a list of details, got `no` (string)': () =>
+      new StatusError(status.NOT_FOUND, 'no', { details: 'no' as never }),
+    'Expected `options.details[1]` to be a detail: a `typeUrl`, and bytes as its `value`, got `Object` (object)':
+      () =>
+        new StatusError(status.NOT_FOUND, 'no', { details: [detail, { ...detail, value: 'no' as never }] }),
+    'Expected `options.details[0]` to be a detail: a `typeUrl`, and bytes as its `value`, got `null` (object)':
+      () => new StatusError(status.NOT_FOUND, 'no', { details: [null as never] }),
   },
+};
+
+/** What takes options, given something else. */
+const factories: Record<string, (given: never) => unknown> = {
+  options,
+  backoff,
+  batch,
+  checksum,
+  heartbeat,
+  limits,
+  logging,
+  metadata,
+  metrics,
+  tracing,
+  collect: given => collect(source, {}, given),
+  drain: given => drain(server, given),
+  drainOn: given => drainOn(server, given),
+  errors: given => errors([], given),
+  subscribe: given => subscribe(() => ({}) as never, {}, given),
 };
 
 /** Ways for a hook to fail. */
@@ -168,6 +214,29 @@ describe('options', () => {
     });
   }
 
+  describe('misuse of whatever takes options', () => {
+    for (const [name, make] of Object.entries(factories)) {
+      it(`${name}() says that \`null\`, a number and a function are no options`, () => {
+        for (const [given, shown] of [
+          [null, '`null` (object)'],
+          [5000, '`5000` (number)'],
+          [source, '`source` (function)'],
+        ] as const)
+          expect(() => make(given as never))
+            .to.throw(TypeError)
+            .with.property('message', `Expected \`options\` to be an object, got ${shown}`);
+      });
+    }
+
+    for (const name of ['options', 'checksum', 'heartbeat', 'limits'])
+      it(`${name}() says that it needs options`, () => {
+        expect(() => factories[name]?.(undefined as never)).to.throw(
+          TypeError,
+          'Expected `options` to be an object, got `undefined` (undefined)',
+        );
+      });
+  });
+
   it('shows a function by its name, not by its code', () => {
     expect(() => options({ maxUnackedBytes: function many() {} as never })).to.throw(
       'Expected `maxUnackedBytes` to be an integer from 1 and up, got `many` (function)',
@@ -188,6 +257,9 @@ describe('options', () => {
 });
 
 function hooks(on: MountName): void {
+  const failing: AnySource = () => {
+    throw new Error('unknown');
+  };
   const stubborn: AnySource = async function* () {
     yield 'first';
     await new Promise(() => {});
@@ -200,22 +272,30 @@ function hooks(on: MountName): void {
       options({ onError: () => heard.push('second') }),
       options({ maxUnackedMessages: 1 }),
     ];
-    const one = await serve(
-      on,
-      () => {
-        throw new Error('unknown');
-      },
-      list,
-    );
+    const one = await serve(on, failing, list);
     await one.call();
     expect(heard).to.deep.equal(['second']);
   });
 
+  it('takes `undefined` for an option that is not given', async () => {
+    const heard: unknown[] = [];
+    const one = await serve(on, failing, [
+      options({ onError: error => heard.push(error), maxUnackedMessages: 1, cleanupGraceMs: 5 }),
+      options({
+        onError: undefined,
+        onOrphan: undefined,
+        maxUnackedMessages: undefined,
+        maxUnackedBytes: undefined,
+        cleanupGraceMs: undefined,
+      } as never),
+    ]);
+    await one.call();
+    expect(heard).to.have.length(1);
+  });
+
   it('tells onError the call', async () => {
     const calls: Call[] = [];
-    const one = await serve(on, () => {
-      throw new Error('unknown');
-    }, [options({ onError: (_error, call) => void calls.push(call) })]);
+    const one = await serve(on, failing, [options({ onError: (_error, call) => void calls.push(call) })]);
     await one.call({ id: 7 });
     expect(calls.map(({ path, request }) => ({ path, request }))).to.deep.equal([
       { path: '/spec.Service/Stream', request: { id: 7 } },

@@ -1,8 +1,11 @@
-/** Installs the packed package into an empty folder and loads every subpath, by `import` and by `require`. */
+/**
+ * Installs the packed package into an empty folder, loads every subpath, by `import` and by `require`, and checks
+ * the types that are published: what compiles, and what must not, is what spec/types says.
+ */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 
 const run = (cwd: string, command: string, ...args: string[]) =>
   execFileSync(command, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
@@ -15,8 +18,8 @@ try {
   run(folder, 'npm', 'init', '-y');
   const api = `@opentelemetry/api@${devDependencies['@opentelemetry/api']}`;
   run(folder, 'npm', 'install', '--silent', join(folder, filename), '@grpc/grpc-js', api);
-  for (const path of Object.keys(paths)) {
-    if (path === './package.json') continue;
+  const subpaths = Object.keys(paths).filter(path => path !== './package.json');
+  for (const path of subpaths) {
     const name = join('leat', path);
     const imported = `import * as all from '${name}'; console.log(Object.keys(all).sort().join(' '))`;
     const required = `console.log(Object.keys(require('${name}')).sort().join(' '))`;
@@ -25,6 +28,31 @@ try {
     if (names === '' || names !== same)
       throw new Error(`${name}: import gives ${names}, require gives ${same}`);
     console.log(`${name}: ${names}`);
+  }
+  for (const from of ['spec/types', 'proto/generated']) cpSync(from, join(folder, from), { recursive: true });
+  const every = subpaths.map(path => `export type {} from '${join('leat', path)}';\n`);
+  writeFileSync(join(folder, 'spec/types/every.ts'), every.join(''));
+  run(folder, 'npm', 'pkg', 'set', 'type=module');
+  for (const [moduleResolution, module] of [
+    ['nodenext', 'nodenext'],
+    ['bundler', 'esnext'],
+  ]) {
+    const compilerOptions = {
+      ...{
+        module,
+        moduleResolution,
+        target: 'es2022',
+        lib: ['es2023', 'esnext.disposable'],
+        types: ['node'],
+      },
+      ...{ strict: true, skipLibCheck: false, noEmit: true, allowImportingTsExtensions: true },
+    };
+    writeFileSync(
+      join(folder, 'tsconfig.json'),
+      JSON.stringify({ compilerOptions, include: ['spec/types'] }),
+    );
+    run(folder, resolve('node_modules/.bin/tsc'), '-p', '.');
+    console.log(`types: ${moduleResolution}`);
   }
 } finally {
   rmSync(folder, { recursive: true, force: true });

@@ -257,11 +257,28 @@ describe('collect()', () => {
       [{ deadline: 'soon' as never }, 'Expected `deadline` to be a date or a number, got `soon` (string)'],
       [{ serialize: 1 as never }, 'Expected `serialize` to be a function'],
       [{ middleware: [1 as never] }, 'Expected `middleware[0]` to be a function'],
+      [{ middleware: (() => {}) as never }, 'Expected `middleware` to be a list of middleware, got'],
+      [{ metadata: {} as never }, 'Expected `metadata` to be a grpc.Metadata, got `Object` (object)'],
+      [{ metadata: null as never }, 'Expected `metadata` to be a grpc.Metadata, got `null` (object)'],
     ];
     for (const [given, sentence] of wrong)
-      it(`refuses ${JSON.stringify(given)}`, () => {
+      it(`refuses ${JSON.stringify(given)}: ${sentence}`, () => {
         expect(() => collect(numbers, { max: 1 }, given)).to.throw(TypeError, sentence);
       });
+    const passed: Record<string, () => Date | number> = {
+      'the epoch, as a number': () => 0,
+      'the epoch, as a date': () => new Date(0),
+      'an hour ago': () => Date.now() - 3_600_000,
+      'a second ago': () => Date.now() - 1000,
+      now: () => new Date(),
+    };
+    for (const [when, deadline] of Object.entries(passed))
+      it(`ends at once at a deadline that has passed: ${when}`, async () => {
+        const { outcome, finished } = await collect(parked, {}, { deadline: deadline() });
+        expect(outcome).to.include({ code: status.DEADLINE_EXCEEDED, reason: 'deadline' });
+        expect(finished).to.equal(true);
+      });
+
     it('refuses what is no source', () => {
       expect(() => collect(5 as never, {})).to.throw(TypeError, 'Expected `target` to be a function');
     });

@@ -1,4 +1,4 @@
-import { checkDuration, checkFunction, expected } from '../sources/check.ts';
+import { checkDuration, checkFunction, checkOptions, expected } from '../sources/check.ts';
 
 export interface BackoffOptions {
   /**
@@ -33,6 +33,7 @@ export type Backoff = (retry: number) => number;
  * @throws TypeError when an option is out of its range.
  */
 export function backoff(options: BackoffOptions = {}): Backoff {
+  checkOptions(options);
   const { baseMs = 1000, maxMs = 30_000, factor = 2, random = Math.random } = options;
   checkDuration('baseMs', baseMs);
   checkDuration('maxMs', maxMs);

@@ -1,13 +1,16 @@
 import type { Metadata, StatusObject } from '@grpc/grpc-js';
+import { checkMetadata } from '../check.ts';
 import {
   checkDuration,
   checkFunction,
   checkInteger,
   checkLimit,
   checkOneOf,
+  checkOptions,
   checkSignal,
   expected,
 } from '../sources/check.ts';
+import { isErrorCode } from '../status.ts';
 import type { Attempt } from './attempt.ts';
 import { type Backoff, type BackoffOptions, backoff } from './backoff.ts';
 import { type RetryRule, retryable } from './retry-rule.ts';
@@ -140,9 +143,10 @@ export interface Limits {
 export function settingsOf<Req, Res, Item, Token>(
   options: SubscribeOptions<Req, Res, Item, Token>,
 ): Settings<Req, Res, Item, Token> {
+  checkOptions(options);
   const { deadline = Infinity, backoff: wait = {}, dedupe = 0, stallMs = Infinity } = options;
   const { onOk = 'end', retry = retryable, firstFailure = 'retry' } = options;
-  const { maxHintMs = 60_000, healthyMs = 10_000 } = options;
+  const { metadata, maxHintMs = 60_000, healthyMs = 10_000 } = options;
   const { maxAttempts = Infinity, maxElapsedMs = Infinity, maxFruitless = 10 } = options;
   checkSignal(options.signal);
   for (const name of functions) checkFunction(name, options[name]);
@@ -153,6 +157,13 @@ export function settingsOf<Req, Res, Item, Token>(
   checkOneOf('firstFailure', firstFailure, ['retry', 'throw']);
   if (typeof retry !== 'function' && !Array.isArray(retry))
     throw expected('retry', 'a list of status codes or a function', retry);
+  if (typeof retry !== 'function')
+    retry.forEach((code, index) => {
+      if (!isErrorCode(code)) throw expected(`retry[${index}]`, 'a status from 1 to 16', code);
+    });
+  if (metadata !== undefined && typeof metadata !== 'function') checkMetadata('metadata', metadata);
+  if (typeof wait !== 'function' && (typeof wait !== 'object' || wait === null))
+    throw expected('backoff', 'a function or an object', wait);
   checkDuration('stallMs', stallMs);
   checkDuration('maxHintMs', maxHintMs);
   checkDuration('healthyMs', healthyMs);
@@ -166,7 +177,16 @@ export function settingsOf<Req, Res, Item, Token>(
     ...options,
     ...{ onOk, retry, firstFailure, dedupe, stallMs, deadlineMs },
     ...{ maxHintMs, healthyMs, maxAttempts, maxElapsedMs, maxFruitless },
-    wait: typeof wait === 'function' ? wait : backoff(wait),
+    wait: sound(typeof wait === 'function' ? wait : backoff(wait)),
+  };
+}
+
+/** A wait that is none is the fault of who says it, not of the timer. */
+function sound(wait: Backoff): Backoff {
+  return retry => {
+    const ms = wait(retry);
+    checkDuration(`backoff(${retry})`, ms);
+    return ms;
   };
 }
 

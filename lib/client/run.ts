@@ -5,6 +5,7 @@ import {
   type StatusObject,
   status,
 } from '@grpc/grpc-js';
+import { checkMetadata, expected } from '../check.ts';
 import { Recent } from '../sources/recent.ts';
 import { sleep } from '../sources/sleep.ts';
 import { LiveAttempt } from './attempt.ts';
@@ -97,7 +98,9 @@ export class Run<Req, Res, Item, Token> {
   private async connect(attempt: LiveAttempt<Res, Token>): Promise<void> {
     const { settings, token } = this;
     const { metadata: given } = settings;
-    const metadata = (typeof given === 'function' ? await given(attempt) : given)?.clone() ?? new Metadata();
+    const asked = typeof given === 'function' ? await given(attempt) : given;
+    if (asked !== undefined) checkMetadata('metadata()', asked);
+    const metadata = asked?.clone() ?? new Metadata();
     this.stopped.signal.throwIfAborted();
     if (token !== undefined) {
       if (settings.resume) this.request = settings.resume(this.request, token);
@@ -109,6 +112,8 @@ export class Run<Req, Res, Item, Token> {
       attempt.renewable = options.deadline < settings.deadlineMs;
     }
     const stream = this.open(this.request, metadata, options);
+    if (typeof stream?.read !== 'function' || typeof stream.cancel !== 'function')
+      throw expected('open()', 'a ClientReadableStream', stream);
     attempt.attach(stream, () => this.hook(settings.onHeader, attempt));
   }
 

@@ -7,7 +7,9 @@ import {
   checkDuration,
   checkFunction,
   checkInteger,
+  checkMetadata,
   checkMiddleware,
+  checkOptions,
   expected,
   isThenable,
 } from '../check.ts';
@@ -74,8 +76,9 @@ export interface TestCall<Res> {
 }
 
 /**
- * Calls a source, or a handler that `produce` or `wrap` made, and answers with all the client got. The client takes
- * one message at a time, so that a source is at most one message ahead of it.
+ * Calls a source, or a handler that `produce` or `wrap` made, and answers with all the client got. One that is
+ * written by hand cannot be told from a source: give `wrap(handler)`. The client takes one message at a time, so
+ * that a source is at most one message ahead of it.
  *
  * @example
  * const { messages, outcome, finished } = await collect(listNumbers, { max: 1000 }, { cancelAfter: 3 });
@@ -116,22 +119,29 @@ export function open<Req, Res>(
   options?: TestOptions,
 ): TestCall<Res>;
 export function open(target: any, request: unknown, options: TestOptions = {}): TestCall<any> {
+  checkFunction('target', target);
+  checkOptions(options);
   const { metadata = new Metadata(), deadline = Infinity, slowBy = 0, middleware = [], serialize } = options;
   const { graceMs = 100, path = '/leat.testing/Call', peer = '127.0.0.1:50000' } = options;
-  checkFunction('target', target);
+  checkMetadata('metadata', metadata);
   for (const name of ['cancelAfter', 'stallAfter'] as const)
     if (options[name] !== undefined) checkInteger(name, options[name], 0);
   if (Number.isNaN(Number(deadline))) throw expected('deadline', 'a date or a number', deadline);
   if (serialize !== undefined) checkFunction('serialize', serialize);
   checkDuration('slowBy', slowBy);
   checkDuration('graceMs', graceMs);
+  if (!Array.isArray(middleware)) throw expected('middleware', 'a list of middleware', middleware);
   checkMiddleware(middleware);
 
   const took = (count: number) => {
     if (count === options.stallAfter) stream.pause();
     if (count === options.cancelAfter) stream.cancel();
   };
-  const stream = new FakeStream(request, { path, peer, host: 'localhost', deadline, metadata, slowBy, took });
+  const host = 'localhost';
+  // What a client sends is how much time is left, and never less than none.
+  const expiresAt = Math.max(Number(deadline), Date.now());
+  const client = { path, peer, host, deadline: expiresAt, metadata, slowBy, took };
+  const stream = new FakeStream(request, client);
   const work = new Work();
   const parts = partsOf(target);
   const ended = new Promise<Outcome>(resolve => {

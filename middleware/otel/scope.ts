@@ -1,5 +1,5 @@
 import type { Metadata } from '@grpc/grpc-js';
-import { checkFunction } from '../../lib/check.ts';
+import { checkFunction, expected } from '../../lib/check.ts';
 import type { Call } from '../../lib/types.ts';
 
 /** What spans, metrics and events of ours are signed with. */
@@ -19,6 +19,12 @@ export function isOfInterest({ path }: Call): boolean {
 /** Checks the options that both middleware have. */
 export function checkHooks(hooks: Readonly<Record<string, unknown>>): void {
   for (const [name, hook] of Object.entries(hooks)) if (hook !== undefined) checkFunction(name, hook);
+}
+
+/** Without the method that it is for, a provider would do nothing, in silence. */
+export function checkProvider(name: string, provider: unknown, method: string): void {
+  if (provider !== undefined && typeof (provider as Record<string, unknown> | null)?.[method] !== 'function')
+    throw expected(name, `a provider that has \`${method}\``, provider);
 }
 
 /**

@@ -1,11 +1,11 @@
 import type { Attributes, Link, TracerProvider } from '@opentelemetry/api';
-import { checkDuration, checkFunction, checkInteger, expected } from '../../lib/check.ts';
+import { checkDuration, checkFunction, checkInteger, checkOptions, expected } from '../../lib/check.ts';
 import type { Call } from '../../lib/types.ts';
 import type { LoggerProviderLike } from './events.ts';
 import { type Exceptions, exceptionsOf } from './exceptions.ts';
 import type { IsError } from './failure.ts';
 import { guard, type Safely } from './guard.ts';
-import { checkHooks, type Filter, isOfInterest } from './scope.ts';
+import { checkHooks, checkProvider, type Filter, isOfInterest } from './scope.ts';
 import { type Semconv, semconvOf } from './semconv.ts';
 
 export interface TracingOptions {
@@ -97,12 +97,15 @@ export interface Settings extends Pick<TracingOptions, 'tracerProvider' | 'logge
 }
 
 export function settle(options: TracingOptions): Settings {
+  checkOptions(options);
   const { existingSpan = 'enrich', publicEndpoint = false, filter = isOfInterest } = options;
   const { links, spanAttributes, isError, progress, segmentMs } = options;
   if (!['enrich', 'child', 'ignore'].includes(existingSpan))
     throw expected('existingSpan', "'enrich', 'child' or 'ignore'", existingSpan);
   if (typeof publicEndpoint !== 'boolean') checkFunction('publicEndpoint', publicEndpoint);
   checkHooks({ filter, links, spanAttributes, isError });
+  checkProvider('tracerProvider', options.tracerProvider, 'getTracer');
+  checkProvider('loggerProvider', options.loggerProvider, 'getLogger');
   if (progress) {
     atLeastASecond('progress.intervalMs', progress.intervalMs);
     if (progress.max !== undefined) checkInteger('progress.max', progress.max, 1);

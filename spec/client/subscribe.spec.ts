@@ -1,3 +1,4 @@
+import { EventEmitter } from 'node:events';
 import { constants, createServer } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import * as grpc from '@grpc/grpc-js';
@@ -734,5 +735,65 @@ describe('subscribe()', () => {
     expect(() => subscribe(open, {}, { onOk: 'stop' as never })).to.throw(TypeError, /`onOk` to be one of/);
     expect(() => subscribe(open, {}, { retry: 14 as never })).to.throw(TypeError, /`retry` to be a list/);
     expect(() => subscribe(1 as never, {})).to.throw(TypeError, '`open` to be a function');
+  });
+
+  const wrong: [object, string][] = [
+    [{ backoff: null }, 'Expected `backoff` to be a function or an object, got `null` (object)'],
+    [{ backoff: 5 }, 'Expected `backoff` to be a function or an object, got `5` (number)'],
+    [
+      { retry: ['UNAVAILABLE'] },
+      'Expected `retry[0]` to be a status from 1 to 16, got `UNAVAILABLE` (string)',
+    ],
+    [{ retry: [14, 17] }, 'Expected `retry[1]` to be a status from 1 to 16, got `17` (number)'],
+    [{ metadata: { a: 'b' } }, 'Expected `metadata` to be a grpc.Metadata, got `Object` (object)'],
+    [{ metadata: null }, 'Expected `metadata` to be a grpc.Metadata, got `null` (object)'],
+  ];
+  for (const [options, sentence] of wrong)
+    it(`refuses ${JSON.stringify(options)}`, () => {
+      expect(() => subscribe(opener(undefined as never), {}, options as never))
+        .to.throw(TypeError)
+        .with.property('message', sentence);
+    });
+
+  describe('says what is wrong with the answer of', () => {
+    const answers: Record<string, [string, unknown, object]> = {
+      'an `open` without `return`': [
+        'Expected `open()` to be a ClientReadableStream, got `undefined` (undefined)',
+        () => {},
+        {},
+      ],
+      'an `open` that is async': [
+        'Expected `open()` to be a ClientReadableStream, got `Promise` (object)',
+        async () => ({}),
+        {},
+      ],
+      'an `open` for a unary method': [
+        'Expected `open()` to be a ClientReadableStream, got `EventEmitter` (object)',
+        () => Object.assign(new EventEmitter(), { cancel() {} }),
+        {},
+      ],
+      metadata: [
+        'Expected `metadata()` to be a grpc.Metadata, got `Object` (object)',
+        () => {},
+        { metadata: () => ({ a: 'b' }) },
+      ],
+      backoff: [
+        'Expected `backoff(1)` to be a number of milliseconds from 0 and up, got `NaN` (number)',
+        undefined,
+        { backoff: () => Number.NaN },
+      ],
+      'the `random` of a backoff': [
+        'Expected `backoff(1)` to be a number of milliseconds from 0 and up, got `NaN` (number)',
+        undefined,
+        { backoff: { random: () => Number.NaN } },
+      ],
+    };
+    for (const [what, [sentence, open, options]] of Object.entries(answers))
+      it(what, async () => {
+        const service = await serve(call => send(call, [], status.UNAVAILABLE));
+        const { error } = await failure(subscribe((open ?? service.open) as never, {}, options as never));
+        expect(error).to.be.instanceOf(TypeError);
+        expect(error.message).to.equal(sentence);
+      });
   });
 });

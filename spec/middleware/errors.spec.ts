@@ -72,6 +72,17 @@ describe('errors()', () => {
   describe('options', () => {
     const wrong: [unknown, object | undefined, string][] = [
       [5, undefined, 'Expected `rules` to be a list of rules, got `5` (number)'],
+      [
+        [RangeError],
+        undefined,
+        'Expected `rules[0]` to be a pair of what matches and the answer, got `RangeError` (function)',
+      ],
+      [
+        [[Error, 5], 5],
+        undefined,
+        'Expected `rules[1]` to be a pair of what matches and the answer, got `5` (number)',
+      ],
+      [[null], undefined, 'Expected `rules[0]` to be a pair of what matches and the answer, got `null`'],
       [[[null, 5]], undefined, 'Expected `rules[0][0]` to be a class, a predicate or a code, got `null`'],
       [
         [

@@ -67,6 +67,22 @@ describe('metadata()', () => {
     const wrong: [MetadataOptions, string][] = [
       [{ header: 'x' as never }, 'Expected `header` to be an object, got `x` (string)'],
       [{ trailer: null as never }, 'Expected `trailer` to be an object, got `null` (object)'],
+      [
+        { header: { x: null as never } },
+        'Expected `header.x` to be text, a number, bytes or a list of these, got `null` (object)',
+      ],
+      [
+        { trailer: { x: {} as never } },
+        'Expected `trailer.x` to be text, a number, bytes or a list of these, got `Object` (object)',
+      ],
+      [
+        { header: { x: ['a', undefined as never] } },
+        'Expected `header.x` to be text, a number, bytes or a list of these, got `undefined` (undefined)',
+      ],
+      [
+        { header: { x: true as never } },
+        'Expected `header.x` to be text, a number, bytes or a list of these, got `true` (boolean)',
+      ],
       [{ flush: 1 as never }, 'Expected `flush` to be a boolean, got `1` (number)'],
     ];
     for (const [options, sentence] of wrong)

@@ -347,6 +347,10 @@ describe('metrics()', () => {
 
   it('refuses options that make no sense', () => {
     expect(() => metrics({ filter: 1 as never })).to.throw(TypeError, /Expected `filter` to be a function/);
+    expect(() => metrics({ meterProvider: {} as never })).to.throw(
+      TypeError,
+      /Expected `meterProvider` to be a provider that has `getMeter`, got `Object`/,
+    );
     expect(() => metrics({ semconv: 'new' as never })).to.throw(TypeError, /Expected `semconv`/);
   });
 });

@@ -322,6 +322,18 @@ describe('tracing()', () => {
       [{ semconv: 'new' }, /Expected `semconv` to be 'stable', 'dup' or 'old', got `new` \(string\)/],
       [{ existingSpan: 'keep' }, /Expected `existingSpan`/],
       [{ exceptions: 'all' }, /Expected `exceptions`/],
+      [
+        { tracerProvider: {} },
+        /Expected `tracerProvider` to be a provider that has `getTracer`, got `Object`/,
+      ],
+      [
+        { tracerProvider: null },
+        /Expected `tracerProvider` to be a provider that has `getTracer`, got `null`/,
+      ],
+      [
+        { loggerProvider: {} },
+        /Expected `loggerProvider` to be a provider that has `getLogger`, got `Object`/,
+      ],
       [{ filter: 1 }, /Expected `filter` to be a function/],
       [{ links: [] }, /Expected `links` to be a function/],
       [{ requestHeaders: 'x' }, /Expected `requestHeaders` to be an array of names/],

@@ -1,6 +1,6 @@
 /** Static definitions of grpc-tools, with classes for messages. Checked, never run. */
 import type * as grpc from '@grpc/grpc-js';
-import { mount, produce, wrap } from '../../lib/index.ts';
+import { mount, plain, produce, wrap } from 'leat';
 import { expectType } from './expect-type.ts';
 
 declare class NumberRequest {
@@ -100,8 +100,12 @@ export function wrapped(
   service: NumberService,
   handler: grpc.handleServerStreamingCall<NumberRequest, NumberResponse>,
   other: grpc.handleServerStreamingCall<NumberResponse, NumberResponse>,
+  getNumber: grpc.handleUnaryCall<NumberRequest, NumberResponse>,
 ): void {
   mount(server, service, { listNumbers: wrap(handler) });
+  mount(server, service, { getNumber: plain(getNumber) });
+  // @ts-expect-error the types do not tell that it is one for a unary method
+  mount(server, service, { getNumber });
   // @ts-expect-error a handler of another request
   mount(server, service, { listNumbers: wrap(other) });
 }

@@ -11,7 +11,7 @@ import {
   type Source,
   StatusError,
   wrap,
-} from '../../lib/index.ts';
+} from 'leat';
 import { expectType } from './expect-type.ts';
 
 interface Req {

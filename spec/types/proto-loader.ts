@@ -1,6 +1,6 @@
 /** What `proto-loader-gen-types` makes: types flow from the definition into the sources. Checked, never run. */
-import type { Server } from '@grpc/grpc-js';
-import { type Call, mount, plain, produce, wrap } from '../../lib/index.ts';
+import type { Server, ServerWritableStream } from '@grpc/grpc-js';
+import { type Call, mount, produce, wrap } from 'leat';
 import type { NumberResponse } from '../../proto/generated/tutorial/NumberResponse.ts';
 import type {
   NumberServiceDefinition,
@@ -63,6 +63,14 @@ export function inMount(server: Server, service: NumberServiceDefinition): void 
   });
   // @ts-expect-error not a source
   mount(server, service, { listNumbers: 5 });
+  // @ts-expect-error nor is a list of messages
+  mount(server, service, { listNumbers: [1] });
+  mount(server, service, {
+    // @ts-expect-error nor is a handler
+    listNumbers: (call: ServerWritableStream<any, any>) => {
+      call.end();
+    },
+  });
   // @ts-expect-error not a server
   mount({}, service, {});
 }
@@ -100,7 +108,6 @@ export function made(
     }),
   });
   mount(server, service, { listNumbers: wrap(handlers.ListNumbers) });
-  mount(server, service, { listNumbers: plain(handlers.ListNumbers) });
   mount(server, service, {
     // @ts-expect-error its messages are others
     listNumbers: produce(async function* ({ max }: { max: number }) {

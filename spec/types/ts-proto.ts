@@ -1,6 +1,6 @@
 /** A definition as ts-proto makes it, which says of which kind each method is. Checked, never run. */
 import type { handleUnaryCall, Server } from '@grpc/grpc-js';
-import { mount, produce, wrap } from '../../lib/index.ts';
+import { mount, produce, wrap } from 'leat';
 import { expectType } from './expect-type.ts';
 
 interface NumberRequest {
