@@ -189,7 +189,8 @@ function attach(
     const written = args.find(argument => typeof argument === 'function') as (
       error: Error,
     ) => void | undefined;
-    if (written) process.nextTick(written, new Error('the call is over'));
+    // What a handler makes of this is no failure of its own.
+    if (written) process.nextTick(written, new DOMException('the call is over', 'AbortError'));
     return false;
   };
   /** Ended by somebody else than the handler, which may wait for something that will not come. */

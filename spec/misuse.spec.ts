@@ -115,6 +115,34 @@ describe('what is thrown when the call is over', () => {
     expect(heard.errors).to.deep.equal([failed]);
   });
 
+  it('by a wrapped handler whose write came too late is not', async () => {
+    const heard = listener();
+    let over = false;
+    const handler = (async call => {
+      const write = (message: unknown) =>
+        new Promise<void>((resolve, reject) =>
+          call.write(message, (error: unknown) => (error ? reject(error) : resolve())),
+        );
+      try {
+        for (;;) {
+          await write('x');
+          await turn();
+        }
+      } finally {
+        over = true;
+      }
+    }) as Handler;
+    const { open } = await start(server =>
+      server.addService(definition, { stream: wrap(handler, ...heard.middleware) }),
+    );
+    const { stream, cancel, reply } = open();
+    stream.once('data', cancel);
+    await reply;
+    await until('the handler has ended', () => over);
+    await turn();
+    expect(heard.errors).to.deep.equal([]);
+  });
+
   it('by an iterator as soon as it hears of the abort is reported', async () => {
     const heard = listener();
     let waits = false;
