@@ -1,4 +1,5 @@
 import { AsyncResource } from 'node:async_hooks';
+import { setImmediate as turn } from 'node:timers/promises';
 import { type Metadata, status } from '@grpc/grpc-js';
 import { counters } from './counters.ts';
 import { Gate } from './gate.ts';
@@ -30,8 +31,8 @@ enum State {
 const COMPLETED: Outcome = { code: status.OK, details: 'OK', reason: 'completed' };
 const MAX_TIMER_MS = 0x7fffffff;
 
-/** How many messages are asked for before everything else gets a turn, when neither the window nor a layer holds. */
-export const MAX_AT_ONCE = 1024;
+/** How many messages are asked for before everything else gets a turn, when the window never fills. */
+const MAX_AT_ONCE = 1024;
 
 /**
  * One RPC, and the one owner of its end: whoever calls `finish()` first decides, everything later is absorbed.
@@ -42,6 +43,8 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
   readonly wire: Wire;
   private state: State = State.Open;
   headerSent = false;
+  /** Messages asked for since the window was last full. */
+  private atOnce = 0;
   /** A message is taken from within somebody else's code: nothing of this call runs in there. */
   private taking = false;
   /** That message failed, and nothing may follow it. */
@@ -164,7 +167,15 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
 
   /** Asks the layers, and the window, whether another message may be pulled; a promise says later. */
   admit(): void | Promise<void> {
-    if (!this.wire.room) return this.gate.stalled();
+    if (!this.wire.room) {
+      this.atOnce = 0;
+      return this.gate.stalled();
+    }
+    // Layers that hold or drop messages leave the window open: timers, and other calls, need their turn.
+    if (++this.atOnce === MAX_AT_ONCE) {
+      this.atOnce = 0;
+      return turn();
+    }
     if (this.layer.ready) return this.gate.ask(this.layer as Required<Layer<unknown>>);
   }
 
@@ -265,9 +276,8 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
   }
 
   /** Runs something where the source runs: what hears of the end can find what the layers put there. */
-  within(run: () => void): void {
-    if (this.context) this.context.runInAsyncScope(run);
-    else run();
+  within<T>(run: () => T): T {
+    return this.context ? this.context.runInAsyncScope(run) : run();
   }
 
   private tell(outcome: Outcome): void {

@@ -1,3 +1,5 @@
+import type { Metadata } from '@grpc/grpc-js';
+
 /** Shows a value the way error messages do: `` `-1` (number) ``. */
 export function show(value: unknown): string {
   let text: string;
@@ -31,10 +33,13 @@ export function checkOptions(value: unknown): void {
 }
 
 /** By its shape: there may be more than one copy of grpc-js. */
-export function checkMetadata(name: string, value: unknown): void {
+export function isMetadata(value: unknown): value is Metadata {
   const { clone, toJSON } = (value ?? {}) as Record<string, unknown>;
-  if (typeof clone !== 'function' || typeof toJSON !== 'function')
-    throw expected(name, 'a grpc.Metadata', value);
+  return typeof clone === 'function' && typeof toJSON === 'function';
+}
+
+export function checkMetadata(name: string, value: unknown): void {
+  if (!isMetadata(value)) throw expected(name, 'a grpc.Metadata', value);
 }
 
 export function checkFunction(name: string, value: unknown): void {

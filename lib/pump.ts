@@ -1,5 +1,4 @@
-import { setImmediate as turn } from 'node:timers/promises';
-import { MAX_AT_ONCE, type ServerCall } from './call.ts';
+import type { ServerCall } from './call.ts';
 import { isThenable } from './check.ts';
 import { counters } from './counters.ts';
 import { AGAIN, HandingOver } from './hand-over.ts';
@@ -58,19 +57,11 @@ class Pull<Res> {
     const { messages } = call;
     if (puller === undefined) return;
     const feed = call.straight && puller instanceof HandingOver ? (puller as HandingOver<Res>) : undefined;
-    let atOnce = 0;
     try {
       while (call.open) {
         const hold = call.admit();
         if (hold !== undefined) {
-          atOnce = 0;
           await hold;
-          continue;
-        }
-        // Layers that hold or drop messages leave the window open: timers, and other calls, need their turn.
-        if (++atOnce === MAX_AT_ONCE) {
-          atOnce = 0;
-          await turn();
           continue;
         }
         let step = feed ? feed.handTo(call) : puller.next();

@@ -1,5 +1,5 @@
 import { type Metadata, status } from '@grpc/grpc-js';
-import { MAX_AT_ONCE, type ServerCall } from './call.ts';
+import type { ServerCall } from './call.ts';
 import { counters } from './counters.ts';
 import { sendable } from './metadata.ts';
 import type { Outcome } from './types.ts';
@@ -8,7 +8,6 @@ import type { Outcome } from './types.ts';
 export class Relay {
   /** The handler gave its status. */
   ended = false;
-  private atOnce = 0;
 
   constructor(private readonly call: ServerCall) {}
 
@@ -32,12 +31,8 @@ export class Relay {
     this.call.messages.message(message);
     if (!this.call.open) return;
     const hold = this.call.admit();
-    if (hold !== undefined) void this.later(hold, ack);
-    else if (++this.atOnce < MAX_AT_ONCE) ack();
-    else {
-      this.atOnce = 0;
-      setImmediate(ack);
-    }
+    if (hold === undefined) ack();
+    else void this.later(hold, ack);
   }
 
   belongsTo(server: object): boolean {
@@ -55,7 +50,6 @@ export class Relay {
   }
 
   private async later(hold: Promise<void>, ack: () => void): Promise<void> {
-    this.atOnce = 0;
     let wait: void | Promise<void> = hold;
     while (wait !== undefined) {
       await wait;

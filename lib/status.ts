@@ -1,5 +1,5 @@
 import { Metadata, status } from '@grpc/grpc-js';
-import { checkOptions, expected, show } from './check.ts';
+import { checkOptions, expected, isMetadata, show } from './check.ts';
 import { type Detail, encodeStatus } from './details.ts';
 import type { EndReason, Outcome } from './types.ts';
 
@@ -106,14 +106,8 @@ export function sendableDetails(details: string): string {
 }
 
 function isClientError(error: Error, code: status, details: string): boolean {
+  if (error instanceof StatusError) return false;
   const raised = `${code} ${status[code]}: ${details}`;
   // Its message may have been changed on the way; its stack still begins with that.
   return String(error.message).includes(raised) || String(error.stack).includes(raised);
-}
-
-function isMetadata(value: unknown): value is Metadata {
-  return (
-    typeof (value as Metadata | undefined)?.toJSON === 'function' &&
-    typeof (value as Metadata).clone === 'function'
-  );
 }

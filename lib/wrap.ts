@@ -232,11 +232,7 @@ function attach(
         call.terminated();
         if (told) return false;
         told = true;
-        let heard = false;
-        call.within(() => {
-          heard = emit.call(stream, event, ...args);
-        });
-        return heard;
+        return call.within(() => emit.call(stream, event, ...args));
       }
       return emit.call(stream, event, ...args);
     },

@@ -3,16 +3,22 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { status } from '@grpc/grpc-js';
 import { expect } from 'chai';
-import { type Database, openDatabase } from '../../examples/database.ts';
+import type { Database } from '../../examples/database.ts';
 import { Jobs } from '../../examples/job.ts';
 import { queryResults } from '../../examples/query.ts';
 import { tailLogs } from '../../examples/tail.ts';
 import { live } from '../../lib/live.ts';
-import { closeClients, counting, embedded, serveStreams, watch } from '../support/examples.ts';
+import {
+  closeClients,
+  counting,
+  embedded,
+  openPostgres,
+  postgres,
+  serveStreams,
+  watch,
+} from '../support/examples.ts';
 import { stopAll, until } from '../support/harness.ts';
 import { readOne, standstill, timers } from '../support/served.ts';
-
-const { DATABASE_URL } = process.env;
 
 /** Holds, with no call open, within 50 ms. */
 async function soon(what: string, holds: () => boolean): Promise<void> {
@@ -84,12 +90,11 @@ describe('examples: what a cancel leaves', () => {
     leavesNoCursor(embedded);
   });
 
-  describe(`of StreamQueryResults, PostgreSQL${DATABASE_URL ? '' : ' (skipped: no DATABASE_URL)'}`, () => {
+  describe(`of StreamQueryResults, ${postgres}`, () => {
     let database: Database;
 
     before(async function () {
-      if (!DATABASE_URL) return this.skip();
-      database = openDatabase({ url: DATABASE_URL });
+      database = openPostgres(this);
       await (await database.connect()).release();
     });
 

@@ -2,11 +2,18 @@ import { Metadata, status } from '@grpc/grpc-js';
 import { expect } from 'chai';
 import { type Database, openDatabase } from '../../examples/database.ts';
 import { queryResults } from '../../examples/query.ts';
-import { all, closeClients, counting, embedded, serveStreams, watch } from '../support/examples.ts';
+import {
+  all,
+  closeClients,
+  counting,
+  embedded,
+  openPostgres,
+  postgres,
+  serveStreams,
+  watch,
+} from '../support/examples.ts';
 import { stopAll, until } from '../support/harness.ts';
 import { readOne } from '../support/served.ts';
-
-const { DATABASE_URL, LEAT_REQUIRE_ENGINES } = process.env;
 
 /** Everything that both engines do. */
 function behaves(database: () => Database): void {
@@ -202,15 +209,11 @@ describe('examples: StreamQueryResults', () => {
     });
   });
 
-  // Most machines run no PostgreSQL; where one is promised (LEAT_REQUIRE_ENGINES), a missing one is a failure.
-  const missing = DATABASE_URL ? '' : ' (skipped: DATABASE_URL names no server)';
-  describe(`PostgreSQL${missing}`, () => {
+  describe(postgres, () => {
     let database: Database | undefined;
 
     before(async function () {
-      if (!DATABASE_URL && LEAT_REQUIRE_ENGINES === '1') throw new Error('there is no DATABASE_URL');
-      if (!DATABASE_URL) return this.skip();
-      database = openDatabase({ url: DATABASE_URL });
+      database = openPostgres(this);
     });
 
     after(() => database?.close());

@@ -36,6 +36,18 @@ export async function serveStreams(
   return client;
 }
 
+const { DATABASE_URL, LEAT_REQUIRE_ENGINES } = process.env;
+
+/** The title of specs that need a PostgreSQL, with the reason if they are skipped. */
+export const postgres: string = `PostgreSQL${DATABASE_URL ? '' : ' (skipped: DATABASE_URL names no server)'}`;
+
+/** Most machines run no PostgreSQL; where one is promised (LEAT_REQUIRE_ENGINES), a missing one is a failure. */
+export function openPostgres(hook: Mocha.Context): Database {
+  if (DATABASE_URL) return openDatabase({ url: DATABASE_URL });
+  if (LEAT_REQUIRE_ENGINES === '1') throw new Error('there is no DATABASE_URL');
+  return hook.skip();
+}
+
 const clients = new Set<Client>();
 
 /** For `afterEach`, beside `stopAll`. */
