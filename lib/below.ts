@@ -2,8 +2,8 @@ import { constants, type ServerHttp2Stream } from 'node:http2';
 import { ServerInterceptingCall, status } from '@grpc/grpc-js';
 
 /**
- * What lies between a call and its HTTP/2 stream. All of it is private to grpc-js, is only looked at, and
- * may be missing: then messages go one at a time, sizes are unknown and every end by the far side is a cancellation.
+ * What lies between a call and its HTTP/2 stream. All of it is private to grpc-js, and may be missing: then messages
+ * go through grpc-js, one at a time, sizes are unknown and every end by the far side is a cancellation.
  */
 interface Link {
   readonly nextCall?: Link;
@@ -14,7 +14,20 @@ interface Link {
   readonly stream?: ServerHttp2Stream;
   readonly maxSendMessageSize?: number;
   readonly deadlineTimer?: NodeJS.Timeout | null;
-  readonly handler?: { serialize?(message: unknown): Buffer };
+  readonly handler?: { serialize?(message: unknown): Uint8Array };
+  /** Counts for channelz. */
+  readonly callEventTracker?: { addMessageSent?(): void } | null;
+}
+
+/** The HTTP/2 stream of a call that has nobody between itself and grpc-js: frames of messages may be written to it. */
+export interface Outlet {
+  readonly stream: Pick<ServerHttp2Stream, 'write' | 'writableEnded'>;
+  /** Encodes a message as grpc-js would. */
+  serialize(message: unknown): Uint8Array;
+  /** How large an encoded message may be. */
+  readonly maxBytes: number;
+  /** So many messages were sent. */
+  sent(messages: number): void;
 }
 
 /** An interceptor of ours tells by itself whether it has room: it holds nothing back without saying so. */
@@ -30,6 +43,9 @@ const RESETS: Partial<Record<status, number>> = {
   [status.RESOURCE_EXHAUSTED]: constants.NGHTTP2_ENHANCE_YOUR_CALM,
   [status.INTERNAL]: constants.NGHTTP2_INTERNAL_ERROR,
 };
+
+/** What grpc-js takes for no limit. */
+const UNLIMITED = -1;
 
 export function lookBelow(link: unknown): Below {
   const links: Link[] = [];
@@ -70,7 +86,20 @@ export class Below {
   ) {
     this.stream = base?.stream;
     this.direct = this.stream !== undefined && links.length === 0;
-    this.maxBytes = base?.maxSendMessageSize ?? -1;
+    const { maxSendMessageSize = UNLIMITED } = base ?? {};
+    this.maxBytes = maxSendMessageSize === UNLIMITED ? Number.POSITIVE_INFINITY : maxSendMessageSize;
+  }
+
+  /** Where frames may be written, once the headers are sent; there is none where something lies between. */
+  outlet(): Outlet | undefined {
+    const { base, direct, maxBytes, stream } = this;
+    const serialize = base?.handler?.serialize;
+    if (!direct || stream?.headersSent !== true || typeof serialize !== 'function') return undefined;
+    const tracker = base?.callEventTracker;
+    const sent = (messages: number) => {
+      for (let message = 0; message < messages; message++) tracker?.addMessageSent?.();
+    };
+    return { stream, serialize, maxBytes, sent };
   }
 
   held(): boolean {
@@ -116,7 +145,7 @@ export class Below {
   refusal(message: unknown): { code: status; cause?: unknown } {
     try {
       this.base?.handler?.serialize?.(message);
-      return { code: this.maxBytes === -1 ? status.INTERNAL : status.RESOURCE_EXHAUSTED };
+      return { code: Number.isFinite(this.maxBytes) ? status.RESOURCE_EXHAUSTED : status.INTERNAL };
     } catch (cause) {
       return { code: status.INTERNAL, cause };
     }

@@ -1,6 +1,10 @@
+import { PREFIX_BYTES, putFrame } from './frame.ts';
+
+type Serialize = (message: unknown) => Uint8Array;
+
 interface Encoding {
-  serialize?: unknown;
-  bytes?: Buffer;
+  serialize?: Serialize;
+  frame?: Buffer;
   /** The message never changes. */
   readonly lasting: boolean;
 }
@@ -10,7 +14,7 @@ const encodings = new WeakMap<object, Encoding>();
 let marked = false;
 
 /**
- * Marks a message that goes to many calls: `mount` encodes it once for all of them. It must not change any more.
+ * Marks a message that goes to many calls: it is encoded once for all of them, and must not change any more.
  *
  * @example
  * const update = broadcast({ topic: 'orders', message: 'shipped' });
@@ -32,12 +36,20 @@ function mark(message: object, lasting: boolean): void {
 }
 
 /** Encodes a message, or takes the bytes from the last call that did. */
-export function encode(message: unknown, serialize: (message: unknown) => Buffer): Buffer {
+export function encode(message: unknown, serialize: Serialize): Uint8Array {
+  return sharedFrame(message, serialize)?.subarray(PREFIX_BYTES) ?? serialize(message);
+}
+
+/** The frame of a message that goes to many calls; nothing for others. */
+export function sharedFrame(message: unknown, serialize: Serialize): Buffer | undefined {
   const shared = marked ? encodings.get(message as object) : undefined;
-  if (shared === undefined) return serialize(message);
-  if (shared.bytes === undefined || shared.serialize !== serialize) {
-    shared.bytes = serialize(message);
+  if (shared === undefined) return undefined;
+  if (shared.frame === undefined || shared.serialize !== serialize) {
+    const bytes = serialize(message);
+    const frame = Buffer.allocUnsafeSlow(PREFIX_BYTES + bytes.byteLength);
+    putFrame(frame, 0, bytes);
+    shared.frame = frame;
     shared.serialize = serialize;
   }
-  return shared.bytes;
+  return shared.frame;
 }

@@ -2,6 +2,7 @@ import { AsyncResource } from 'node:async_hooks';
 import { setImmediate as turn } from 'node:timers/promises';
 import { type Metadata, status } from '@grpc/grpc-js';
 import { counters } from './counters.ts';
+import type { Port, Writer } from './delivery.ts';
 import { Gate } from './gate.ts';
 import { type Live, live, refusal } from './live.ts';
 import { ResponseMetadata, sendable } from './metadata.ts';
@@ -10,7 +11,7 @@ import { type ErrorHook, report } from './report.ts';
 import { Stats } from './stats.ts';
 import { errorOf, INTERNAL_ERROR, isErrorCode, outcomeOf, sendableDetails } from './status.ts';
 import type { Call, Layer, Middleware, Outcome, Sink } from './types.ts';
-import { DEADLINE_EXCEEDED, type Port, Wire, type Writer } from './wire.ts';
+import { DEADLINE_EXCEEDED, Wire } from './wire.ts';
 
 /** What grpc-js knows about a call. */
 export interface Origin {
@@ -203,9 +204,9 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
       counters.lateMessages += 1;
       return;
     }
-    // Without headers of ours, grpc-js sends its own with the first message.
+    // Without headers of ours, grpc-js sends its own with the first message that goes through it.
     if (!this.headerSent) {
-      if (this.ownHeader) this.sendHeader();
+      if (this.ownHeader || this.wire.direct) this.sendHeader();
       else this.headerSent = true;
     }
     this.wire.message(message);

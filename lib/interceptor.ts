@@ -8,10 +8,10 @@ import { transparent } from './below.ts';
 import { ServerCall } from './call.ts';
 import { checkMiddleware } from './check.ts';
 import { all } from './compose.ts';
+import type { Port, WireStatus } from './delivery.ts';
 import { completed, Relay } from './relay.ts';
 import { INTERNAL_ERROR, isErrorCode, outcomeOf } from './status.ts';
 import type { Middleware, Outcome } from './types.ts';
-import type { Port, WireStatus } from './wire.ts';
 
 /**
  * Makes middleware an interceptor for a whole server: it covers every server-streaming method of every

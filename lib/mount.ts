@@ -1,10 +1,10 @@
 import type { MethodDefinition, Server, ServiceDefinition, UntypedHandleCall } from '@grpc/grpc-js';
+import { encode } from './broadcast.ts';
 import { checkFunction, checkMiddleware, expected } from './check.ts';
-import { Encoder } from './encoder.ts';
 import { type Handler, type Mounted, partsOf } from './handler.ts';
+import type { Measure } from './port-delivery.ts';
 import { handle } from './produce.ts';
 import type { Middleware, Source } from './types.ts';
-import type { Measure } from './wire.ts';
 import { wrap } from './wrap.ts';
 
 /** The request and the response of a method, as its definition has them on the server. */
@@ -111,9 +111,11 @@ export function mount<D>(
         'a source, or `wrap(handler)`, as the method is server-streaming',
         bare,
       );
-    const encoder = new Encoder(method.responseSerialize);
-    service[name] = { ...method, responseSerialize: encoder.serialize };
-    implementation[name] = handlerOf(value as Source<unknown, unknown>, sources, middleware, encoder.measure);
+    const { responseSerialize } = method;
+    const serialize = (message: unknown) => encode(message, responseSerialize) as Buffer;
+    const measure = (message: unknown) => encode(message, responseSerialize).byteLength;
+    service[name] = { ...method, responseSerialize: serialize };
+    implementation[name] = handlerOf(value as Source<unknown, unknown>, sources, middleware, measure);
   }
   server.addService(service, implementation);
 }

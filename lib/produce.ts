@@ -7,10 +7,11 @@ import {
 import { ServerCall } from './call.ts';
 import { checkFunction, checkMiddleware } from './check.ts';
 import { all } from './compose.ts';
+import type { Port, WireStatus } from './delivery.ts';
 import { type Handler, mark } from './handler.ts';
+import type { Measure } from './port-delivery.ts';
 import { pump } from './pump.ts';
 import type { Middleware, Source } from './types.ts';
-import type { Measure, Port, WireStatus } from './wire.ts';
 
 /**
  * Makes a source a server-streaming handler of grpc-js, to be used in any `server.addService`.

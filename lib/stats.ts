@@ -2,8 +2,8 @@
 export type Wait = 'source' | 'flow_control';
 
 /**
- * What one call has sent and what it waited for, in plain fields, with one clock read per message.
- * Times are milliseconds of `performance.now()`.
+ * What one call has sent and what it waited for, in plain fields. Times are milliseconds of `performance.now()`, read
+ * once for all messages that go together.
  */
 export class Stats {
   /** Messages handed to the wire. */
@@ -31,17 +31,17 @@ export class Stats {
     this.since = now;
   }
 
-  /** @internal A message was handed over. */
+  /** @internal A message goes now, and maybe others with it. */
   handed(now: number): void {
     if (this.lastMessageAt === undefined) this.firstMessageAt = now;
     else if (now - this.lastMessageAt > this.maxGapMs) this.maxGapMs = now - this.lastMessageAt;
     this.lastMessageAt = now;
-    this.messages += 1;
     if (this.waiting === 'source') this.wait('source', now);
   }
 
-  /** @internal Its size came to be known, or cannot be. */
-  sized(bytes: number | undefined): void {
+  /** @internal A message of this size, if that can be known. */
+  counted(bytes: number | undefined): void {
+    this.messages += 1;
     this.bytes = bytes === undefined || this.bytes === undefined ? undefined : this.bytes + bytes;
   }
 }

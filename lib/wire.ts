@@ -1,74 +1,37 @@
 import { type Metadata, status } from '@grpc/grpc-js';
 import { type Below, lookBelow } from './below.ts';
 import { counters } from './counters.ts';
-import type { Settings } from './options.ts';
-import type { Stats } from './stats.ts';
+import type { Delivery, Owner, Port, WireStatus, Writer } from './delivery.ts';
+import { FrameDelivery } from './frame-delivery.ts';
+import { type Measure, PortDelivery } from './port-delivery.ts';
 import { outcomeOf, StatusError } from './status.ts';
 import type { Outcome } from './types.ts';
 
-/** What grpc-js is told at the end of a call. */
-export interface WireStatus {
-  readonly code: status;
-  readonly details: string;
-  readonly metadata: Metadata;
-}
-
-/** Where grpc-js takes what a call sends: its call object, or the next link of a chain of interceptors. */
-export interface Port {
-  readonly link: unknown;
-  header(metadata: Metadata): void;
-  message(message: unknown, ack: () => void): void;
-  status(status: WireStatus): void;
-  /** Whether what is below is a call of this server, where the link does not tell. */
-  belongsTo?(server: object): boolean;
-}
-
-/** Encodes a message ahead of grpc-js and tells its size in bytes; `direct`: grpc-js is what comes next. */
-export type Measure = (message: unknown, direct: boolean) => number;
-
-/** Whoever writes to the wire. */
-export interface Writer {
-  readonly path: string;
-  readonly settings: Settings;
-  /** The deadline, in milliseconds since the epoch, or Infinity. */
-  readonly expiresAt: number;
-  /** Set when somebody wants the call to be counted. */
-  readonly counted: Stats | undefined;
-  /** There is room again, or everything was taken. */
-  woken(): void;
-  /** The call can send no more. */
-  broken(outcome: Outcome): void;
-}
-
 /**
- * Hands messages to grpc-js and keeps a window of them unacknowledged, so that HTTP/2 sends many at once.
- * An acknowledgement comes when HTTP/2 took the bytes: a client that does not read fills the window.
+ * Sends what a call sends, in order: headers, messages, status. A window of messages may be on their way and not be
+ * taken by HTTP/2 yet, so that it sends many at once: a client that does not read fills that window.
  */
-export class Wire {
-  /** `mount` knows how. */
+export class Wire implements Owner {
+  /** Tells sizes where messages are encoded by others. */
   measure: Measure | undefined;
-  private unacked = 0;
-  private sent = 0;
-  /** What layers sent beyond the window: a pull waits for room, a flush does not. */
-  private queue: unknown[] = NOTHING;
+  /** None before the first message. */
+  private delivery: Delivery | undefined;
   private last: WireStatus | undefined;
   private concluded = false;
   private closed = false;
   private timer: NodeJS.Timeout | undefined;
   private readonly below: Below;
-  private readonly ack: () => void;
 
   constructor(
     private readonly port: Port,
-    private readonly writer: Writer,
+    readonly writer: Writer,
   ) {
     this.below = lookBelow(port.link);
-    this.ack = () => this.acknowledged();
   }
 
   /** Whether one more message may be pulled. */
   get room(): boolean {
-    return this.queue.length === 0 && this.fits(1);
+    return this.delivery === undefined || this.delivery.room;
   }
 
   /** Whether there is nobody between a call and grpc-js. */
@@ -78,7 +41,11 @@ export class Wire {
 
   /** Whether everything was taken. */
   get idle(): boolean {
-    return this.unacked === 0 && this.queue.length === 0;
+    return this.delivery === undefined || this.delivery.idle;
+  }
+
+  header(metadata: Metadata): void {
+    if (!this.closed) this.port.header(metadata);
   }
 
   message(message: unknown): void {
@@ -86,38 +53,38 @@ export class Wire {
       counters.lateMessages += 1;
       return;
     }
-    let bytes: number | undefined;
-    try {
-      bytes = this.measure?.(message, this.below.direct);
-    } catch (error) {
-      return this.fail(status.INTERNAL, 'could not be serialised', error);
-    }
-    if (bytes !== undefined && this.below.maxBytes !== -1 && bytes > this.below.maxBytes)
-      return this.fail(
-        status.RESOURCE_EXHAUSTED,
-        `has ${bytes} bytes, and ${this.below.maxBytes} may be sent`,
-      );
-    const stats = this.writer.counted;
-    if (stats) {
-      stats.handed(performance.now());
-      if (bytes !== undefined) stats.sized(bytes);
-    }
-    if (this.queue.length === 0 && this.fits(bytes ?? 1)) return this.send(message, bytes === undefined);
-    if (this.queue === NOTHING) this.queue = [];
-    this.queue.push(message);
-    if (bytes === undefined) stats?.sized(this.below.sizeOf(message));
+    this.delivery ??= this.choose();
+    this.delivery.message(message);
   }
 
-  header(metadata: Metadata): void {
-    if (!this.closed) this.port.header(metadata);
+  private choose(): Delivery {
+    const outlet = this.below.outlet();
+    return outlet
+      ? new FrameDelivery(outlet, this)
+      : new PortDelivery(this.port, this.below, this, this.measure);
   }
 
   /** Sends the status after everything before it; `atOnce` when nobody may be there to take that. */
   status(last: WireStatus, atOnce: boolean): void {
     if (this.closed || this.last) return;
-    if (atOnce && !this.held()) for (const message of this.queue.splice(0)) this.send(message);
+    if (atOnce) this.delivery?.flush();
     this.last = last;
-    if (this.idle || (atOnce && !this.held())) this.conclude(last);
+    if (this.idle || (atOnce && !this.delivery?.held)) this.conclude(last);
+  }
+
+  progressed(): void {
+    if (this.closed) return;
+    if (this.last && this.idle) this.conclude(this.last);
+    else this.writer.woken();
+  }
+
+  givenUp(): void {
+    this.writer.broken(this.verdict());
+  }
+
+  fail(code: status, what: string, index: number, cause?: unknown): void {
+    const message = `the message at index ${index} of ${this.writer.path} ${what}`;
+    this.writer.broken(outcomeOf(new StatusError(code, message, { cause })));
   }
 
   /** Gives a client the grace to take what is on its way; one that takes nothing is cut off. */
@@ -135,7 +102,7 @@ export class Wire {
   close(): void {
     this.closed = true;
     clearTimeout(this.timer);
-    this.queue = NOTHING;
+    this.delivery?.close();
   }
 
   /** Whether the connection of this call is one of a server's; taken to be when that cannot be known. */
@@ -172,66 +139,6 @@ export class Wire {
     this.concluded = true;
     this.port.status(last);
   }
-
-  private fits(bytes: number): boolean {
-    if (this.unacked === 0) return true;
-    const { maxUnackedMessages, maxUnackedBytes } = this.writer.settings;
-    return (
-      this.unacked < maxUnackedMessages &&
-      !this.held() &&
-      this.below.pendingBytes() + bytes <= maxUnackedBytes
-    );
-  }
-
-  /** Whether an interceptor still has a message, so that another one could overtake it or push it out. */
-  private held(): boolean {
-    return this.unacked > 0 && this.below.held();
-  }
-
-  private send(message: unknown, unsized = false): void {
-    const { below, writer } = this;
-    if (below.gaveUp()) return writer.broken(this.verdict());
-    const stats = unsized ? writer.counted : undefined;
-    const before = stats ? below.pendingBytes() : 0;
-    this.unacked += 1;
-    try {
-      this.port.message(message, this.ack);
-    } catch (error) {
-      this.unacked -= 1;
-      return writer.broken(outcomeOf(error));
-    }
-    if (below.gaveUp()) {
-      const refusal = below.refusal(message);
-      const code = below.sentStatus() ?? refusal.code;
-      const what = code === status.RESOURCE_EXHAUSTED ? 'is too large' : 'could not be serialised';
-      return this.fail(code, what, refusal.cause, this.sent);
-    }
-    this.sent += 1;
-    stats?.sized(below.grown(before));
-  }
-
-  private acknowledged(): void {
-    this.unacked -= 1;
-    if (this.closed) return;
-    while (this.queue.length > 0 && this.fits(1)) this.send(this.queue.shift());
-    if (!this.idle) {
-      // Waiting for half the window lets HTTP/2 send many at once, also when it takes one at a time.
-      if (this.unacked <= this.writer.settings.maxUnackedMessages >> 1 && this.room) this.writer.woken();
-    } else if (this.last) this.conclude(this.last);
-    else this.writer.woken();
-  }
-
-  private fail(
-    code: status,
-    what: string,
-    cause?: unknown,
-    index: number = this.sent + this.queue.length,
-  ): void {
-    const error = new StatusError(code, `the message at index ${index} of ${this.writer.path} ${what}`, {
-      cause,
-    });
-    this.writer.broken(outcomeOf(error));
-  }
 }
 
 export const DEADLINE_EXCEEDED: Outcome = {
@@ -239,9 +146,6 @@ export const DEADLINE_EXCEEDED: Outcome = {
   details: 'Deadline exceeded',
   reason: 'deadline',
 };
-
-/** Most calls queue nothing: they share this. */
-const NOTHING: unknown[] = [];
 
 /** A call whose deadline passed this long ago would not have been started. */
 const IMPOSSIBLY_LATE_MS = 60_000;

@@ -11,13 +11,13 @@ import { ServerCall } from './call.ts';
 import { checkMiddleware, expected, isThenable } from './check.ts';
 import { all } from './compose.ts';
 import { counters } from './counters.ts';
+import type { Port, WireStatus } from './delivery.ts';
 import { type Handler, mark, partsOf } from './handler.ts';
 import { handle, originOf } from './produce.ts';
 import { completed, Relay } from './relay.ts';
 import { report } from './report.ts';
 import { INTERNAL_ERROR, isErrorCode, outcomeOf } from './status.ts';
 import type { Middleware, Outcome } from './types.ts';
-import type { Port, WireStatus } from './wire.ts';
 
 /**
  * Gives a handler, or every server-streaming handler of an implementation, middleware, guards and pipelined

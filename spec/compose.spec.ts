@@ -2,6 +2,7 @@ import { Metadata, status } from '@grpc/grpc-js';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { ServerCall } from '../lib/call.ts';
+import type { Port } from '../lib/delivery.ts';
 import {
   all,
   interceptor,
@@ -14,7 +15,6 @@ import {
   StatusError,
   wrap,
 } from '../lib/index.ts';
-import type { Port } from '../lib/wire.ts';
 import { definition } from './support/harness.ts';
 
 /** What one layer of a random list does, phase by phase. */

@@ -208,11 +208,7 @@ describe('drain() of one server', () => {
 describe('a message that cannot be encoded', () => {
   afterEach(stopAll);
 
-  const says = {
-    // grpc-js has answered by itself.
-    produce: 'Error serializing response',
-    mount: 'the message at index 4 of /spec.Service/Stream could not be serialised',
-  };
+  const says = 'the message at index 4 of /spec.Service/Stream could not be serialised';
   for (const on of ['produce', 'mount'] as const)
     it(`is named by its index among what waits too, with the reason, on ${on}`, async () => {
       const heard = listener();
@@ -227,10 +223,10 @@ describe('a message that cannot be encoded', () => {
       const list = [...heard.middleware, options({ maxUnackedMessages: 1 }), flat];
       const { call } = await serve(on, source, list);
       const { details, messages } = await call();
-      expect(details).to.equal(says[on]);
+      expect(details).to.equal(says);
       expect(messages.length).to.be.at.most(4);
       expect(heard.errors).to.have.length(1);
-      expect((heard.errors[0] as Error).message).to.contain(says.mount);
+      expect((heard.errors[0] as Error).message).to.contain(says);
       expect((heard.errors[0] as Error).cause).to.be.instanceOf(TypeError);
     });
 });

@@ -1,6 +1,6 @@
 import { Writable } from 'node:stream';
 import { Metadata } from '@grpc/grpc-js';
-import type { WireStatus } from '../wire.ts';
+import type { WireStatus } from '../delivery.ts';
 
 /** What stands for the client and its connection. */
 export interface FakeClient {

@@ -1,0 +1,185 @@
+import { status } from '@grpc/grpc-js';
+import type { Outlet } from './below.ts';
+import { sharedFrame } from './broadcast.ts';
+import type { Delivery, Owner } from './delivery.ts';
+import { PREFIX_BYTES, putFrame } from './frame.ts';
+
+/** Frames of messages that are written together. */
+interface Block {
+  readonly frames: Buffer;
+  readonly messages: number;
+}
+
+/**
+ * Frames messages itself, and gives HTTP/2 all those of a turn with one write, which costs no more than one of them
+ * would alone. A message is encoded when it is taken, and may change after that.
+ */
+export class FrameDelivery implements Delivery {
+  readonly held = false;
+  private unacked = 0;
+  private unackedBytes = 0;
+  /** What goes with the next write: so many bytes of this, which are so many messages. */
+  private block: Buffer = EMPTY;
+  private used = 0;
+  private count = 0;
+  /** Blocks that wait for the window. */
+  private waiting: Block[] = NOTHING;
+  /** How large the last block of several messages was: the next one may be as large. */
+  private expected = 0;
+  /** Messages taken so far. */
+  private taken = 0;
+  private closed = false;
+
+  constructor(
+    private readonly outlet: Outlet,
+    private readonly owner: Owner,
+  ) {}
+
+  get room(): boolean {
+    const messages = this.unacked + this.count;
+    if (messages === 0) return true;
+    const { maxUnackedMessages, maxUnackedBytes } = this.owner.writer.settings;
+    const bytes = this.unackedBytes + this.used;
+    return messages < maxUnackedMessages && bytes < maxUnackedBytes && this.waiting.length === 0;
+  }
+
+  get idle(): boolean {
+    return this.unacked === 0 && this.count === 0 && this.waiting.length === 0;
+  }
+
+  message(message: unknown): void {
+    const { outlet, owner } = this;
+    let shared: Buffer | undefined;
+    let encoded: Uint8Array;
+    let bytes: number;
+    try {
+      shared = sharedFrame(message, outlet.serialize);
+      encoded = shared ?? outlet.serialize(message);
+      bytes = shared ? shared.length : PREFIX_BYTES + encoded.byteLength;
+    } catch (error) {
+      return owner.fail(status.INTERNAL, 'could not be serialised', this.taken, error);
+    }
+    const size = bytes - PREFIX_BYTES;
+    if (size > outlet.maxBytes) {
+      const what = `has ${size} bytes, and ${outlet.maxBytes} may be sent`;
+      return owner.fail(status.RESOURCE_EXHAUSTED, what, this.taken);
+    }
+    this.taken += 1;
+    this.separate(bytes);
+    const { counted } = owner.writer;
+    if (counted) {
+      if (this.count === 0) counted.handed(performance.now());
+      counted.counted(size);
+    }
+    if (this.count === 0 && this.waiting.length === 0) atEndOfTurn(this);
+    if (shared && this.count === 0) this.block = shared;
+    else {
+      this.reserve(bytes);
+      if (shared) this.block.set(shared, this.used);
+      else putFrame(this.block, this.used, encoded);
+    }
+    this.used += bytes;
+    this.count += 1;
+  }
+
+  /** Writes what the window has room for; or all there is. */
+  write(all: boolean): void {
+    if (this.closed) return;
+    while (this.waiting.length > 0) {
+      const { frames, messages } = this.waiting[0] as Block;
+      if (!all && !this.fits(frames.length, messages)) return;
+      this.waiting.shift();
+      this.send(frames, messages);
+    }
+    if (this.count > 0 && (all || this.fits(this.used, this.count))) {
+      const { frames, messages } = this.cut();
+      this.send(frames, messages);
+    }
+  }
+
+  flush(): void {
+    this.write(true);
+  }
+
+  close(): void {
+    this.closed = true;
+    this.waiting = NOTHING;
+    this.cut();
+  }
+
+  /** Keeps a block from growing beyond what may be written at once. */
+  private separate(bytes: number): void {
+    const { maxUnackedMessages, maxUnackedBytes } = this.owner.writer.settings;
+    if (this.count === 0) return;
+    if (this.count < maxUnackedMessages && this.used + bytes <= Math.min(BLOCK_BYTES, maxUnackedBytes))
+      return;
+    if (this.waiting === NOTHING) this.waiting = [];
+    this.waiting.push(this.cut());
+    this.write(false);
+  }
+
+  private reserve(bytes: number): void {
+    const end = this.used + bytes;
+    if (end <= this.block.length) return;
+    const ahead = this.count === 0 ? this.expected : Math.min(2 * end, BLOCK_BYTES);
+    const larger = Buffer.allocUnsafe(Math.max(end, ahead));
+    this.block.copy(larger, 0, 0, this.used);
+    this.block = larger;
+  }
+
+  /** Ends the block. */
+  private cut(): Block {
+    const { block, used, count } = this;
+    this.expected = count > 1 ? used : 0;
+    this.block = EMPTY;
+    this.used = 0;
+    this.count = 0;
+    return { frames: used < block.length ? block.subarray(0, used) : block, messages: count };
+  }
+
+  private fits(bytes: number, messages: number): boolean {
+    if (this.unacked === 0) return true;
+    const { maxUnackedMessages, maxUnackedBytes } = this.owner.writer.settings;
+    return this.unacked + messages <= maxUnackedMessages && this.unackedBytes + bytes <= maxUnackedBytes;
+  }
+
+  private send(frames: Buffer, messages: number): void {
+    const { outlet, owner } = this;
+    // After its end a write would destroy the stream, and the status with it.
+    if (outlet.stream.writableEnded) {
+      this.close();
+      return owner.givenUp();
+    }
+    this.unacked += messages;
+    this.unackedBytes += frames.length;
+    outlet.stream.write(frames, error => {
+      if (error) return;
+      this.unacked -= messages;
+      this.unackedBytes -= frames.length;
+      outlet.sent(messages);
+      this.write(false);
+      if (this.idle || this.room) owner.progressed();
+    });
+  }
+}
+
+/** No more goes with one write than HTTP/2 puts into one of its frames. */
+const BLOCK_BYTES = 16_384;
+
+const EMPTY = Buffer.alloc(0);
+
+/** Most calls have nothing waiting: they share this. */
+const NOTHING: Block[] = [];
+
+let due: FrameDelivery[] = [];
+
+/** Once all that runs now has run, and before anything else does; for many streams at once. */
+function atEndOfTurn(delivery: FrameDelivery): void {
+  if (due.push(delivery) === 1) process.nextTick(writeDue);
+}
+
+function writeDue(): void {
+  const deliveries = due;
+  due = [];
+  for (const delivery of deliveries) delivery.write(false);
+}

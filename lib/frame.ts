@@ -1,0 +1,21 @@
+/**
+ * What comes before each message on the wire: a byte that says whether it is compressed, and its length in four.
+ * @see https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
+ */
+export const PREFIX_BYTES = 5;
+
+/** Calling `set` costs more than so many bytes one by one. */
+const FEW_BYTES = 32;
+
+/** Writes a message with its prefix into `target`, from `at` on. */
+export function putFrame(target: Uint8Array, at: number, message: Uint8Array): void {
+  const size = message.byteLength;
+  target[at] = 0;
+  target[at + 1] = size >>> 24;
+  target[at + 2] = size >>> 16;
+  target[at + 3] = size >>> 8;
+  target[at + 4] = size;
+  const start = at + PREFIX_BYTES;
+  if (size > FEW_BYTES) target.set(message, start);
+  else for (let index = 0; index < size; index++) target[start + index] = message[index] as number;
+}

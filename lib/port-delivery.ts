@@ -1,0 +1,110 @@
+import { status } from '@grpc/grpc-js';
+import type { Below } from './below.ts';
+import type { Delivery, Owner, Port } from './delivery.ts';
+import { outcomeOf } from './status.ts';
+
+/** The size of a message that is encoded only below, where it can be known. */
+export type Measure = (message: unknown) => number;
+
+/**
+ * Hands messages down a chain of interceptors, or to a call that cannot be looked into. While one of the chain
+ * has a message, so that another one could overtake it or push it out, none follows.
+ */
+export class PortDelivery implements Delivery {
+  private unacked = 0;
+  private sent = 0;
+  /** What layers sent beyond the window: a pull waits for room, a flush does not. */
+  private queue: unknown[] = [];
+  private closed = false;
+  private readonly ack: () => void;
+
+  constructor(
+    private readonly port: Port,
+    private readonly below: Below,
+    private readonly owner: Owner,
+    private readonly measure: Measure | undefined,
+  ) {
+    this.ack = () => this.acknowledged();
+  }
+
+  get room(): boolean {
+    return this.queue.length === 0 && this.fits(1);
+  }
+
+  get idle(): boolean {
+    return this.unacked === 0 && this.queue.length === 0;
+  }
+
+  get held(): boolean {
+    return this.unacked > 0 && this.below.held();
+  }
+
+  message(message: unknown): void {
+    const { below, owner } = this;
+    const index = this.sent + this.queue.length;
+    let bytes: number | undefined;
+    try {
+      bytes = this.measure?.(message);
+    } catch (error) {
+      return owner.fail(status.INTERNAL, 'could not be serialised', index, error);
+    }
+    if (bytes !== undefined && bytes > below.maxBytes) {
+      const what = `has ${bytes} bytes, and ${below.maxBytes} may be sent`;
+      return owner.fail(status.RESOURCE_EXHAUSTED, what, index);
+    }
+    const { counted } = owner.writer;
+    counted?.handed(performance.now());
+    if (bytes !== undefined) counted?.counted(bytes);
+    if (this.queue.length === 0 && this.fits(bytes ?? 1)) return this.send(message, bytes === undefined);
+    this.queue.push(message);
+    if (bytes === undefined) counted?.counted(below.sizeOf(message));
+  }
+
+  flush(): void {
+    if (!this.held) for (const message of this.queue.splice(0)) this.send(message);
+  }
+
+  close(): void {
+    this.closed = true;
+    this.queue = [];
+  }
+
+  private fits(bytes: number): boolean {
+    if (this.unacked === 0) return true;
+    const { maxUnackedMessages, maxUnackedBytes } = this.owner.writer.settings;
+    return (
+      this.unacked < maxUnackedMessages && !this.held && this.below.pendingBytes() + bytes <= maxUnackedBytes
+    );
+  }
+
+  private send(message: unknown, unsized = false): void {
+    const { below, owner } = this;
+    if (below.gaveUp()) return owner.givenUp();
+    const stats = unsized ? owner.writer.counted : undefined;
+    const before = stats ? below.pendingBytes() : 0;
+    this.unacked += 1;
+    try {
+      this.port.message(message, this.ack);
+    } catch (error) {
+      this.unacked -= 1;
+      return owner.writer.broken(outcomeOf(error));
+    }
+    if (below.gaveUp()) {
+      const refusal = below.refusal(message);
+      const code = below.sentStatus() ?? refusal.code;
+      const what = code === status.RESOURCE_EXHAUSTED ? 'is too large' : 'could not be serialised';
+      return owner.fail(code, what, this.sent, refusal.cause);
+    }
+    this.sent += 1;
+    stats?.counted(below.grown(before));
+  }
+
+  private acknowledged(): void {
+    this.unacked -= 1;
+    if (this.closed) return;
+    while (this.queue.length > 0 && this.fits(1)) this.send(this.queue.shift());
+    // Waiting for half the window lets HTTP/2 send many at once, also when it takes one at a time.
+    const half = this.owner.writer.settings.maxUnackedMessages >> 1;
+    if (this.idle || (this.unacked <= half && this.room)) this.owner.progressed();
+  }
+}

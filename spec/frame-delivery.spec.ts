@@ -1,0 +1,233 @@
+import {
+  getChannelzHandlers,
+  Metadata,
+  type ServerUnaryCall,
+  type sendUnaryData,
+  status,
+} from '@grpc/grpc-js';
+import { expect } from 'chai';
+import fc from 'fast-check';
+import { broadcast, type Middleware, mount, options, produce } from '../lib/index.ts';
+import { connectRaw, frame, requestRaw } from './support/frames.ts';
+import {
+  type AnySource,
+  definition,
+  mountNames,
+  quiet,
+  serve,
+  start,
+  stopAll,
+  until,
+} from './support/harness.ts';
+
+/** The same methods, for messages that are bytes already. */
+const bytesDefinition = {
+  stream: {
+    ...definition.stream,
+    responseSerialize: (bytes: Buffer) => bytes,
+    responseDeserialize: (bytes: Buffer) => bytes,
+  },
+};
+
+/** Every byte of the body that a client gets, in as many pieces as its window asks for. */
+async function body(port: number, initialWindowSize = 65_535): Promise<Buffer> {
+  const session = connectRaw(port, { initialWindowSize });
+  const stream = requestRaw(session);
+  const chunks: Buffer[] = [];
+  stream.on('data', chunk => chunks.push(chunk));
+  await new Promise(resolve => stream.on('close', resolve));
+  session.destroy();
+  return Buffer.concat(chunks);
+}
+
+const framed = (messages: readonly Uint8Array[]) => Buffer.concat(messages.map(message => frame(message)));
+
+describe('frames that are written past grpc-js', () => {
+  afterEach(stopAll);
+
+  for (const on of mountNames)
+    it(`are the bytes of grpc-js, whatever the sizes and the windows, on ${on}`, async () => {
+      const sizes = fc.array(fc.oneof(fc.nat(40), fc.nat(300), fc.nat(40_000)), { maxLength: 60 });
+      const windows = fc.record({
+        maxUnackedMessages: fc.integer({ min: 1, max: 40 }),
+        maxUnackedBytes: fc.oneof(fc.integer({ min: 1, max: 500 }), fc.integer({ min: 1, max: 100_000 })),
+      });
+      const clientWindow = fc.oneof(fc.integer({ min: 100, max: 2000 }), fc.constant(65_535));
+      await fc.assert(
+        fc.asyncProperty(sizes, windows, clientWindow, fc.nat(3), async (lengths, window, client, copies) => {
+          const messages = lengths.map((length, index) => `${index}${'x'.repeat(length)}`);
+          // What a layer adds goes beyond the window.
+          const copying: Middleware = (_call, next) => ({
+            message(message) {
+              for (let copy = 0; copy <= copies; copy++) next.message(message);
+            },
+          });
+          const server = await serve(on, () => messages, [options(window), copying]);
+          const expected = messages.flatMap(message => Array(copies + 1).fill(message));
+          const bytes = await body(server.port, client);
+          await server.close();
+          expect(bytes.equals(framed(expected.map(text => Buffer.from(JSON.stringify(text)))))).to.equal(
+            true,
+          );
+        }),
+        { numRuns: 25 },
+      );
+    });
+
+  for (const limit of [1, 2, 7, 64, 256])
+    it(`S10 S14 are no more than ${limit} before HTTP/2 has taken one`, async () => {
+      let pulled = 0;
+      const source: AnySource = async function* () {
+        for (let i = 1; i <= 1000; i++) {
+          pulled = i;
+          yield i;
+        }
+      };
+      for (const on of ['produce', 'mount'] as const) {
+        const server = await serve(on, source, [options({ maxUnackedMessages: limit })]);
+        const session = connectRaw(server.port, { initialWindowSize: 0 });
+        const stream = requestRaw(session);
+        await until('as many as may be are pulled', () => pulled >= limit);
+        await new Promise(resolve => setTimeout(resolve, 20));
+        expect(pulled).to.equal(limit);
+        session.settings({ initialWindowSize: 65_535 });
+        stream.resume();
+        await new Promise(resolve => stream.on('close', resolve));
+        expect(pulled).to.equal(1000);
+        session.destroy();
+        await server.close();
+      }
+    });
+
+  it('S14 are no more bytes than the window before HTTP/2 has taken one', async () => {
+    for (const [bytes, limit] of [
+      [20, 100],
+      [1000, 20_000],
+      [16_384, 131_072],
+    ] as const) {
+      let pulled = 0;
+      const source: AnySource = function* () {
+        for (;;) {
+          pulled += 1;
+          yield 'x'.repeat(bytes - 2);
+        }
+      };
+      const server = await serve('produce', source, [options({ maxUnackedBytes: limit })]);
+      const session = connectRaw(server.port, { initialWindowSize: 0 });
+      requestRaw(session);
+      await until('the window is full', () => pulled * (bytes + 5) >= limit);
+      await new Promise(resolve => setTimeout(resolve, 20));
+      expect(pulled).to.equal(Math.ceil(limit / (bytes + 5)));
+      session.destroy();
+      await server.close();
+    }
+  });
+
+  it('hold what a message was when it was sent', async () => {
+    const scratch = Buffer.alloc(100);
+    const source: AnySource = function* () {
+      for (let i = 0; i < 10; i++) yield scratch.fill(i).subarray(0, 10 * i);
+    };
+    const server = await start(one => one.addService(bytesDefinition, { stream: produce(source, quiet) }));
+    const expected = Array.from({ length: 10 }, (_, i) => Buffer.alloc(10 * i, i));
+    expect((await body(server.port)).equals(framed(expected))).to.equal(true);
+  });
+
+  it('take any bytes that a serialiser makes, not only those of a Buffer', async () => {
+    const views = [new Uint8Array([1, 2, 3]), new Uint8Array(100).subarray(20, 70).fill(7)];
+    const server = await start(one =>
+      one.addService(bytesDefinition, { stream: produce(() => views, quiet) }),
+    );
+    expect((await body(server.port)).equals(framed(views))).to.equal(true);
+  });
+
+  it('are of a message that is broadcast the same, alone and among others', async () => {
+    let encoded = 0;
+    const counting = {
+      stream: {
+        ...definition.stream,
+        responseSerialize(value: unknown) {
+          encoded += 1;
+          return definition.stream.responseSerialize(value);
+        },
+      },
+    };
+    const shared = broadcast({ text: 'for all' });
+    const list: unknown[] = [shared, shared, 'mine', shared, 'mine'];
+    const source: AnySource = async function* () {
+      for (const message of list) yield message;
+      await new Promise(resolve => setTimeout(resolve, 5));
+      yield shared;
+    };
+    const server = await start(one => mount(one, counting, { stream: source }, quiet));
+    const expected = [...list, shared].map(message => Buffer.from(JSON.stringify(message)));
+    for (let call = 0; call < 3; call++)
+      expect((await body(server.port)).equals(framed(expected))).to.equal(true);
+    expect(encoded).to.equal(1 + 3 * 2);
+  });
+
+  it('are counted, with their sizes and times', async () => {
+    const seen: object[] = [];
+    const look: Middleware = call => {
+      const { stats } = call;
+      return {
+        end() {
+          const { bytes, firstMessageAt = 0, lastMessageAt = 0, messages, startedAt } = stats;
+          const ordered = startedAt <= firstMessageAt && firstMessageAt <= lastMessageAt;
+          seen.push({ bytes, messages, ordered });
+        },
+      };
+    };
+    for (const on of mountNames) {
+      const server = await serve(on, () => ['a', 'bb', 'ccc'], [look]);
+      await server.call();
+    }
+    expect(seen).to.deep.equal(mountNames.map(() => ({ bytes: 12, messages: 3, ordered: true })));
+  });
+
+  it('are counted by channelz', async () => {
+    const server = await serve('produce', () => Array.from({ length: 300 }, (_, i) => i));
+    const socket = await socketOf(server.port, server.call);
+    expect(Number(socket.data.messages_sent)).to.equal(300);
+  });
+
+  it('are not written once grpc-js has ended the call', async () => {
+    // Its own timer comes first: ours is as late as the source lets it be.
+    const source: AnySource = async function* () {
+      yield 'first';
+      const until = Date.now() + 60;
+      await new Promise(resolve => setTimeout(resolve, 5));
+      while (Date.now() < until);
+      yield 'late';
+      await new Promise(() => {});
+    };
+    const server = await serve('produce', source);
+    const { code, messages } = await server.call({}, { deadline: Date.now() + 30 });
+    expect(code).to.equal(status.DEADLINE_EXCEEDED);
+    expect(messages).to.deep.equal(['first']);
+  });
+});
+
+/** What channelz knows of the one connection of a server, once it was called. */
+async function socketOf(port: number, call: () => Promise<unknown>): Promise<any> {
+  const handlers = getChannelzHandlers() as Record<string, unknown>;
+  const ask = (name: string, request: object): Promise<any> =>
+    new Promise((resolve, reject) => {
+      const handler = handlers[name] as (
+        call: Partial<ServerUnaryCall<object, object>>,
+        done: sendUnaryData<object>,
+      ) => void;
+      handler({ request, metadata: new Metadata() }, (error, value) =>
+        error ? reject(error) : resolve(value),
+      );
+    });
+  await call();
+  const { server } = await ask('GetServers', { start_server_id: 0, max_results: 1000 });
+  const own = server.find((one: any) => one.listen_socket.some(({ name }: any) => name.endsWith(`:${port}`)));
+  const { socket_ref } = await ask('GetServerSockets', {
+    server_id: own.ref.server_id,
+    start_socket_id: 0,
+    max_results: 10,
+  });
+  return (await ask('GetSocket', { socket_id: socket_ref[0].socket_id })).socket;
+}
