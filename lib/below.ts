@@ -1,5 +1,6 @@
 import { constants, type ServerHttp2Stream } from 'node:http2';
 import { ServerInterceptingCall, status } from '@grpc/grpc-js';
+import type { Serialize } from './delivery.ts';
 
 /**
  * What lies between a call and its HTTP/2 stream. All of it is private to grpc-js, and may be missing: then messages
@@ -14,7 +15,7 @@ interface Link {
   readonly stream?: ServerHttp2Stream;
   readonly maxSendMessageSize?: number;
   readonly deadlineTimer?: NodeJS.Timeout | null;
-  readonly handler?: { serialize?(message: unknown): Uint8Array };
+  readonly handler?: { serialize?: Serialize };
   /** Counts for channelz. */
   readonly callEventTracker?: { addMessageSent?(): void } | null;
 }
@@ -22,8 +23,7 @@ interface Link {
 /** The HTTP/2 stream of a call that has nobody between itself and grpc-js: frames of messages may be written to it. */
 export interface Outlet {
   readonly stream: Pick<ServerHttp2Stream, 'write' | 'writableEnded'>;
-  /** Encodes a message as grpc-js would. */
-  serialize(message: unknown): Uint8Array;
+  readonly serialize: Serialize;
   /** How large an encoded message may be. */
   readonly maxBytes: number;
   /** So many messages were sent. */
@@ -91,9 +91,8 @@ export class Below {
   }
 
   /** Where frames may be written, once the headers are sent; there is none where something lies between. */
-  outlet(): Outlet | undefined {
+  outlet(serialize: Serialize | undefined = this.base?.handler?.serialize): Outlet | undefined {
     const { base, direct, maxBytes, stream } = this;
-    const serialize = base?.handler?.serialize;
     if (!direct || stream?.headersSent !== true || typeof serialize !== 'function') return undefined;
     const tracker = base?.callEventTracker;
     const sent = (messages: number) => {

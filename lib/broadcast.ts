@@ -1,6 +1,5 @@
+import type { Serialize } from './delivery.ts';
 import { PREFIX_BYTES, putFrame } from './frame.ts';
-
-type Serialize = (message: unknown) => Uint8Array;
 
 interface Encoding {
   serialize?: Serialize;

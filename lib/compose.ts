@@ -26,10 +26,14 @@ export function all(...middleware: readonly Middleware[]): Middleware {
       } catch (error) {
         stage.refuse(outcomeOf(error));
       }
-      if (stage.layer) {
+      const { layer } = stage;
+      if (layer) {
         stages.push(stage);
         ends = stage;
-        if (stage.layer.message) messages = stage;
+        if (layer.message) {
+          stage.take = layer.message;
+          messages = stage;
+        }
       }
       // The call is over: nobody further in has to hear of it.
       if (run.refused) break;
@@ -101,9 +105,13 @@ interface Run {
   refused: boolean;
 }
 
+const nothing = (): void => {};
+
 /** One layer in its place: what the layers inside it send to. */
 class Stage {
   layer: Layer<unknown> | undefined;
+  /** The `message` of the layer, looked up once: layers come in many shapes, and that would be slow for each message. */
+  take: (this: unknown, message: unknown) => unknown = nothing;
   ended = false;
   private passed = false;
   private failure: Outcome | undefined;
@@ -185,7 +193,7 @@ class Inlet {
     else if (target.ended) counters.lateMessages += 1;
     else {
       try {
-        const taken: unknown = target.layer?.message?.(message);
+        const taken = target.take.call(target.layer, message);
         if (taken !== undefined && isThenable(taken)) taken.then(undefined, error => target.failed(error));
       } catch (error) {
         target.failed(error);

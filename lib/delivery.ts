@@ -20,6 +20,9 @@ export interface Port {
   belongsTo?(server: object): boolean;
 }
 
+/** Encodes a message, without its frame. */
+export type Serialize = (message: unknown) => Uint8Array;
+
 /** Whoever writes to the wire. */
 export interface Writer {
   readonly path: string;

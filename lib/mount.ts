@@ -1,8 +1,8 @@
 import type { MethodDefinition, Server, ServiceDefinition, UntypedHandleCall } from '@grpc/grpc-js';
 import { encode } from './broadcast.ts';
 import { checkFunction, checkMiddleware, expected } from './check.ts';
+import type { Serialize } from './delivery.ts';
 import { type Handler, type Mounted, partsOf } from './handler.ts';
-import type { Measure } from './port-delivery.ts';
 import { handle } from './produce.ts';
 import type { Middleware, Source } from './types.ts';
 import { wrap } from './wrap.ts';
@@ -112,10 +112,14 @@ export function mount<D>(
         bare,
       );
     const { responseSerialize } = method;
-    const serialize = (message: unknown) => encode(message, responseSerialize) as Buffer;
-    const measure = (message: unknown) => encode(message, responseSerialize).byteLength;
-    service[name] = { ...method, responseSerialize: serialize };
-    implementation[name] = handlerOf(value as Source<unknown, unknown>, sources, middleware, measure);
+    const once = (message: unknown) => encode(message, responseSerialize) as Buffer;
+    service[name] = { ...method, responseSerialize: once };
+    implementation[name] = handlerOf(
+      value as Source<unknown, unknown>,
+      sources,
+      middleware,
+      responseSerialize,
+    );
   }
   server.addService(service, implementation);
 }
@@ -130,11 +134,11 @@ function handlerOf(
   value: Source<unknown, unknown>,
   sources: object,
   middleware: readonly Middleware[],
-  measure: Measure,
+  serialize: Serialize,
 ): Handler<unknown, unknown> {
   const parts = partsOf(value);
-  if (parts === undefined) return handle(value.bind(sources) as typeof value, middleware, measure);
-  if (parts.source) return handle(parts.source, [...middleware, ...parts.middleware], measure);
+  if (parts === undefined) return handle(value.bind(sources) as typeof value, middleware, serialize);
+  if (parts.source) return handle(parts.source, [...middleware, ...parts.middleware], serialize);
   return wrap(value as never, ...middleware).bind(sources) as Handler<unknown, unknown>;
 }
 

@@ -1,10 +1,8 @@
 import { status } from '@grpc/grpc-js';
 import type { Below } from './below.ts';
-import type { Delivery, Owner, Port } from './delivery.ts';
+import { encode } from './broadcast.ts';
+import type { Delivery, Owner, Port, Serialize } from './delivery.ts';
 import { outcomeOf } from './status.ts';
-
-/** The size of a message that is encoded only below, where it can be known. */
-export type Measure = (message: unknown) => number;
 
 /**
  * Hands messages down a chain of interceptors, or to a call that cannot be looked into. While one of the chain
@@ -22,7 +20,8 @@ export class PortDelivery implements Delivery {
     private readonly port: Port,
     private readonly below: Below,
     private readonly owner: Owner,
-    private readonly measure: Measure | undefined,
+    /** What is below encodes messages once more: here it tells their sizes. */
+    private readonly serialize: Serialize | undefined,
   ) {
     this.ack = () => this.acknowledged();
   }
@@ -44,7 +43,7 @@ export class PortDelivery implements Delivery {
     const index = this.sent + this.queue.length;
     let bytes: number | undefined;
     try {
-      bytes = this.measure?.(message);
+      bytes = this.serialize && encode(message, this.serialize).byteLength;
     } catch (error) {
       return owner.fail(status.INTERNAL, 'could not be serialised', index, error);
     }

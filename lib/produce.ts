@@ -7,9 +7,8 @@ import {
 import { ServerCall } from './call.ts';
 import { checkFunction, checkMiddleware } from './check.ts';
 import { all } from './compose.ts';
-import type { Port, WireStatus } from './delivery.ts';
+import type { Port, Serialize, WireStatus } from './delivery.ts';
 import { type Handler, mark } from './handler.ts';
-import type { Measure } from './port-delivery.ts';
 import { pump } from './pump.ts';
 import type { Middleware, Source } from './types.ts';
 
@@ -34,17 +33,17 @@ export function produce<Req, Res>(
   return handle(source, middleware);
 }
 
-/** The handler of a source; `measure` encodes a message ahead and tells its size. */
+/** The handler of a source; `serialize` encodes its messages, where the definition of the method is known. */
 export function handle<Req, Res>(
   source: Source<Req, Res>,
   middleware: readonly Middleware[],
-  measure?: Measure,
+  serialize?: Serialize,
 ): Handler<Req, Res> {
   const layers = all(...middleware);
   const produced: handleServerStreamingCall<Req, Res> = function produced(stream) {
     if (stream.cancelled) return;
     const call = new ServerCall<Req>(originOf(stream), stream.request, new StreamPort(stream));
-    call.wire.measure = measure;
+    call.wire.serialize = serialize;
     stream.once('cancelled', () => call.terminated());
     call.begin(layers, () => void pump(call, source));
   };

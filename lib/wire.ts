@@ -1,9 +1,9 @@
 import { type Metadata, status } from '@grpc/grpc-js';
 import { type Below, lookBelow } from './below.ts';
 import { counters } from './counters.ts';
-import type { Delivery, Owner, Port, WireStatus, Writer } from './delivery.ts';
+import type { Delivery, Owner, Port, Serialize, WireStatus, Writer } from './delivery.ts';
 import { FrameDelivery } from './frame-delivery.ts';
-import { type Measure, PortDelivery } from './port-delivery.ts';
+import { PortDelivery } from './port-delivery.ts';
 import { outcomeOf, StatusError } from './status.ts';
 import type { Outcome } from './types.ts';
 
@@ -12,8 +12,8 @@ import type { Outcome } from './types.ts';
  * taken by HTTP/2 yet, so that it sends many at once: a client that does not read fills that window.
  */
 export class Wire implements Owner {
-  /** Tells sizes where messages are encoded by others. */
-  measure: Measure | undefined;
+  /** Encodes messages of this method, where that is known. */
+  serialize: Serialize | undefined;
   /** None before the first message. */
   private delivery: Delivery | undefined;
   private last: WireStatus | undefined;
@@ -58,10 +58,10 @@ export class Wire implements Owner {
   }
 
   private choose(): Delivery {
-    const outlet = this.below.outlet();
+    const outlet = this.below.outlet(this.serialize);
     return outlet
       ? new FrameDelivery(outlet, this)
-      : new PortDelivery(this.port, this.below, this, this.measure);
+      : new PortDelivery(this.port, this.below, this, this.serialize);
   }
 
   /** Sends the status after everything before it; `atOnce` when nobody may be there to take that. */

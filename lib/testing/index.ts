@@ -154,11 +154,7 @@ export function open(target: any, request: unknown, options: TestOptions = {}): 
     const list = [record, ...middleware, ...(parts?.middleware ?? [])];
     const handler: handleServerStreamingCall<any, any> = parts?.wrapped
       ? wrap(work.ofHandler(parts.wrapped), ...list)
-      : handle(
-          work.ofSource(parts?.source ?? target),
-          list,
-          serialize && (message => serialize(message).length),
-        );
+      : handle(work.ofSource(parts?.source ?? target), list, serialize);
     if (options.stallAfter === 0) stream.pause();
     handler(stream as never);
     if (options.cancelAfter === 0) stream.cancel();
