@@ -16,8 +16,12 @@ interface Link {
   readonly maxSendMessageSize?: number;
   readonly deadlineTimer?: NodeJS.Timeout | null;
   readonly handler?: { serialize?: Serialize };
-  /** Counts for channelz. */
-  readonly callEventTracker?: { addMessageSent?(): void } | null;
+  readonly callEventTracker?: Tracker | null;
+}
+
+/** Counts for channelz. */
+interface Tracker {
+  addMessageSent?(): void;
 }
 
 /** The HTTP/2 stream of a call that has nobody between itself and grpc-js: frames of messages may be written to it. */
@@ -26,8 +30,7 @@ export interface Outlet {
   readonly serialize: Serialize;
   /** How large an encoded message may be. */
   readonly maxBytes: number;
-  /** So many messages were sent. */
-  sent(messages: number): void;
+  readonly tracker: Tracker | null | undefined;
 }
 
 /** An interceptor of ours tells by itself whether it has room: it holds nothing back without saying so. */
@@ -90,15 +93,12 @@ export class Below {
     this.maxBytes = maxSendMessageSize === UNLIMITED ? Number.POSITIVE_INFINITY : maxSendMessageSize;
   }
 
-  /** Where frames may be written, once the headers are sent; there is none where something lies between. */
-  outlet(serialize: Serialize | undefined = this.base?.handler?.serialize): Outlet | undefined {
+  /** Where frames may be written, once the headers are sent; nowhere when something lies between. */
+  outlet(): Outlet | undefined {
     const { base, direct, maxBytes, stream } = this;
+    const serialize = base?.handler?.serialize;
     if (!direct || stream?.headersSent !== true || typeof serialize !== 'function') return undefined;
-    const tracker = base?.callEventTracker;
-    const sent = (messages: number) => {
-      for (let message = 0; message < messages; message++) tracker?.addMessageSent?.();
-    };
-    return { stream, serialize, maxBytes, sent };
+    return { stream, serialize, maxBytes, tracker: base?.callEventTracker };
   }
 
   held(): boolean {

@@ -14,6 +14,7 @@ let marked = false;
 
 /**
  * Marks a message that goes to many calls: it is encoded once for all of them, and must not change any more.
+ * For calls with an interceptor of somebody else below, grpc-js encodes it each time.
  *
  * @example
  * const update = broadcast({ topic: 'orders', message: 'shipped' });
@@ -32,11 +33,6 @@ export function broadcastAnew(message: object): void {
 function mark(message: object, lasting: boolean): void {
   marked = true;
   if (!encodings.get(message)?.lasting) encodings.set(message, { lasting });
-}
-
-/** Encodes a message, or takes the bytes from the last call that did. */
-export function encode(message: unknown, serialize: Serialize): Uint8Array {
-  return sharedFrame(message, serialize)?.subarray(PREFIX_BYTES) ?? serialize(message);
 }
 
 /** The frame of a message that goes to many calls; nothing for others. */

@@ -13,10 +13,10 @@ import { errorOf, INTERNAL_ERROR, isErrorCode, outcomeOf, sendableDetails } from
 import type { Call, Layer, Middleware, Outcome, Sink } from './types.ts';
 import { DEADLINE_EXCEEDED, Wire } from './wire.ts';
 
-/** What grpc-js knows about a call. */
+/** What grpc-js knows about a call; its own call objects are this. */
 export interface Origin {
-  readonly path: string;
   readonly metadata: Metadata;
+  getPath(): string;
   getPeer(): string;
   getHost(): string;
   getDeadline(): Date | number;
@@ -85,7 +85,7 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
     readonly request: Req,
     port: Port,
   ) {
-    this.path = origin.path;
+    this.path = origin.getPath();
     this.metadata = origin.metadata;
     this.wire = new Wire(port, this);
     this.expiresAt = this.wire.deadline(Number(origin.getDeadline()));

@@ -68,7 +68,8 @@ function layerOf(returned: Layer<unknown> | void): Layer<unknown> | undefined {
 function compose(stages: Stage[], root: Sink<unknown>, messages: Stage | undefined): Layer<unknown> {
   const layer: Layer<unknown> = {};
   const innermost = stages.at(-1);
-  if (innermost) layer.end = outcome => innermost.end(outcome);
+  if (innermost === undefined) return layer;
+  layer.end = outcome => innermost.end(outcome);
   if (messages) {
     const inlet = new Inlet(root, messages);
     layer.message = message => inlet.message(message);

@@ -156,7 +156,7 @@ export class FrameDelivery implements Delivery {
       if (error) return;
       this.unacked -= messages;
       this.unackedBytes -= frames.length;
-      outlet.sent(messages);
+      for (let message = 0; message < messages; message++) outlet.tracker?.addMessageSent?.();
       this.write(false);
       if (this.idle || this.room) owner.progressed();
     });

@@ -5,7 +5,7 @@ import {
   status,
 } from '@grpc/grpc-js';
 import { transparent } from './below.ts';
-import { ServerCall } from './call.ts';
+import { type Origin, ServerCall } from './call.ts';
 import { checkMiddleware } from './check.ts';
 import { all } from './compose.ts';
 import type { Port, WireStatus } from './delivery.ts';
@@ -34,10 +34,10 @@ type Listener = Parameters<ServerInterceptingCallInterface['start']>[0];
 type Status = Parameters<ServerInterceptingCallInterface['sendStatus']>[0];
 
 /** One call of a handler that knows nothing of it: the request on its way in, the answer on its way out. */
-class Intercepted implements ServerInterceptingCallInterface, Port {
+class Intercepted implements ServerInterceptingCallInterface, Origin, Port {
   readonly [transparent] = true;
   readonly processingMetadata = false;
-  private metadata = new Metadata();
+  metadata: Metadata = new Metadata();
   private request: unknown;
   private call: ServerCall | undefined;
   private relay: Relay | undefined;
@@ -79,14 +79,7 @@ class Intercepted implements ServerInterceptingCallInterface, Port {
 
   /** The handler is about to start. */
   private begin(listener: Listener, cancel: () => void): void {
-    const origin = {
-      path: this.path,
-      metadata: this.metadata,
-      getPeer: () => this.getPeer(),
-      getHost: () => this.getHost(),
-      getDeadline: () => this.getDeadline(),
-    };
-    const call = new ServerCall(origin, this.request, this);
+    const call = new ServerCall(this, this.request, this);
     const relay = new Relay(call);
     this.call = call;
     this.relay = relay;
@@ -131,6 +124,10 @@ class Intercepted implements ServerInterceptingCallInterface, Port {
 
   startRead(): void {
     this.nextCall.startRead();
+  }
+
+  getPath(): string {
+    return this.path;
   }
 
   getPeer(): string {

@@ -1,5 +1,4 @@
 import type { MethodDefinition, Server, ServiceDefinition, UntypedHandleCall } from '@grpc/grpc-js';
-import { encode } from './broadcast.ts';
 import { checkFunction, checkMiddleware, expected } from './check.ts';
 import type { Serialize } from './delivery.ts';
 import { type Handler, type Mounted, partsOf } from './handler.ts';
@@ -112,8 +111,6 @@ export function mount<D>(
         bare,
       );
     const { responseSerialize } = method;
-    const once = (message: unknown) => encode(message, responseSerialize) as Buffer;
-    service[name] = { ...method, responseSerialize: once };
     implementation[name] = handlerOf(
       value as Source<unknown, unknown>,
       sources,

@@ -1,6 +1,5 @@
 import { status } from '@grpc/grpc-js';
 import type { Below } from './below.ts';
-import { encode } from './broadcast.ts';
 import type { Delivery, Owner, Port, Serialize } from './delivery.ts';
 import { outcomeOf } from './status.ts';
 
@@ -20,7 +19,7 @@ export class PortDelivery implements Delivery {
     private readonly port: Port,
     private readonly below: Below,
     private readonly owner: Owner,
-    /** What is below encodes messages once more: here it tells their sizes. */
+    /** What is below encodes messages, too: here it tells their sizes. */
     private readonly serialize: Serialize | undefined,
   ) {
     this.ack = () => this.acknowledged();
@@ -43,7 +42,7 @@ export class PortDelivery implements Delivery {
     const index = this.sent + this.queue.length;
     let bytes: number | undefined;
     try {
-      bytes = this.serialize && encode(message, this.serialize).byteLength;
+      bytes = this.serialize?.(message).byteLength;
     } catch (error) {
       return owner.fail(status.INTERNAL, 'could not be serialised', index, error);
     }

@@ -42,24 +42,12 @@ export function handle<Req, Res>(
   const layers = all(...middleware);
   const produced: handleServerStreamingCall<Req, Res> = function produced(stream) {
     if (stream.cancelled) return;
-    const call = new ServerCall<Req>(originOf(stream), stream.request, new StreamPort(stream));
+    const call = new ServerCall<Req>(stream, stream.request, new StreamPort(stream));
     call.wire.serialize = serialize;
     stream.once('cancelled', () => call.terminated());
     call.begin(layers, () => void pump(call, source));
   };
   return mark(produced, { source, middleware });
-}
-
-export function originOf(
-  stream: ServerWritableStream<unknown, unknown>,
-): ConstructorParameters<typeof ServerCall>[0] {
-  return {
-    path: stream.getPath(),
-    metadata: stream.metadata,
-    getPeer: () => stream.getPeer(),
-    getHost: () => stream.getHost(),
-    getDeadline: () => stream.getDeadline(),
-  };
 }
 
 /** Past the Writable that a handler is given, which takes one message per turn of the event loop. */

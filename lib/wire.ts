@@ -12,7 +12,7 @@ import type { Outcome } from './types.ts';
  * taken by HTTP/2 yet, so that it sends many at once: a client that does not read fills that window.
  */
 export class Wire implements Owner {
-  /** Encodes messages of this method, where that is known. */
+  /** Tells the sizes of messages that others encode. */
   serialize: Serialize | undefined;
   /** None before the first message. */
   private delivery: Delivery | undefined;
@@ -58,7 +58,7 @@ export class Wire implements Owner {
   }
 
   private choose(): Delivery {
-    const outlet = this.below.outlet(this.serialize);
+    const outlet = this.below.outlet();
     return outlet
       ? new FrameDelivery(outlet, this)
       : new PortDelivery(this.port, this.below, this, this.serialize);

@@ -13,7 +13,7 @@ import { all } from './compose.ts';
 import { counters } from './counters.ts';
 import type { Port, WireStatus } from './delivery.ts';
 import { type Handler, mark, partsOf } from './handler.ts';
-import { handle, originOf } from './produce.ts';
+import { handle } from './produce.ts';
 import { completed, Relay } from './relay.ts';
 import { report } from './report.ts';
 import { INTERNAL_ERROR, isErrorCode, outcomeOf } from './status.ts';
@@ -74,7 +74,7 @@ function relayed(handler: AnyHandler, middleware: readonly Middleware[]): AnyHan
     const outer = wrappings.get(stream);
     const port = outer ? new RelayPort(outer.relay) : new HandlerPort(stream);
     if (outer) stream.off('error', outer.fail);
-    const call = new ServerCall(originOf(stream), stream.request, port);
+    const call = new ServerCall(stream, stream.request, port);
     const fail = attach(stream, call, port);
     call.begin(layers, () => {
       try {

@@ -104,7 +104,7 @@ function drive(middleware: Middleware, log: string[], { messages, last }: Script
     status: ({ code, details }) => void log.push(`status ${code} ${details}`),
   };
   const origin = {
-    path: '/spec.Service/Stream',
+    getPath: () => '/spec.Service/Stream',
     metadata: new Metadata(),
     getPeer: () => '127.0.0.1:1',
     getHost: () => 'localhost',

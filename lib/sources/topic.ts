@@ -48,7 +48,7 @@ export interface SubscribeOptions<T> {
 export interface Topic<T> {
   /**
    * Gives an item to everybody who is subscribed now, and answers its sequence number. Does nothing once the
-   * topic is closed. `mount` encodes an item once for each publish, so an object that was changed may be
+   * topic is closed. An item is encoded once for each publish, so an object that was changed may be
    * published again; who is behind by then may get the change twice, and not what was before. One marked by
    * `broadcast` is encoded once for all publishes, and must not change.
    */

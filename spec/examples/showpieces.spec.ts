@@ -49,10 +49,12 @@ describe('examples: what brings its own server', function () {
       return times.map(([ms]) => Number(ms));
     };
     const [buffered, single] = [await arrivals('10'), await arrivals('1')];
-    // From the first to the last of each ten: one flush, or all the time it takes to make them.
-    const within = (times: number[]) =>
-      [0, 10, 20].reduce((sum, i) => sum + (times[Math.min(i + 9, 24)] ?? NaN) - (times[i] ?? NaN), 0);
-    expect(within(buffered)).to.be.below(within(single) / 2);
+    // Most come with the one before them, or as long after it as they take to make; a few may be early or late.
+    const typicalGap = (times: number[]) => {
+      const gaps = times.slice(1).map((time, i) => time - (times[i] ?? NaN));
+      return gaps.sort((one, other) => one - other)[gaps.length >> 1] ?? NaN;
+    };
+    expect(typicalGap(buffered)).to.be.below(typicalGap(single) / 2);
   });
 
   it('robust: every update comes once and in order, over two servers', async () => {

@@ -75,7 +75,9 @@ export interface Plan {
   readonly thrown: string;
   /** Whether the handler is wrapped once more, or for the first time under an interceptor. */
   readonly nested: boolean;
-  /** What an interceptor below does not pass on at once. */
+  /** Whether an interceptor of somebody else lies below, which counts the statuses. */
+  readonly below: boolean;
+  /** What that one does not pass on at once. */
   readonly delays: readonly (typeof delayable)[number][];
   /** What a source does when it is told to stop and has steps left. */
   readonly inFinally: 'nothing' | 'jitter' | 'turn' | 'throw';
@@ -97,6 +99,7 @@ export const plan: fc.Arbitrary<Plan> = fc.record<Plan>({
   deadlineMs: fc.option(fc.integer({ min: 1, max: 6 }), { nil: undefined, freq: 4 }),
   thrown: fc.constantFrom(...Object.keys(exotics)),
   nested: fc.boolean(),
+  below: fc.boolean(),
   delays: fc.oneof({ weight: 2, arbitrary: fc.constant([]) }, fc.subarray([...delayable])),
   inFinally: fc.constantFrom('nothing', 'nothing', 'jitter', 'turn', 'throw'),
 });
@@ -169,8 +172,8 @@ const isLegal = (code: number) => code >= 0 && code <= 16;
 /** All mounts, each with a server that runs what it is told. */
 export class Stage {
   private readonly runs = new Map<number, Run>();
-  private readonly servers = new Map<MountName, Running>();
-  private readonly clients = new Map<MountName, { client: Client; until: number }>();
+  private readonly servers = new Map<string, Running>();
+  private readonly clients = new Map<number, { client: Client; until: number }>();
   private readonly retired: Client[] = [];
   /** How calls ended so far, by mount and reason. */
   readonly tally: Record<string, Record<string, number>> = {};
@@ -178,7 +181,9 @@ export class Stage {
 
   static async open(): Promise<Stage> {
     const stage = new Stage();
-    for (const on of mountNames) stage.servers.set(on, await stage.serve(on));
+    for (const on of mountNames)
+      for (const below of [true, false])
+        stage.servers.set(`${on} ${below}`, await stage.serve(on, below ? [stage.counting] : []));
     return stage;
   }
 
@@ -203,8 +208,8 @@ export class Stage {
   private async run(run: Run): Promise<string | undefined> {
     const id = ++this.opened;
     this.runs.set(id, run);
-    const port = this.servers.get(run.on)?.port as number;
-    const ended = this.open(run, id, port, await this.client(run.on, port));
+    const port = this.servers.get(`${run.on} ${run.plan.below}`)?.port as number;
+    const ended = this.open(run, id, port, await this.client(port));
     const { patience, client } = run.plan;
     void leaveLater(run, patience ?? (client === 'stalled' ? 20 : undefined));
     let timer: NodeJS.Timeout | undefined;
@@ -270,19 +275,19 @@ export class Stage {
   }
 
   /** A client with a fresh connection now and then: a server takes many resets in a row for an attack. */
-  private async client(on: MountName, port: number): Promise<Client> {
-    const known = this.clients.get(on);
+  private async client(port: number): Promise<Client> {
+    const known = this.clients.get(port);
     if (known && this.opened < known.until) return known.client;
     if (known) this.retired.push(known.client);
     const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure(), {
       'grpc.use_local_subchannel_pool': 1,
     });
-    this.clients.set(on, { client, until: this.opened + 1000 });
+    this.clients.set(port, { client, until: this.opened + 1000 });
     await new Promise(resolve => client.waitForReady(Date.now() + 5000, resolve));
     return client;
   }
 
-  private serve(on: MountName): Promise<Running> {
+  private serve(on: MountName, below: ServerInterceptor[]): Promise<Running> {
     const source: AnySource = (request, call) => shaped(this.runOf(request), call);
     const inner = wrap((stream => perform(this.runOf(stream.request), stream)) as Handler, quiet);
     const handler: Handler = stream => {
@@ -290,7 +295,6 @@ export class Stage {
       return run.plan.nested ? inner(stream) : perform(run, stream);
     };
     const layers: Middleware = (call, next) => layersOf(this.runOf(call.request))(call, next);
-    const below: ServerInterceptor[] = [this.counting];
     switch (on) {
       case 'produce':
         return start(server => server.addService(definition, { stream: produce(source, quiet, layers) }), {
@@ -311,7 +315,7 @@ export class Stage {
     }
   }
 
-  /** Below everything: counts what is told to grpc-js, and takes its time where the plan says so. */
+  /** For below everything: counts what is told to grpc-js, and takes its time where the plan says so. */
   private readonly counting: ServerInterceptor = (_method, call) => {
     let run: Run | undefined;
     const pass = (what: (typeof delayable)[number], send: () => void) => {

@@ -15,7 +15,7 @@ const rounds = Number(process.argv[3] ?? 21);
 /** Pumps one long stream into nothing, and tells the nanoseconds of CPU per message. */
 async function stream(list: Middleware[], items: () => any, framed: boolean): Promise<number> {
   const origin = {
-    path: '/spec.Service/Stream',
+    getPath: () => '/spec.Service/Stream',
     metadata: new Metadata(),
     getPeer: () => '127.0.0.1:50000',
     getHost: () => 'localhost:50051',

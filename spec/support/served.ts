@@ -4,9 +4,9 @@ import type { Service } from '../../examples/example.ts';
 import { live } from '../../lib/live.ts';
 import { type Running, start, stopAll, until } from './harness.ts';
 
-/** What a server does, seen from between grpc-js and the service. */
+/** What a server does, seen from where its services are added. */
 export interface Seen {
-  /** Messages that its calls have handed to grpc-js. */
+  /** Messages that its calls have encoded, to be sent. */
   sent: number;
   /** When it first heard that a client had left, by `performance.now()`. */
   cancelledAt: number | undefined;
@@ -74,20 +74,24 @@ export async function closeServed(): Promise<void> {
 export function watch(server: grpc.Server, seen: Seen): void {
   const addService = server.addService.bind(server);
   server.addService = (definition, implementation) => {
+    const counted: Record<string, grpc.MethodDefinition<any, any>> = {};
+    for (const [name, method] of Object.entries(definition))
+      counted[name] = {
+        ...method,
+        responseSerialize(message) {
+          seen.sent += 1;
+          return method.responseSerialize(message);
+        },
+      };
     const watched: grpc.UntypedServiceImplementation = {};
     for (const [name, handler] of Object.entries(implementation))
       watched[name] = ((call: grpc.ServerWritableStream<unknown, unknown>) => {
         call.once('cancelled', () => {
           seen.cancelledAt ??= performance.now();
         });
-        const write = call._write.bind(call);
-        call._write = (...given) => {
-          seen.sent += 1;
-          write(...given);
-        };
         (handler as grpc.handleServerStreamingCall<unknown, unknown>)(call);
       }) as grpc.UntypedHandleCall;
-    addService(definition, watched);
+    addService(counted, watched);
   };
 }
 
