@@ -75,6 +75,9 @@ function isReadable(link: Link): boolean {
   );
 }
 
+/** What grpc-js is asked to trace has to go through it. */
+let traced: boolean | undefined;
+
 export class Below {
   readonly maxBytes: number;
   /** Whether there is nobody between a call and grpc-js. */
@@ -98,6 +101,8 @@ export class Below {
     const { base, direct, maxBytes, stream } = this;
     const serialize = base?.handler?.serialize;
     if (!direct || stream?.headersSent !== true || typeof serialize !== 'function') return undefined;
+    traced ??= (process.env.GRPC_NODE_TRACE ?? process.env.GRPC_TRACE) !== undefined;
+    if (traced) return undefined;
     return { stream, serialize, maxBytes, tracker: base?.callEventTracker };
   }
 

@@ -19,6 +19,7 @@ import {
   stopAll,
   until,
 } from './support/harness.ts';
+import { Program } from './support/program.ts';
 
 /** The same methods, for messages that are bytes already. */
 const bytesDefinition = {
@@ -189,6 +190,23 @@ describe('frames that are written past grpc-js', () => {
     const server = await serve('produce', () => Array.from({ length: 300 }, (_, i) => i));
     const socket = await socketOf(server.port, server.call);
     expect(Number(socket.data.messages_sent)).to.equal(300);
+  });
+
+  it('go through grpc-js when it is asked to trace them', async () => {
+    const script = `
+      import * as harness from './spec/support/harness.ts';
+      const server = await harness.serve('produce', () => ['a', 'bb', 'ccc']);
+      await server.call();
+      await server.close();
+    `;
+    const { code, stderr } = await new Program(
+      ['node', '--import=tsx', '--input-type=module', '--eval', script],
+      { GRPC_TRACE: 'server_call', GRPC_VERBOSITY: 'DEBUG' },
+    ).ended;
+    expect(code).to.equal(0);
+    expect(stderr.match(/sent data frame of size \d+/g)).to.deep.equal(
+      [8, 9, 10].map(bytes => `sent data frame of size ${bytes}`),
+    );
   });
 
   it('are not written once grpc-js has ended the call', async () => {
