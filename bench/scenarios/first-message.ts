@@ -15,5 +15,11 @@ export const firstMessage: Scenario = async ({ rounds, scale }) => {
     'median µs': median(each.map(times => median(times) * 1000)),
     'p99 µs': median(each.map(times => quantile(times, 0.99) * 1000)),
   }));
-  return { tables: [{ title: 'Time to the first message', rows }] };
+  const [handWritten = Number.NaN] = rows.map(row => row['median µs']);
+  const broken = rows
+    .filter(row => ['produce', 'mount'].includes(row.server) && !(row['median µs'] <= 1.1 * handWritten))
+    .map(
+      row => `${row.server}: the first message takes ${row['median µs'] / handWritten} of a hand-written one`,
+    );
+  return { broken, tables: [{ title: 'Time to the first message', rows }] };
 };

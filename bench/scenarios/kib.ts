@@ -1,10 +1,18 @@
 import type { Scenario } from '../lab.ts';
 import { chunks } from '../services.ts';
-import { speedRows, throughput } from './throughput.ts';
+import { belowFloors, speedRows, throughput } from './throughput.ts';
 
 const contenders = ['hand-written', 'nice-grpc', 'produce', 'mount'];
 
+const floors = [
+  ['produce', 1, 'hand-written'],
+  ['mount', 1, 'hand-written'],
+] as const;
+
 export const kib: Scenario = async options => {
   const speeds = await throughput({ contenders, request: count => chunks(count, 1024) }, options);
-  return { tables: [{ title: 'One stream of 1 KiB messages', rows: speedRows(speeds) }] };
+  return {
+    tables: [{ title: 'One stream of 1 KiB messages', rows: speedRows(speeds) }],
+    broken: belowFloors(speeds, floors),
+  };
 };

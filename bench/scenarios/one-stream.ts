@@ -1,6 +1,6 @@
 import type { Scenario } from '../lab.ts';
 import { numbers } from '../services.ts';
-import { speedRows, throughput } from './throughput.ts';
+import { belowFloors, speedRows, throughput } from './throughput.ts';
 
 const contenders = [
   'hand-written',
@@ -19,7 +19,21 @@ const contenders = [
   'mount + 6 layers',
 ];
 
+const floors = [
+  ['produce', 8, 'hand-written'],
+  ['produce', 8, 'nice-grpc'],
+  ['produce', 5, 'connect-node'],
+  ['produce-sync', 12, 'hand-written'],
+  ['wrap', 6, 'hand-written'],
+  ['interceptor', 6, 'hand-written'],
+  ['produce + 6 layers', 0.95, 'produce'],
+  ['mount + 6 layers', 0.95, 'mount'],
+] as const;
+
 export const oneStream: Scenario = async options => {
   const speeds = await throughput({ contenders, request: numbers }, options);
-  return { tables: [{ title: 'One stream of small messages', rows: speedRows(speeds) }] };
+  return {
+    tables: [{ title: 'One stream of small messages', rows: speedRows(speeds) }],
+    broken: belowFloors(speeds, floors),
+  };
 };

@@ -1,10 +1,18 @@
 import type { Scenario } from '../lab.ts';
 import { numbers } from '../services.ts';
-import { speedRows, throughput } from './throughput.ts';
+import { belowFloors, speedRows, throughput } from './throughput.ts';
 
 const contenders = ['hand-written', 'nice-grpc', 'produce', 'mount'];
 
+const floors = [
+  ['produce', 3, 'hand-written'],
+  ['mount', 3, 'hand-written'],
+] as const;
+
 export const streams16: Scenario = async options => {
   const speeds = await throughput({ contenders, request: numbers, streams: 16 }, options);
-  return { tables: [{ title: '16 streams on one connection', rows: speedRows(speeds) }] };
+  return {
+    tables: [{ title: '16 streams on one connection', rows: speedRows(speeds) }],
+    broken: belowFloors(speeds, floors),
+  };
 };

@@ -60,3 +60,14 @@ export function speedRows(speeds: ReadonlyMap<string, Speed>): Row[] {
     'CPU µs/message': cpu,
   }));
 }
+
+/** Which servers are slower than so many times another one. */
+export function belowFloors(
+  speeds: ReadonlyMap<string, Speed>,
+  floors: readonly (readonly [server: string, times: number, than: string])[],
+): string[] {
+  const rate = (server: string) => speeds.get(server)?.rate ?? Number.NaN;
+  return floors
+    .filter(([server, times, than]) => !(rate(server) >= times * rate(than)))
+    .map(([server, times, than]) => `${server}: ${rate(server) / rate(than)} times ${than}, under ${times}`);
+}
