@@ -7,6 +7,8 @@ import {
 } from '@grpc/grpc-js';
 import { expect } from 'chai';
 import fc from 'fast-check';
+import type { Below } from '../lib/below.ts';
+import type { ServerCall } from '../lib/call.ts';
 import { broadcast, type Middleware, mount, options, produce } from '../lib/index.ts';
 import { connectRaw, frame, requestRaw } from './support/frames.ts';
 import {
@@ -17,6 +19,7 @@ import {
   serve,
   start,
   stopAll,
+  turn,
   until,
 } from './support/harness.ts';
 import { Program } from './support/program.ts';
@@ -123,6 +126,56 @@ describe('frames that are written past grpc-js', () => {
       await server.close();
     }
   });
+
+  for (const [name, window, most] of [
+    ['three messages', { maxUnackedMessages: 3 }, 3 * 25],
+    ['80 bytes', { maxUnackedBytes: 80 }, 3 * 25],
+    ['ten bytes', { maxUnackedBytes: 10 }, 25],
+  ] as const)
+    it(`S14 wait for HTTP/2 where layers send more than a window of ${name}`, async () => {
+      const copying: Middleware = (_call, next) => ({
+        message(message) {
+          for (let copy = 0; copy < 10; copy++) next.message(message);
+        },
+      });
+      let pending: () => number = () => 0;
+      const look: Middleware = call => {
+        // What HTTP/2 holds shows nowhere else.
+        const { below } = (call as ServerCall).wire as unknown as { below: Below };
+        pending = () => below.pendingBytes();
+      };
+      const messages = Array(20).fill('x'.repeat(18));
+      const server = await serve('produce', () => messages, [options(window), copying, look]);
+      const session = connectRaw(server.port, { initialWindowSize: 0 });
+      const stream = requestRaw(session);
+      await until('something is written', () => pending() > 0);
+      for (let i = 0; i < 10; i++) await turn();
+      expect(pending()).to.equal(most);
+      let bytes = 0;
+      let highest = 0;
+      stream.on('data', chunk => {
+        bytes += chunk.length;
+        highest = Math.max(highest, pending());
+      });
+      session.settings({ initialWindowSize: 200 });
+      await new Promise(resolve => stream.on('close', resolve));
+      session.destroy();
+      expect({ bytes, highest }).to.deep.equal({ bytes: 200 * 25, highest: most });
+    });
+
+  for (const on of mountNames)
+    it(`go before a status that is given in the same turn, on ${on}`, async () => {
+      const enough: Middleware = (_call, next) => ({
+        message(message) {
+          next.message(message);
+          next.message(message);
+          if (message === 2) next.end({ code: status.ABORTED, details: 'enough', reason: 'limit' });
+        },
+      });
+      const server = await serve(on, () => [1, 2, 3], [enough, options({ maxUnackedMessages: 1 })]);
+      const { code, messages } = await server.call();
+      expect({ code, messages }).to.deep.equal({ code: status.ABORTED, messages: [1, 1, 2, 2] });
+    });
 
   it('hold what a message was when it was sent', async () => {
     const scratch = Buffer.alloc(100);
