@@ -171,15 +171,11 @@ const EMPTY = Buffer.alloc(0);
 /** Most calls have nothing waiting: they share this. */
 const NOTHING: Block[] = [];
 
-let due: FrameDelivery[] = [];
-
-/** Once all that runs now has run, and before anything else does; for many streams at once. */
+/** Once all that runs now has run, and before anything else does; in the async context of whoever sends. */
 function atEndOfTurn(delivery: FrameDelivery): void {
-  if (due.push(delivery) === 1) process.nextTick(writeDue);
+  process.nextTick(write, delivery);
 }
 
-function writeDue(): void {
-  const deliveries = due;
-  due = [];
-  for (const delivery of deliveries) delivery.write(false);
+function write(delivery: FrameDelivery): void {
+  delivery.write(false);
 }
