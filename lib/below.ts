@@ -1,6 +1,7 @@
 import { constants, type ServerHttp2Stream } from 'node:http2';
 import { ServerInterceptingCall, status } from '@grpc/grpc-js';
 import type { Serialize } from './delivery.ts';
+import { PREFIX_BYTES } from './frame.ts';
 
 /**
  * What lies between a call and its HTTP/2 stream. All of it is private to grpc-js, and may be missing: then messages
@@ -78,6 +79,11 @@ function isReadable(link: Link): boolean {
 /** What grpc-js is asked to trace has to go through it. */
 let traced: boolean | undefined;
 
+function isTraced(): boolean {
+  const names = (process.env.GRPC_NODE_TRACE ?? process.env.GRPC_TRACE ?? '').split(',');
+  return (names.includes('server_call') || names.includes('all')) && !names.includes('-server_call');
+}
+
 export class Below {
   readonly maxBytes: number;
   /** Whether there is nobody between a call and grpc-js. */
@@ -101,7 +107,7 @@ export class Below {
     const { base, direct, maxBytes, stream } = this;
     const serialize = base?.handler?.serialize;
     if (!direct || stream?.headersSent !== true || typeof serialize !== 'function') return undefined;
-    traced ??= (process.env.GRPC_NODE_TRACE ?? process.env.GRPC_TRACE) !== undefined;
+    traced ??= isTraced();
     if (traced) return undefined;
     return { stream, serialize, maxBytes, tracker: base?.callEventTracker };
   }
@@ -117,8 +123,11 @@ export class Below {
   }
 
   /** The size of the message just sent, without its frame; unknown when an interceptor still has it. */
-  grown(before: number): number | undefined {
-    return this.stream === undefined || this.held() ? undefined : this.stream.writableLength - before - 5;
+  grown(before: number, message: unknown): number | undefined {
+    if (this.stream === undefined || this.held()) return undefined;
+    // Ours writes at the end of the turn.
+    if (this.links.some(link => transparent in link)) return this.sizeOf(message);
+    return this.stream.writableLength - before - PREFIX_BYTES;
   }
 
   /** The size of a message that waits; costs as much as sending it. */
@@ -165,6 +174,11 @@ export class Below {
     if (this.session === undefined || !(http2Servers instanceof Map)) return true;
     for (const { sessions } of http2Servers.values()) if (sessions.has(this.session)) return true;
     return false;
+  }
+
+  /** Whether the stream is closed, so that there is nothing to be reset any more. */
+  over(): boolean {
+    return this.stream === undefined || this.stream.closed || this.stream.destroyed;
   }
 
   reset(code: status): void {

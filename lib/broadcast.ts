@@ -1,5 +1,5 @@
 import type { Serialize } from './delivery.ts';
-import { PREFIX_BYTES, putFrame } from './frame.ts';
+import { bytesOf, PREFIX_BYTES, putFrame } from './frame.ts';
 
 interface Encoding {
   serialize?: Serialize;
@@ -40,7 +40,7 @@ export function sharedFrame(message: unknown, serialize: Serialize): Buffer | un
   const shared = marked ? encodings.get(message as object) : undefined;
   if (shared === undefined) return undefined;
   if (shared.frame === undefined || shared.serialize !== serialize) {
-    const bytes = serialize(message);
+    const bytes = bytesOf(serialize(message));
     const frame = Buffer.allocUnsafeSlow(PREFIX_BYTES + bytes.byteLength);
     putFrame(frame, 0, bytes);
     shared.frame = frame;

@@ -66,10 +66,14 @@ function layerOf(returned: Layer<unknown> | void): Layer<unknown> | undefined {
 
 /** The layers of one call as one layer. What none of them has, it has not either. */
 function compose(stages: Stage[], root: Sink<unknown>, messages: Stage | undefined): Layer<unknown> {
-  const layer: Layer<unknown> = messages ? new Inlet(root, messages) : {};
+  const layer: Layer<unknown> = {};
   const innermost = stages.at(-1);
   if (innermost === undefined) return layer;
   layer.end = outcome => innermost.end(outcome);
+  if (messages) {
+    const inlet = new Inlet(root, messages);
+    layer.message = message => inlet.message(message);
+  }
   const starts = stages.filter(stage => stage.layer?.start);
   if (starts.length)
     layer.start = next => starts.reduceRight((inner, stage) => () => stage.start(inner), next)();
@@ -178,7 +182,7 @@ class Stage {
 }
 
 /** The way of messages to the next layer out that takes them, past those that do not, or to the far end. */
-class Inlet implements Pick<Sink<unknown>, 'message'> {
+class Inlet {
   constructor(
     protected readonly root: Sink<unknown>,
     private readonly target: Stage | undefined,

@@ -44,7 +44,7 @@ export interface Owner {
   progressed(): void;
   /** The message at this index cannot be sent. */
   fail(code: status, what: string, index: number, cause?: unknown): void;
-  /** grpc-js ended the call by itself. */
+  /** The stream was ended by somebody else: by grpc-js itself, or by its client. */
   givenUp(): void;
 }
 

@@ -2,7 +2,8 @@ import { status } from '@grpc/grpc-js';
 import type { Outlet } from './below.ts';
 import { sharedFrame } from './broadcast.ts';
 import type { Delivery, Owner } from './delivery.ts';
-import { PREFIX_BYTES, putFrame } from './frame.ts';
+import { bytesOf, PREFIX_BYTES, putFrame } from './frame.ts';
+import { outcomeOf } from './status.ts';
 
 /** Frames of messages that are written together. */
 interface Block {
@@ -11,8 +12,8 @@ interface Block {
 }
 
 /**
- * Frames messages itself, and gives HTTP/2 all those of a turn with one write, which costs no more than one of them
- * would alone. A message is encoded when it is taken, and may change after that.
+ * Frames messages itself, and gives HTTP/2 those of a turn with one write, or one for every 16 KiB: a write costs as
+ * much for many as for one. A message is encoded when it is taken, and may change after that.
  */
 export class FrameDelivery implements Delivery {
   readonly held = false;
@@ -28,6 +29,8 @@ export class FrameDelivery implements Delivery {
   private expected = 0;
   /** Messages taken so far. */
   private taken = 0;
+  /** The end of a turn is waited for, and this is written then. */
+  private due = false;
   private closed = false;
 
   constructor(
@@ -54,8 +57,8 @@ export class FrameDelivery implements Delivery {
     let bytes: number;
     try {
       shared = sharedFrame(message, outlet.serialize);
-      encoded = shared ?? outlet.serialize(message);
-      bytes = shared ? shared.length : PREFIX_BYTES + encoded.byteLength;
+      encoded = shared ?? bytesOf(outlet.serialize(message));
+      bytes = encoded.length + (shared ? 0 : PREFIX_BYTES);
     } catch (error) {
       return owner.fail(status.INTERNAL, 'could not be serialised', this.taken, error);
     }
@@ -68,10 +71,11 @@ export class FrameDelivery implements Delivery {
     this.separate(bytes);
     const { counted } = owner.writer;
     if (counted) {
-      if (this.count === 0) counted.handed(performance.now());
+      // One look at the clock for all of a turn.
+      if (!this.due || counted.messages === 0) counted.handed(performance.now());
       counted.counted(size);
     }
-    if (this.count === 0 && this.waiting.length === 0) atEndOfTurn(this);
+    if (!this.due) this.writeAtEndOfTurn();
     if (shared && this.count === 0) this.block = shared;
     else {
       this.reserve(bytes);
@@ -137,6 +141,17 @@ export class FrameDelivery implements Delivery {
     return { frames: used < block.length ? block.subarray(0, used) : block, messages: count };
   }
 
+  /** Once all that runs now has run, and before anything else does; in the async context of whoever sends. */
+  private writeAtEndOfTurn(): void {
+    this.due = true;
+    process.nextTick(endTurn, this);
+  }
+
+  turnEnded(): void {
+    this.due = false;
+    this.write(false);
+  }
+
   private fits(bytes: number, messages: number): boolean {
     if (this.unacked === 0) return true;
     const { maxUnackedMessages, maxUnackedBytes } = this.owner.writer.settings;
@@ -152,14 +167,20 @@ export class FrameDelivery implements Delivery {
     }
     this.unacked += messages;
     this.unackedBytes += frames.length;
-    outlet.stream.write(frames, error => {
+    const taken = (error?: Error | null) => {
       if (error) return;
       this.unacked -= messages;
       this.unackedBytes -= frames.length;
       for (let message = 0; message < messages; message++) outlet.tracker?.addMessageSent?.();
       this.write(false);
       if (this.idle || this.room) owner.progressed();
-    });
+    };
+    try {
+      outlet.stream.write(frames, taken);
+    } catch (error) {
+      this.close();
+      owner.writer.broken(outcomeOf(error));
+    }
   }
 }
 
@@ -171,11 +192,6 @@ const EMPTY = Buffer.alloc(0);
 /** Most calls have nothing waiting: they share this. */
 const NOTHING: Block[] = [];
 
-/** Once all that runs now has run, and before anything else does; in the async context of whoever sends. */
-function atEndOfTurn(delivery: FrameDelivery): void {
-  process.nextTick(write, delivery);
-}
-
-function write(delivery: FrameDelivery): void {
-  delivery.write(false);
+function endTurn(delivery: FrameDelivery): void {
+  delivery.turnEnded();
 }

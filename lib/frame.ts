@@ -1,8 +1,21 @@
+import { types } from 'node:util';
+import { expected } from './check.ts';
+
 /**
  * What comes before each message on the wire: a byte that says whether it is compressed, and its length in four.
  * @see https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
  */
 export const PREFIX_BYTES = 5;
+
+/**
+ * What a serialiser made, if it is bytes: of anything else `set` copies nothing, or some, and a message would go out
+ * with what was in memory before it.
+ * @throws TypeError
+ */
+export function bytesOf(encoded: unknown): Uint8Array {
+  if (!types.isUint8Array(encoded)) throw expected('responseSerialize()', 'bytes', encoded);
+  return encoded;
+}
 
 /** Calling `set` costs more than so many bytes one by one. */
 const FEW_BYTES = 32;

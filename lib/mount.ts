@@ -64,8 +64,8 @@ export function plain(handler: UntypedHandleCall): Plain {
 
 /**
  * Registers a whole service. For server-streaming methods the values are sources, or what `produce` and `wrap`
- * made; for the others plain grpc-js handlers. Because it has the definition, it knows the encoded size of each
- * message, encodes a `broadcast` one once, and says which message could not be encoded.
+ * made; for the others plain grpc-js handlers. Because it has the definition, requests and messages are typed by it,
+ * and the sizes of messages are known also where an interceptor of somebody else is below.
  *
  * @example
  * mount(server, NumberService.service, {

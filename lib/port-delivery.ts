@@ -1,6 +1,8 @@
 import { status } from '@grpc/grpc-js';
 import type { Below } from './below.ts';
+import { sharedFrame } from './broadcast.ts';
 import type { Delivery, Owner, Port, Serialize } from './delivery.ts';
+import { bytesOf, PREFIX_BYTES } from './frame.ts';
 import { outcomeOf } from './status.ts';
 
 /**
@@ -42,7 +44,7 @@ export class PortDelivery implements Delivery {
     const index = this.sent + this.queue.length;
     let bytes: number | undefined;
     try {
-      bytes = this.serialize?.(message).byteLength;
+      bytes = this.sizeOf(message);
     } catch (error) {
       return owner.fail(status.INTERNAL, 'could not be serialised', index, error);
     }
@@ -65,6 +67,12 @@ export class PortDelivery implements Delivery {
   close(): void {
     this.closed = true;
     this.queue = [];
+  }
+
+  private sizeOf(message: unknown): number | undefined {
+    if (this.serialize === undefined) return undefined;
+    const shared = sharedFrame(message, this.serialize);
+    return shared ? shared.length - PREFIX_BYTES : bytesOf(this.serialize(message)).length;
   }
 
   private fits(bytes: number): boolean {
@@ -94,7 +102,7 @@ export class PortDelivery implements Delivery {
       return owner.fail(code, what, this.sent, refusal.cause);
     }
     this.sent += 1;
-    stats?.counted(below.grown(before));
+    stats?.counted(below.grown(before, message));
   }
 
   private acknowledged(): void {

@@ -89,7 +89,7 @@ export class Wire implements Owner {
 
   /** Gives a client the grace to take what is on its way; one that takes nothing is cut off. */
   expire(code: status): void {
-    if (this.closed || this.idle) return;
+    if (this.idle || this.below.over()) return;
     const pending = this.below.pendingBytes();
     this.timer = setTimeout(() => {
       if (this.below.pendingBytes() < pending) this.expire(code);
@@ -101,7 +101,8 @@ export class Wire implements Owner {
   /** Nothing can be sent any more. */
   close(): void {
     this.closed = true;
-    clearTimeout(this.timer);
+    // grpc-js may say so before a client that takes nothing has taken the status.
+    if (this.below.over()) clearTimeout(this.timer);
     this.delivery?.close();
   }
 

@@ -1,6 +1,9 @@
+import { constants } from 'node:http2';
+import type { Writable } from 'node:stream';
 import {
   getChannelzHandlers,
   Metadata,
+  type ServerInterceptingCallInterface,
   type ServerUnaryCall,
   type sendUnaryData,
   status,
@@ -9,8 +12,8 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import type { Below } from '../lib/below.ts';
 import type { ServerCall } from '../lib/call.ts';
-import { broadcast, type Middleware, mount, options, produce } from '../lib/index.ts';
-import { connectRaw, frame, requestRaw } from './support/frames.ts';
+import { broadcast, type Call, interceptor, type Middleware, mount, options, produce } from '../lib/index.ts';
+import { connectRaw, frame, requestRaw, statusOf } from './support/frames.ts';
 import {
   type AnySource,
   definition,
@@ -44,6 +47,16 @@ async function body(port: number, initialWindowSize = 65_535): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
+/** What HTTP/2 and grpc-js do with a call, which shows nowhere else. */
+function belowOf(call: Call): Inside {
+  return ((call as ServerCall).wire as unknown as { below: Inside }).below;
+}
+
+interface Inside extends Pick<Below, 'pendingBytes'> {
+  base: ServerInterceptingCallInterface;
+  stream: Writable;
+}
+
 const framed = (messages: readonly Uint8Array[]) => Buffer.concat(messages.map(message => frame(message)));
 
 describe('frames that are written past grpc-js', () => {
@@ -63,11 +76,13 @@ describe('frames that are written past grpc-js', () => {
           // What a layer adds goes beyond the window.
           const copying: Middleware = (_call, next) => ({
             message(message) {
-              for (let copy = 0; copy <= copies; copy++) next.message(message);
+              for (let copy = 0; copy <= copies; copy++) next.message(`${copy}${message}`);
             },
           });
           const server = await serve(on, () => messages, [options(window), copying]);
-          const expected = messages.flatMap(message => Array(copies + 1).fill(message));
+          const expected = messages.flatMap(message =>
+            Array.from({ length: copies + 1 }, (_, copy) => `${copy}${message}`),
+          );
           const bytes = await body(server.port, client);
           await server.close();
           expect(bytes.equals(framed(expected.map(text => Buffer.from(JSON.stringify(text)))))).to.equal(
@@ -135,32 +150,34 @@ describe('frames that are written past grpc-js', () => {
     it(`S14 wait for HTTP/2 where layers send more than a window of ${name}`, async () => {
       const copying: Middleware = (_call, next) => ({
         message(message) {
-          for (let copy = 0; copy < 10; copy++) next.message(message);
+          for (let copy = 0; copy < 10; copy++) next.message(`${copy}${message}`);
         },
       });
       let pending: () => number = () => 0;
       const look: Middleware = call => {
-        // What HTTP/2 holds shows nowhere else.
-        const { below } = (call as ServerCall).wire as unknown as { below: Below };
+        const below = belowOf(call);
         pending = () => below.pendingBytes();
       };
-      const messages = Array(20).fill('x'.repeat(18));
+      const messages = Array(20).fill('x'.repeat(17));
       const server = await serve('produce', () => messages, [options(window), copying, look]);
       const session = connectRaw(server.port, { initialWindowSize: 0 });
       const stream = requestRaw(session);
       await until('something is written', () => pending() > 0);
       for (let i = 0; i < 10; i++) await turn();
       expect(pending()).to.equal(most);
-      let bytes = 0;
+      const chunks: Buffer[] = [];
       let highest = 0;
       stream.on('data', chunk => {
-        bytes += chunk.length;
+        chunks.push(chunk);
         highest = Math.max(highest, pending());
       });
       session.settings({ initialWindowSize: 200 });
       await new Promise(resolve => stream.on('close', resolve));
       session.destroy();
-      expect({ bytes, highest }).to.deep.equal({ bytes: 200 * 25, highest: most });
+      const sent = messages.flatMap(text => Array.from({ length: 10 }, (_, copy) => `${copy}${text}`));
+      const expected = framed(sent.map(text => Buffer.from(JSON.stringify(text))));
+      expect(Buffer.concat(chunks).equals(expected)).to.equal(true);
+      expect(highest).to.equal(most);
     });
 
   for (const on of mountNames)
@@ -262,20 +279,150 @@ describe('frames that are written past grpc-js', () => {
     );
   });
 
-  it('are not written once grpc-js has ended the call', async () => {
-    // Its own timer comes first: ours is as late as the source lets it be.
-    const source: AnySource = async function* () {
-      yield 'first';
-      const until = Date.now() + 60;
-      await new Promise(resolve => setTimeout(resolve, 5));
-      while (Date.now() < until);
-      yield 'late';
-      await new Promise(() => {});
+  it('are not written once the stream was ended by somebody else', async () => {
+    const source: AnySource = async function* (_request, call) {
+      yield 1;
+      await turn();
+      // As grpc-js does when its own timer for the deadline comes first.
+      belowOf(call).base.sendStatus({ code: status.DEADLINE_EXCEEDED, details: 'late', metadata: null });
+      yield 2;
     };
     const server = await serve('produce', source);
-    const { code, messages } = await server.call({}, { deadline: Date.now() + 30 });
-    expect(code).to.equal(status.DEADLINE_EXCEEDED);
-    expect(messages).to.deep.equal(['first']);
+    const session = connectRaw(server.port, { initialWindowSize: 0 });
+    const stream = requestRaw(session);
+    const code = statusOf(stream);
+    await new Promise(resolve => stream.once('response', resolve));
+    for (let i = 0; i < 5; i++) await turn();
+    session.settings({ initialWindowSize: 65_535 });
+    expect(await code).to.equal(String(status.DEADLINE_EXCEEDED));
+    session.destroy();
+  });
+
+  it('end their call, and no other, when they cannot be written', async () => {
+    const source: AnySource = async function* ({ fails }, call) {
+      yield 1;
+      await turn();
+      if (fails)
+        belowOf(call).stream.write = () => {
+          throw new Error('no more writing');
+        };
+      yield 2;
+    };
+    const server = await serve('produce', source);
+    const [failed, fine] = await Promise.all([server.call({ fails: true }), server.call()]);
+    expect([failed.code, failed.details]).to.deep.equal([status.UNKNOWN, 'internal error']);
+    expect([fine.code, fine.messages]).to.deep.equal([status.OK, [1, 2]]);
+  });
+
+  it('go with one write, if they are sent in one turn', async () => {
+    const writes: number[] = [];
+    const source: AnySource = async function* (_request, call) {
+      for (let i = 0; i < 4; i++) {
+        yield 'x'.repeat(10_000);
+        await turn();
+      }
+      const { stream } = belowOf(call);
+      const write = stream.write.bind(stream) as (...args: unknown[]) => boolean;
+      stream.write = (...args: unknown[]) => {
+        writes.push((args[0] as Buffer).length);
+        return write(...args);
+      };
+      for (let i = 0; i < 100; i++) yield i;
+      await turn();
+      yield 'x'.repeat(10_000);
+      yield 'y'.repeat(10_000);
+      yield 'last';
+    };
+    const server = await serve('produce', source, [options({ maxUnackedBytes: 30_000 })]);
+    expect((await server.call()).messages).to.have.length(107);
+    const numbers = framed(Array.from({ length: 100 }, (_, i) => Buffer.from(String(i)))).length;
+    expect(writes).to.deep.equal([numbers, 10_007, 10_007 + 11]);
+  });
+
+  it('are no message of a serialiser that makes no bytes', async () => {
+    const odd: Record<string, unknown> = {
+      undefined: undefined,
+      'a string': 'bytes',
+      'an ArrayBuffer': new ArrayBuffer(2000),
+      'a DataView': new DataView(new ArrayBuffer(2000)),
+      'a Uint16Array': new Uint16Array(1000),
+      'a promise': Promise.resolve(Buffer.alloc(10)),
+      'an array': [1, 2, 3],
+    };
+    for (const [name, value] of Object.entries(odd)) {
+      for (const message of [{ odd: true }, broadcast({ odd: true })]) {
+        const responseSerialize = (one: { odd?: boolean }) =>
+          one.odd ? (value as Buffer) : Buffer.from('"fine"');
+        const oddDefinition = { stream: { ...definition.stream, responseSerialize } };
+        const server = await start(one =>
+          one.addService(oddDefinition, { stream: produce(() => [{}, message], quiet) }),
+        );
+        const { code, details, messages } = await server.call();
+        expect({ code, details, messages }, name).to.deep.equal({
+          code: status.INTERNAL,
+          details: 'the message at index 1 of /spec.Service/Stream could not be serialised',
+          messages: ['fine'],
+        });
+        await server.close();
+      }
+    }
+  });
+
+  it('are counted with their sizes, and encoded once if they are broadcast, above an interceptor of ours', async () => {
+    let encoded = 0;
+    const responseSerialize = (value: unknown) => {
+      encoded += 1;
+      return definition.stream.responseSerialize(value);
+    };
+    const sizes: unknown[] = [];
+    const look: Middleware = ({ stats }) => ({ end: () => void sizes.push(stats.bytes) });
+    const shared = broadcast({ text: 'for all' });
+    const server = await start(
+      one =>
+        mount(one, { stream: { ...definition.stream, responseSerialize } }, { stream: () => [shared] }, look),
+      { interceptors: [interceptor(look)] },
+    );
+    for (let call = 0; call < 3; call++) expect((await server.call()).messages).to.deep.equal([shared]);
+    expect(encoded).to.equal(1);
+    const own = await start(
+      one => one.addService(definition, { stream: produce(() => ['a', 'bb', 'ccc'], quiet, look) }),
+      { interceptors: [interceptor(look)] },
+    );
+    await own.call();
+    expect(sizes).to.deep.equal([18, 18, 18, 18, 18, 18, 12, 12]);
+  });
+
+  it('keep a call open until the last is taken', async () => {
+    const ended: string[] = [];
+    const look: Middleware = () => ({ end: ({ reason }) => void ended.push(reason) });
+    const source: AnySource = async function* () {
+      yield 1;
+      for (let i = 0; i < 5; i++) await turn();
+    };
+    const server = await serve('produce', source, [look]);
+    const session = connectRaw(server.port, { initialWindowSize: 0 });
+    const stream = requestRaw(session);
+    await new Promise(resolve => stream.once('response', resolve));
+    for (let i = 0; i < 20; i++) await turn();
+    expect(ended).to.deep.equal([]);
+    session.settings({ initialWindowSize: 65_535 });
+    stream.resume();
+    await new Promise(resolve => stream.once('close', resolve));
+    expect(ended).to.deep.equal(['completed']);
+    session.destroy();
+  });
+
+  it('of a client that takes nothing are reset after its deadline and the grace', async () => {
+    for (const on of mountNames) {
+      const server = await serve(on, () => [1, 2, 3]);
+      const session = connectRaw(server.port, { initialWindowSize: 0 });
+      const stream = requestRaw(session, undefined, { 'grpc-timeout': '20m' });
+      const closed = new Promise(resolve => stream.once('close', resolve));
+      stream.resume();
+      await closed;
+      expect(stream.rstCode, on).to.equal(constants.NGHTTP2_CANCEL);
+      session.destroy();
+    }
   });
 });
 
