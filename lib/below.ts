@@ -4,8 +4,8 @@ import type { Serialize } from './delivery.ts';
 import { PREFIX_BYTES } from './frame.ts';
 
 /**
- * What lies between a call and its HTTP/2 stream. All of it is private to grpc-js, and may be missing: then messages
- * go through grpc-js, one at a time, sizes are unknown and every end by the far side is a cancellation.
+ * What lies between a call and its HTTP/2 stream. All of it is private to grpc-js, and may be missing: then
+ * messages go through grpc-js, one at a time, sizes are unknown and every end by the far side is a cancellation.
  */
 interface Link {
   readonly nextCall?: Link;
@@ -25,7 +25,7 @@ interface Tracker {
   addMessageSent?(): void;
 }
 
-/** The HTTP/2 stream of a call that has nobody between itself and grpc-js: frames of messages may be written to it. */
+/** The HTTP/2 stream of a call that has nobody between itself and grpc-js: frames may be written to it. */
 export interface Outlet {
   readonly stream: Pick<ServerHttp2Stream, 'write' | 'writableEnded'>;
   readonly serialize: Serialize;
@@ -89,6 +89,8 @@ export class Below {
   /** Whether there is nobody between a call and grpc-js. */
   readonly direct: boolean;
   private readonly stream: ServerHttp2Stream | undefined;
+  /** Below is an interceptor of ours, which writes at the end of the turn. */
+  private readonly deferred: boolean;
 
   constructor(
     private readonly links: Link[],
@@ -97,6 +99,7 @@ export class Below {
     private readonly session: ServerHttp2Stream['session'],
   ) {
     this.stream = base?.stream;
+    this.deferred = links.some(link => transparent in link);
     this.direct = this.stream !== undefined && links.length === 0;
     const { maxSendMessageSize = UNLIMITED } = base ?? {};
     this.maxBytes = maxSendMessageSize === UNLIMITED ? Number.POSITIVE_INFINITY : maxSendMessageSize;
@@ -125,8 +128,7 @@ export class Below {
   /** The size of the message just sent, without its frame; unknown when an interceptor still has it. */
   grown(before: number, message: unknown): number | undefined {
     if (this.stream === undefined || this.held()) return undefined;
-    // Ours writes at the end of the turn.
-    if (this.links.some(link => transparent in link)) return this.sizeOf(message);
+    if (this.deferred) return this.sizeOf(message);
     return this.stream.writableLength - before - PREFIX_BYTES;
   }
 

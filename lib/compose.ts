@@ -111,7 +111,7 @@ const nothing = (): void => {};
 /** One layer in its place: what the layers inside it send to. */
 class Stage {
   layer: Layer<unknown> | undefined;
-  /** The `message` of the layer, looked up once: layers come in many shapes, and that would be slow for each message. */
+  /** The `message` of the layer, looked up once: layers come in many shapes, which makes that slow. */
   take: (this: unknown, message: unknown) => unknown = nothing;
   ended = false;
   private passed = false;

@@ -12,8 +12,8 @@ interface Block {
 }
 
 /**
- * Frames messages itself, and gives HTTP/2 those of a turn with one write, or one for every 16 KiB: a write costs as
- * much for many as for one. A message is encoded when it is taken, and may change after that.
+ * Frames messages itself, and gives HTTP/2 those of a turn with one write, or one for every 16 KiB: a write costs
+ * as much for many as for one. A message is encoded when it is taken, and may change after that.
  */
 export class FrameDelivery implements Delivery {
   readonly held = false;
@@ -113,8 +113,8 @@ export class FrameDelivery implements Delivery {
 
   /** Keeps a block from growing beyond what may be written at once. */
   private separate(bytes: number): void {
-    const { maxUnackedMessages, maxUnackedBytes } = this.owner.writer.settings;
     if (this.count === 0) return;
+    const { maxUnackedMessages, maxUnackedBytes } = this.owner.writer.settings;
     if (this.count < maxUnackedMessages && this.used + bytes <= Math.min(BLOCK_BYTES, maxUnackedBytes))
       return;
     if (this.waiting === NOTHING) this.waiting = [];

@@ -8,8 +8,8 @@ import { expected } from './check.ts';
 export const PREFIX_BYTES = 5;
 
 /**
- * What a serialiser made, if it is bytes: of anything else `set` copies nothing, or some, and a message would go out
- * with what was in memory before it.
+ * What a serialiser made, if it is bytes: of anything else `set` copies nothing, or some, and a message would go
+ * out with what was in memory before it.
  * @throws TypeError
  */
 export function bytesOf(encoded: unknown): Uint8Array {

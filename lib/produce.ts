@@ -33,7 +33,7 @@ export function produce<Req, Res>(
   return handle(source, middleware);
 }
 
-/** The handler of a source; `serialize` encodes its messages, where the definition of the method is known. */
+/** The handler of a source; `serialize` tells the sizes of its messages where others encode them. */
 export function handle<Req, Res>(
   source: Source<Req, Res>,
   middleware: readonly Middleware[],

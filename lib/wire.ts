@@ -8,8 +8,8 @@ import { outcomeOf, StatusError } from './status.ts';
 import type { Outcome } from './types.ts';
 
 /**
- * Sends what a call sends, in order: headers, messages, status. A window of messages may be on their way and not be
- * taken by HTTP/2 yet, so that it sends many at once: a client that does not read fills that window.
+ * Sends what a call sends, in order: headers, messages, status. A window of messages may be on their way and not
+ * be taken by HTTP/2 yet, so that it sends many at once: a client that does not read fills that window.
  */
 export class Wire implements Owner {
   /** Tells the sizes of messages that others encode. */

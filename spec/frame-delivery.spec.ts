@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { constants } from 'node:http2';
 import type { Writable } from 'node:stream';
 import {
@@ -16,7 +17,10 @@ import { broadcast, type Call, interceptor, type Middleware, mount, options, pro
 import { connectRaw, frame, requestRaw, statusOf } from './support/frames.ts';
 import {
   type AnySource,
+  deferred,
   definition,
+  encodings,
+  type Handler,
   mountNames,
   quiet,
   serve,
@@ -213,16 +217,7 @@ describe('frames that are written past grpc-js', () => {
   });
 
   it('are of a message that is broadcast the same, alone and among others', async () => {
-    let encoded = 0;
-    const counting = {
-      stream: {
-        ...definition.stream,
-        responseSerialize(value: unknown) {
-          encoded += 1;
-          return definition.stream.responseSerialize(value);
-        },
-      },
-    };
+    const counting = encodings();
     const shared = broadcast({ text: 'for all' });
     const list: unknown[] = [shared, shared, 'mine', shared, 'mine'];
     const source: AnySource = async function* () {
@@ -230,11 +225,11 @@ describe('frames that are written past grpc-js', () => {
       await new Promise(resolve => setTimeout(resolve, 5));
       yield shared;
     };
-    const server = await start(one => mount(one, counting, { stream: source }, quiet));
+    const server = await start(one => mount(one, counting.definition, { stream: source }, quiet));
     const expected = [...list, shared].map(message => Buffer.from(JSON.stringify(message)));
     for (let call = 0; call < 3; call++)
       expect((await body(server.port)).equals(framed(expected))).to.equal(true);
-    expect(encoded).to.equal(1 + 3 * 2);
+    expect(counting.count).to.equal(1 + 3 * 2);
   });
 
   it('are counted, with their sizes and times', async () => {
@@ -296,6 +291,36 @@ describe('frames that are written past grpc-js', () => {
     session.settings({ initialWindowSize: 65_535 });
     expect(await code).to.equal(String(status.DEADLINE_EXCEEDED));
     session.destroy();
+  });
+
+  it('are written in the async context of whoever sent them', async () => {
+    const contexts = new AsyncLocalStorage<string>();
+    const heard: string[] = [];
+    const both = deferred();
+    const source: AnySource = async function* ({ name }, call) {
+      yield 1;
+      await both.promise;
+      // HTTP/2 is found ended when this is written, and the layers hear of it from there.
+      if (name === 'second')
+        belowOf(call).base.sendStatus({ code: status.DEADLINE_EXCEEDED, details: 'late', metadata: null });
+      yield 2;
+      if (name === 'second') await new Promise(() => {});
+    };
+    const look: Middleware = call => ({
+      end: () => void heard.push(`${call.request.name} in ${contexts.getStore()}`),
+    });
+    const produced = produce(source, quiet, look);
+    const server = await start(one =>
+      one.addService(definition, {
+        stream: (call => contexts.run(call.request.name, () => produced(call))) as Handler,
+      }),
+    );
+    const calls = ['first', 'second'].map(name => server.open({ name }));
+    await Promise.all(calls.map(({ stream }) => new Promise(resolve => stream.once('data', resolve))));
+    both.resolve();
+    await Promise.all(calls.map(({ reply }) => reply));
+    await until('both are over', () => heard.length === 2);
+    expect(heard.sort()).to.deep.equal(['first in first', 'second in second']);
   });
 
   it('end their call, and no other, when they cannot be written', async () => {
@@ -369,21 +394,15 @@ describe('frames that are written past grpc-js', () => {
   });
 
   it('are counted with their sizes, and encoded once if they are broadcast, above an interceptor of ours', async () => {
-    let encoded = 0;
-    const responseSerialize = (value: unknown) => {
-      encoded += 1;
-      return definition.stream.responseSerialize(value);
-    };
+    const counting = encodings();
     const sizes: unknown[] = [];
     const look: Middleware = ({ stats }) => ({ end: () => void sizes.push(stats.bytes) });
     const shared = broadcast({ text: 'for all' });
-    const server = await start(
-      one =>
-        mount(one, { stream: { ...definition.stream, responseSerialize } }, { stream: () => [shared] }, look),
-      { interceptors: [interceptor(look)] },
-    );
+    const server = await start(one => mount(one, counting.definition, { stream: () => [shared] }, look), {
+      interceptors: [interceptor(look)],
+    });
     for (let call = 0; call < 3; call++) expect((await server.call()).messages).to.deep.equal([shared]);
-    expect(encoded).to.equal(1);
+    expect(counting.count).to.equal(1);
     const own = await start(
       one => one.addService(definition, { stream: produce(() => ['a', 'bb', 'ccc'], quiet, look) }),
       { interceptors: [interceptor(look)] },

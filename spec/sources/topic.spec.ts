@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { broadcast, mount } from '../../lib/index.ts';
 import { topic } from '../../lib/sources/index.ts';
-import { definition, start, stopAll, until } from '../support/harness.ts';
+import { definition, encodings, start, stopAll, until } from '../support/harness.ts';
 import { all, failure, listeners, promisesIn, settled, taken, thrown } from './tools.ts';
 
 interface Price {
@@ -150,19 +150,10 @@ describe('topic()', () => {
   });
 
   it('with `mount`, encodes an item once for all its subscribers', async () => {
-    let encoded = 0;
-    const counting = {
-      stream: {
-        ...definition.stream,
-        responseSerialize(value: unknown) {
-          encoded += 1;
-          return definition.stream.responseSerialize(value);
-        },
-      },
-    };
+    const counting = encodings();
     const numbers = topic<{ number: number }>();
     const { open } = await start(server =>
-      mount(server, counting, { stream: (_request: unknown, call) => numbers.subscribe(call) }),
+      mount(server, counting.definition, { stream: (_request: unknown, call) => numbers.subscribe(call) }),
     );
     const calls = Array.from({ length: 20 }, () => open());
     await until('20 subscribers', () => numbers.subscribers === 20);
@@ -173,7 +164,7 @@ describe('topic()', () => {
       expect(code).to.equal(status.OK);
       expect(messages.map(({ number }) => number)).to.deep.equal(Array.from({ length: 50 }, (_, i) => i + 1));
     }
-    expect(encoded).to.equal(50);
+    expect(counting.count).to.equal(50);
   });
 
   it('with `mount`, encodes an item anew each time it is published, unless `broadcast` marked it', async () => {

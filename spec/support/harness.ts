@@ -30,6 +30,23 @@ export const definition = {
   },
 } as const satisfies grpc.ServiceDefinition;
 
+/** The same method, and how often it has encoded a message. */
+export function encodings(): { readonly definition: typeof definition; count: number } {
+  const counting = {
+    count: 0,
+    definition: {
+      stream: {
+        ...definition.stream,
+        responseSerialize(value: unknown) {
+          counting.count += 1;
+          return json.serialize(value);
+        },
+      },
+    },
+  };
+  return counting;
+}
+
 export type Handler = grpc.handleServerStreamingCall<any, any>;
 export type AnySource = Source<any, any>;
 
