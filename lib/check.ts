@@ -1,4 +1,6 @@
 import type { Metadata } from '@grpc/grpc-js';
+import { nearest } from './nearest.ts';
+import { MAX_TIMER_MS } from './timers.ts';
 
 /** Shows a value the way error messages do: `` `-1` (number) ``. */
 export function show(value: unknown): string {
@@ -27,9 +29,30 @@ export function expected(name: string, what: string, value: unknown): TypeError 
   return new TypeError(`Expected \`${name}\` to be ${what}, got ${show(value)}`);
 }
 
-/** What is no object has no options: said before one of them is looked for. */
-export function checkOptions(value: unknown): void {
-  if (typeof value !== 'object' || value === null) throw expected('options', 'an object', value);
+/**
+ * What is no object has no options, and an option that nobody reads would do nothing, silently.
+ * @throws TypeError that shows the nearest known name.
+ */
+export function checkOptions<T>(
+  value: T,
+  known: readonly (keyof T & string)[],
+  name: string = 'options',
+): void {
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw expected(name, 'an object', value);
+  // An instance of a class is more than options: a call is one, for its `signal`.
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype !== null && Object.getPrototypeOf(prototype) !== null) return;
+  for (const key of Object.keys(value)) {
+    if ((known as readonly string[]).includes(key)) continue;
+    const meant = nearest(key, known);
+    const hint = meant === undefined ? `it has ${list(known)}` : `did you mean \`${meant}\`?`;
+    throw new TypeError(`Expected \`${name}\` to have known names only, got \`${key}\`: ${hint}`);
+  }
+}
+
+function list(names: readonly string[]): string {
+  return names.map(name => `\`${name}\``).join(', ');
 }
 
 /** By its shape: there may be more than one copy of grpc-js. */
@@ -53,8 +76,8 @@ export function checkInteger(name: string, value: unknown, from: number): void {
 
 /** A duration in milliseconds that a timer can hold. */
 export function checkDuration(name: string, value: unknown): void {
-  if (typeof value !== 'number' || !(value >= 0) || value > 0x7fffffff)
-    throw expected(name, 'a number of milliseconds from 0 to 2147483647', value);
+  if (typeof value !== 'number' || !(value >= 0) || value > MAX_TIMER_MS)
+    throw expected(name, `a number of milliseconds from 0 to ${MAX_TIMER_MS}`, value);
 }
 
 export function checkMiddleware(list: readonly unknown[]): void {
@@ -65,6 +88,8 @@ export function checkMiddleware(list: readonly unknown[]): void {
 
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return (
-    typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
+    (typeof value === 'object' || typeof value === 'function') &&
+    value !== null &&
+    typeof (value as { then?: unknown }).then === 'function'
   );
 }

@@ -65,7 +65,7 @@ export function drain(server: Server, options: DrainOptions = {}): Promise<void>
  * @throws TypeError when an option is out of its range, or a signal is none that this system lets a process hear.
  */
 export function drainOn(server: Server, options: DrainOnOptions = {}): () => void {
-  checkOptions(options);
+  checkOptions(options, ['graceMs', 'retryMs', 'details', 'signals', 'after']);
   const { signals = ['SIGTERM', 'SIGINT'], after, ...rest } = options;
   checkSignals(signals);
   if (after !== undefined) checkFunction('after', after);
@@ -88,7 +88,7 @@ export function drainOn(server: Server, options: DrainOnOptions = {}): () => voi
 
 function checked(server: Server, options: DrainOptions): Required<DrainOptions> {
   if (typeof server?.tryShutdown !== 'function') throw expected('server', 'a grpc.Server', server);
-  checkOptions(options);
+  checkOptions(options, ['graceMs', 'retryMs', 'details']);
   const { graceMs = 10_000, retryMs = 0, details = 'the server is shutting down' } = options;
   checkDuration('graceMs', graceMs);
   checkDuration('retryMs', retryMs);

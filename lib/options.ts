@@ -66,7 +66,7 @@ export function defaultSettings(): Settings {
  * @throws TypeError when an option is out of its range.
  */
 export function options(given: Options): Middleware {
-  checkOptions(given);
+  checkOptions(given, ['maxUnackedMessages', 'maxUnackedBytes', 'cleanupGraceMs', 'onError', 'onOrphan']);
   const changes: Options = Object.fromEntries(
     Object.entries(given).filter(([, value]) => value !== undefined),
   );

@@ -2,8 +2,9 @@ import type { ServerCall } from './call.ts';
 import { isThenable } from './check.ts';
 import { counters } from './counters.ts';
 import { AGAIN, HandingOver } from './hand-over.ts';
+import { survive } from './hooks.ts';
 import { isMistake, iterate, type Puller } from './iterate.ts';
-import { report, survive } from './report.ts';
+import { report } from './report.ts';
 import type { Source, Stream } from './types.ts';
 
 /**

@@ -1,3 +1,4 @@
+import { survive } from './hooks.ts';
 import type { Call } from './types.ts';
 
 /** Hears of errors that no client may read. */
@@ -17,14 +18,4 @@ export function printError(error: unknown, call: Call): void {
 /** Tells the hook of this call. */
 export function report(error: unknown, call: Call): void {
   survive(() => ((call as Call & Reporting).onError ?? printError)(error, call));
-}
-
-/** Calls a hook: one that fails, at once or later, must not change how a call ends. */
-export function survive(hook: () => unknown): void {
-  try {
-    const answer = hook();
-    if (answer instanceof Promise) answer.catch(() => {});
-  } catch {
-    // Nobody is left to tell.
-  }
 }

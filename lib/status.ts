@@ -33,7 +33,7 @@ export class StatusError extends Error {
 
   /** @throws TypeError when `code` is not a status from 1 to 16, or `details` not a string. */
   constructor(code: status, details: string, options: StatusErrorOptions = {}) {
-    checkOptions(options);
+    checkOptions(options, ['metadata', 'cause', 'details']);
     if (!isErrorCode(code)) throw expected('code', 'a status from 1 to 16', code);
     if (typeof details !== 'string') throw expected('details', 'a string', details);
     super(`[${status[code]}] ${details}`, 'cause' in options ? { cause: options.cause } : undefined);

@@ -44,7 +44,7 @@ export interface BatchOptions<Res> {
  * @throws TypeError when an option is out of its range, or `maxBytes` is given without `size`.
  */
 export function batch<Res = any>(options: BatchOptions<Res> = {}): Middleware<any, Res> {
-  checkOptions(options);
+  checkOptions(options, ['maxItems', 'maxBytes', 'size', 'maxDelayMs', 'merge', 'onDrop']);
   const { maxItems = 100, maxBytes = Infinity, size, maxDelayMs = 100, merge, onDrop } = options;
   checkInteger('maxItems', maxItems, 1);
   if (maxBytes !== Infinity) checkInteger('maxBytes', maxBytes, 1);

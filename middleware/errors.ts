@@ -68,7 +68,7 @@ export interface ErrorsOptions {
  * @throws TypeError when a rule or an option is not of its kind.
  */
 export function errors(rules: Iterable<ErrorRule> = [], options: ErrorsOptions = {}): Middleware {
-  checkOptions(options);
+  checkOptions(options, ['default', 'forward', 'makeId']);
   const { default: code = status.UNKNOWN, forward = false, makeId = () => randomUUID() } = options;
   if (typeof rules?.[Symbol.iterator] !== 'function') throw expected('rules', 'a list of rules', rules);
   const list = [...rules].map(compile);

@@ -28,7 +28,7 @@ export interface HeartbeatOptions<Res> {
  * @throws TypeError when an option is out of its range.
  */
 export function heartbeat<Res = any>(options: HeartbeatOptions<Res>): Middleware<any, Res> {
-  checkOptions(options);
+  checkOptions(options, ['everyMs', 'make']);
   const { everyMs = 30_000, make } = options;
   if (typeof everyMs !== 'number' || !(everyMs >= 1 && everyMs <= 0x7fffffff))
     throw expected('everyMs', 'a number of milliseconds from 1 to 2147483647', everyMs);

@@ -56,6 +56,12 @@ export interface LimitsOptions {
   readonly retryMs?: number;
 }
 
+const NAMES = [
+  ...(['maxStreams', 'maxStreamsPerPeer', 'maxStreamsPerMethod', 'peerOf', 'retryMs'] as const),
+  ...(['maxStreamAgeMs', 'jitter', 'idleTimeoutMs', 'maxStallMs'] as const),
+  ...(['maxMessagesPerSecond', 'maxBytesPerSecond'] as const),
+];
+
 /**
  * Limits what is given, and nothing else. The streams of all calls that go through the same `limits()` count
  * together. All ends have the reason `limit`, and batches that wait are sent before them.
@@ -65,7 +71,7 @@ export interface LimitsOptions {
  * @throws TypeError when an option is out of its range.
  */
 export function limits(options: LimitsOptions): Middleware {
-  checkOptions(options);
+  checkOptions(options, NAMES);
   const { maxStreams, maxStreamsPerPeer, maxStreamsPerMethod, peerOf = addressOf } = options;
   const { maxStreamAgeMs: ageMs = Infinity, jitter = 0.1, retryMs = 1000 } = options;
   const { idleTimeoutMs: idleMs = Infinity, maxStallMs: stallMs = Infinity } = options;

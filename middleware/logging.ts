@@ -70,7 +70,7 @@ const WARNINGS = new Set([
  * @throws TypeError when an option is out of its range, or the logger has no `debug`, `info`, `warn` or `error`.
  */
 export function logging(options: LoggingOptions = {}): Middleware {
-  checkOptions(options);
+  checkOptions(options, ['logger', 'objectFirst', 'start', 'slowMs', 'metadata', 'level']);
   const { logger = console, start = true, slowMs, metadata = [], level = levelOf } = options;
   for (const name of ['debug', 'info', 'warn', 'error'] as const)
     checkFunction(`logger.${name}`, (logger as Logger | null)?.[name]);

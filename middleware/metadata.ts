@@ -52,7 +52,7 @@ export interface MetadataOptions {
  * @throws TypeError when a name is reserved or illegal, or a fixed value cannot be sent under its name.
  */
 export function metadata(options: MetadataOptions = {}): Middleware {
-  checkOptions(options);
+  checkOptions(options, ['header', 'trailer', 'flush']);
   const { header = {}, trailer = {}, flush = false } = options;
   if (typeof flush !== 'boolean') throw expected('flush', 'a boolean', flush);
   const headers = checkFields('header', header);
@@ -100,7 +100,7 @@ export interface ChecksumOptions<Res> {
  * @throws TypeError when an option is not of its kind, or the trailer reserved.
  */
 export function checksum<Res = any>(options: ChecksumOptions<Res>): Middleware<any, Res> {
-  checkOptions(options);
+  checkOptions(options, ['bytes', 'algorithm', 'trailer']);
   const { bytes, algorithm = 'sha256', trailer = 'x-checksum' } = options;
   checkFunction('bytes', bytes);
   if (!getHashes().includes(algorithm)) throw expected('algorithm', 'a hash of `node:crypto`', algorithm);

@@ -65,7 +65,7 @@ export interface MetricsOptions {
  * @throws TypeError when an option is out of its range.
  */
 export function metrics(options: MetricsOptions = {}): Middleware {
-  checkOptions(options);
+  checkOptions(options, ['meterProvider', 'semconv', 'filter', 'metricAttributes', 'isError', 'a66']);
   const { meterProvider, filter = isOfInterest, metricAttributes, isError, a66 = false } = options;
   checkHooks({ filter, metricAttributes, isError });
   checkProvider('meterProvider', meterProvider, 'getMeter');

@@ -33,7 +33,7 @@ export type Backoff = (retry: number) => number;
  * @throws TypeError when an option is out of its range.
  */
 export function backoff(options: BackoffOptions = {}): Backoff {
-  checkOptions(options);
+  checkOptions(options, ['baseMs', 'maxMs', 'factor', 'random']);
   const { baseMs = 1000, maxMs = 30_000, factor = 2, random = Math.random } = options;
   checkDuration('baseMs', baseMs);
   checkDuration('maxMs', maxMs);

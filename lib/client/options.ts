@@ -140,10 +140,17 @@ export interface Limits {
   readonly deadlineMs: number;
 }
 
+const NAMES = [
+  ...(['signal', 'deadline', 'metadata', 'items', 'token', 'bookmark', 'after', 'resume'] as const),
+  ...(['onResumeLost', 'dedupe', 'onOk', 'retry', 'firstFailure', 'backoff', 'maxHintMs'] as const),
+  ...(['healthyMs', 'maxAttempts', 'maxElapsedMs', 'maxFruitless', 'stallMs'] as const),
+  ...(['onAttempt', 'onHeader', 'onAttemptEnd'] as const),
+];
+
 export function settingsOf<Req, Res, Item, Token>(
   options: SubscribeOptions<Req, Res, Item, Token>,
 ): Settings<Req, Res, Item, Token> {
-  checkOptions(options);
+  checkOptions(options, NAMES);
   const { deadline = Infinity, backoff: wait = {}, dedupe = 0, stallMs = Infinity } = options;
   const { onOk = 'end', retry = retryable, firstFailure = 'retry' } = options;
   const { metadata, maxHintMs = 60_000, healthyMs = 10_000 } = options;

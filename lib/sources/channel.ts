@@ -62,7 +62,7 @@ export interface Channel<T> extends AsyncIterableIterator<T, undefined>, AsyncDi
  * @throws TypeError when an option is out of its range.
  */
 export function channel<T>(options: ChannelOptions<T> = {}): Channel<T> {
-  checkOptions(options);
+  checkOptions(options, ['capacity', 'overflow', 'onDrop', 'signal']);
   const { capacity = 256, overflow = 'wait', onDrop, signal } = options;
   checkInteger('capacity', capacity, 1);
   checkOneOf('overflow', overflow, ['wait', 'drop-newest', 'drop-oldest', 'latest', 'error']);

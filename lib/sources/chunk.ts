@@ -30,7 +30,7 @@ export function chunk<T>(
   source: Stream<T>,
   options: ChunkOptions,
 ): AsyncIterableIterator<T[], undefined> & AsyncDisposable {
-  checkOptions(options);
+  checkOptions(options, ['maxItems', 'maxDelayMs', 'signal']);
   const { maxItems, maxDelayMs = Infinity, signal } = options;
   checkInteger('maxItems', maxItems, 1);
   checkDuration('maxDelayMs', maxDelayMs);

@@ -52,7 +52,8 @@ export function from<T>(
   second?: FromEventOptions,
 ): AsyncIterableIterator<T, undefined> & AsyncDisposable {
   const [event, options = {}] = typeof first === 'string' ? [first, second] : [undefined, first];
-  checkOptions(options);
+  const names = ['capacity', 'overflow', 'signal'] as const;
+  checkOptions<FromEventOptions>(options, typeof first === 'string' ? [...names, 'end', 'error'] : names);
   checkInteger('capacity', options.capacity ?? 1, 1);
   checkOneOf('overflow', options.overflow ?? 'error', ['drop-newest', 'drop-oldest', 'latest', 'error']);
   checkSignal(options.signal);

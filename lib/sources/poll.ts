@@ -25,7 +25,7 @@ export function poll<T>(
   options: PollOptions<T>,
 ): AsyncIterableIterator<T, undefined> & AsyncDisposable {
   if (typeof fn !== 'function') throw expected('fn', 'a function', fn);
-  checkOptions(options);
+  checkOptions(options, ['everyMs', 'until', 'signal']);
   const { everyMs, until, signal } = options;
   checkDuration('everyMs', everyMs);
   checkFunction('until', until);

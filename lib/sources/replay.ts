@@ -33,7 +33,7 @@ export function replay<T>(
 ): AsyncIterableIterator<T, undefined> & AsyncDisposable {
   if (typeof history !== 'function' && !isStream(history))
     throw expected('history', 'a stream or a function', history);
-  checkOptions(options);
+  checkOptions(options, ['id', 'window', 'signal']);
   const { id, window = 65_536, signal } = options;
   if (typeof id !== 'function') throw expected('id', 'a function', id);
   checkInteger('window', window, 1);

@@ -82,7 +82,7 @@ export interface Topic<T> {
  * @throws TypeError when an option is out of its range.
  */
 export function topic<T>(options: TopicOptions<T> = {}): Topic<T> {
-  checkOptions(options);
+  checkOptions(options, ['capacity', 'overflow', 'history', 'key', 'startAfter']);
   const { capacity = 256, history = 0, key, startAfter = 0 } = options;
   const { overflow = key ? 'conflate' : 'disconnect' } = options;
   checkFunction('key', key);
@@ -133,7 +133,7 @@ class LocalTopic<T> implements Topic<T>, Hub<T> {
   }
 
   subscribe(options: SubscribeOptions<T> = {}): Subscription<T> {
-    checkOptions(options);
+    checkOptions(options, ['signal', 'after', 'filter', 'capacity', 'overflow']);
     const {
       signal,
       after,

@@ -101,6 +101,11 @@ export function collect(target: any, request: unknown, options?: TestOptions): P
   return open(target, request, options).result;
 }
 
+const NAMES = [
+  ...(['metadata', 'deadline', 'cancelAfter', 'stallAfter', 'slowBy', 'middleware'] as const),
+  ...(['serialize', 'graceMs', 'path', 'peer'] as const),
+];
+
 /**
  * `collect()`, for tests that pause, resume or cancel the client at moments of their own.
  *
@@ -120,7 +125,7 @@ export function open<Req, Res>(
 ): TestCall<Res>;
 export function open(target: any, request: unknown, options: TestOptions = {}): TestCall<any> {
   checkFunction('target', target);
-  checkOptions(options);
+  checkOptions(options, NAMES);
   const { metadata = new Metadata(), deadline = Infinity, slowBy = 0, middleware = [], serialize } = options;
   const { graceMs = 100, path = '/leat.testing/Call', peer = '127.0.0.1:50000' } = options;
   checkMetadata('metadata', metadata);

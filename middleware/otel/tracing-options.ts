@@ -96,8 +96,15 @@ export interface Settings extends Pick<TracingOptions, 'tracerProvider' | 'logge
   readonly progress: { readonly intervalMs: number; readonly max: number } | undefined;
 }
 
+const NAMES = [
+  ...(['tracerProvider', 'semconv', 'existingSpan', 'renameExisting', 'publicEndpoint'] as const),
+  ...(['links', 'filter', 'requestHeaders', 'responseHeaders', 'responseTrailers'] as const),
+  ...(['spanAttributes', 'isError', 'exceptions', 'loggerProvider', 'redactMessages'] as const),
+  ...(['progress', 'segmentMs'] as const),
+];
+
 export function settle(options: TracingOptions): Settings {
-  checkOptions(options);
+  checkOptions(options, NAMES);
   const { existingSpan = 'enrich', publicEndpoint = false, filter = isOfInterest } = options;
   const { links, spanAttributes, isError, progress, segmentMs } = options;
   if (!['enrich', 'child', 'ignore'].includes(existingSpan))
@@ -107,6 +114,7 @@ export function settle(options: TracingOptions): Settings {
   checkProvider('tracerProvider', options.tracerProvider, 'getTracer');
   checkProvider('loggerProvider', options.loggerProvider, 'getLogger');
   if (progress) {
+    checkOptions(progress, ['intervalMs', 'max'], 'progress');
     atLeastASecond('progress.intervalMs', progress.intervalMs);
     if (progress.max !== undefined) checkInteger('progress.max', progress.max, 1);
   }
