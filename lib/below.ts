@@ -2,6 +2,7 @@ import { constants, type ServerHttp2Stream } from 'node:http2';
 import { ServerInterceptingCall, status } from '@grpc/grpc-js';
 import type { Serialize } from './delivery.ts';
 import { PREFIX_BYTES } from './frame.ts';
+import type { Call } from './types.ts';
 
 /**
  * What lies between a call and its HTTP/2 stream. All of it is private to grpc-js, and may be missing: then
@@ -18,6 +19,8 @@ interface Link {
   readonly deadlineTimer?: NodeJS.Timeout | null;
   readonly handler?: { serialize?: Serialize };
   readonly callEventTracker?: Tracker | null;
+  readonly cancelled?: boolean;
+  readonly cancelNotified?: boolean;
 }
 
 /** Counts for channelz. */
@@ -35,7 +38,7 @@ export interface Outlet {
 }
 
 /** An interceptor of ours tells by itself whether it has room: it holds nothing back without saying so. */
-export const transparent: unique symbol = Symbol('leat.transparent');
+export const transparent: unique symbol = Symbol.for('leat.transparent') as never;
 
 /**
  * What a status is in HTTP/2, to a client that can be told no more than that.
@@ -51,6 +54,30 @@ const RESETS: Partial<Record<status, number>> = {
 /** What grpc-js takes for no limit. */
 const UNLIMITED = -1;
 
+/** The call of grpc-js itself, below all interceptors that show what is below them. */
+function baseOf(link: unknown): Link | undefined {
+  let base = link as Link | undefined;
+  while (base?.nextCall) base = base.nextCall;
+  return base;
+}
+
+/**
+ * Whether a call is over before its handler starts: grpc-js answers some by itself (a deadline that passed, a
+ * message that is too large), or its client is gone, and the end of its request is told all the same.
+ */
+export function isOver(link: unknown): boolean {
+  const { cancelled, cancelNotified, stream } = baseOf(link) ?? {};
+  if (cancelled === true || cancelNotified === true) return true;
+  return stream !== undefined && (stream.destroyed || stream.closed || stream.writableEnded);
+}
+
+/** The call that the nearest interceptor of ours made of this RPC. */
+export function callAbove(link: unknown): Call | undefined {
+  for (let next = link as Link | undefined; next; next = next.nextCall)
+    if (transparent in next) return (next as { call?: Call }).call;
+  return undefined;
+}
+
 export function lookBelow(link: unknown): Below {
   const links: Link[] = [];
   let readable = true;
@@ -62,7 +89,7 @@ export function lookBelow(link: unknown): Below {
   }
   readable &&= typeof base?.stream?.writableLength === 'number';
   const session = base?.stream?.session;
-  return readable ? new Below(links, base, session) : new Below([], undefined, session);
+  return readable ? new Below(links, base, session, base) : new Below([], undefined, session, base);
 }
 
 function isReadable(link: Link): boolean {
@@ -97,6 +124,8 @@ export class Below {
     private readonly base: Link | undefined,
     /** Known also where what lies between cannot be looked into. */
     private readonly session: ServerHttp2Stream['session'],
+    /** What the RPC goes by, for all mounts that get down to it. */
+    readonly identity: object | undefined,
   ) {
     this.stream = base?.stream;
     this.deferred = links.some(link => transparent in link);

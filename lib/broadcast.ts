@@ -1,3 +1,4 @@
+import { copyOf } from './copy.ts';
 import type { Serialize } from './delivery.ts';
 import { bytesOf, PREFIX_BYTES, putFrame } from './frame.ts';
 
@@ -33,6 +34,15 @@ export function broadcastAnew(message: object): void {
 function mark(message: object, lasting: boolean): void {
   marked = true;
   if (!encodings.get(message)?.lasting) encodings.set(message, { lasting });
+}
+
+/**
+ * What the layers of a call may change: a copy of a message that goes to other calls as well. One that `broadcast`
+ * marked is not to be changed by anybody.
+ */
+export function ownOf<T>(message: T): T {
+  const shared = marked ? encodings.get(message as object) : undefined;
+  return shared === undefined || shared.lasting ? message : copyOf(message);
 }
 
 /** The frame of a message that goes to many calls; nothing for others. */

@@ -1,15 +1,19 @@
 import { AsyncResource } from 'node:async_hooks';
 import { setImmediate as turn } from 'node:timers/promises';
 import { type Metadata, status } from '@grpc/grpc-js';
+import { ownOf } from './broadcast.ts';
+import { budgetOf, fitting, sendableDetails } from './budget.ts';
 import { counters } from './counters.ts';
 import type { Port, Writer } from './delivery.ts';
 import { Gate } from './gate.ts';
 import { type Live, live, refusal } from './live.ts';
-import { ResponseMetadata, sendable } from './metadata.ts';
+import { ResponseMetadata, sendable, sendableHeader } from './metadata.ts';
 import { defaultSettings, type Settings } from './options.ts';
 import { type ErrorHook, report } from './report.ts';
+import { type Rpc, recordOf } from './rpc.ts';
 import { Stats } from './stats.ts';
-import { errorOf, INTERNAL_ERROR, isErrorCode, outcomeOf, sendableDetails } from './status.ts';
+import { errorOf, isErrorCode, isHidden, outcomeOf } from './status.ts';
+import { after, type Timer } from './timers.ts';
 import type { Call, Layer, Middleware, Outcome, Sink } from './types.ts';
 import { DEADLINE_EXCEEDED, Wire } from './wire.ts';
 
@@ -30,7 +34,6 @@ enum State {
 }
 
 const COMPLETED: Outcome = { code: status.OK, details: 'OK', reason: 'completed' };
-const MAX_TIMER_MS = 0x7fffffff;
 
 /** How many messages are asked for before everything else gets a turn, when the window never fills. */
 const MAX_AT_ONCE = 1024;
@@ -70,12 +73,10 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
   /** The source, or the handler, came to its own end. */
   private done = false;
   private controller: AbortController | undefined;
-  private timer: NodeJS.Timeout | undefined;
+  private timer: Timer | undefined;
   private readonly gate: Gate = new Gate(this);
   /** The async context in which the layers started the source; when there is one of theirs. */
   private context: AsyncResource | undefined;
-  /** What an unknown error was has been told already. */
-  reported = false;
   private ownHeader: ResponseMetadata | undefined;
   private ownTrailer: ResponseMetadata | undefined;
   private knownPeer: string | undefined;
@@ -135,6 +136,11 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
     return this.counted;
   }
 
+  /** What the mounts of this RPC know of each other; made when one of them has to say something. */
+  get rpc(): Rpc {
+    return recordOf(this.wire.identity ?? this.metadata);
+  }
+
   get onError(): ErrorHook {
     return this.settings.onError;
   }
@@ -143,7 +149,7 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
     if (this.headerSent || this.state === State.Ended) return;
     this.headerSent = true;
     if (this.ownHeader) this.ownHeader.sent = true;
-    this.wire.header(sendable('header', this.ownHeader));
+    this.wire.header(sendableHeader(this.ownHeader));
   }
 
   /** Makes the layers, then starts what produces the messages inside them. */
@@ -154,8 +160,8 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
     const layer = middleware(this, this) ?? {};
     this.composing = false;
     this.layer = layer;
-    if (layer.message) this.messages = layer as Sink<unknown>;
-    this.early ??= refusal(this);
+    if (layer.message) this.messages = new Owned(layer as Sink<unknown>);
+    this.early ??= Date.now() >= this.expiresAt ? DEADLINE_EXCEEDED : refusal(this);
     if (this.early) return this.finish(this.early);
     const run = () => {
       if (layer.start) this.context = new AsyncResource('leat.call');
@@ -233,14 +239,16 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
   answered(outcome: Outcome, before?: () => void): Promise<void> {
     const told = this.announced;
     const same = told?.code === outcome.code && told.details === outcome.details;
-    return this.settle(told && same ? told : outcome, before);
+    // As of a source: one that was told to stop, and could hear it, did not say all it had to say.
+    const stopped = outcome.reason === 'completed' && this.controller !== undefined;
+    return this.settle(told && (same || stopped) ? told : outcome, before);
   }
 
   /** Tells the source that its call will end so, and lets it finish in its own way until it does. */
   announce(outcome: Outcome): void {
     if (!this.open) return;
     this.announced = outcome;
-    this.controller?.abort(errorOf(outcome));
+    this.surely(() => this.controller?.abort(errorOf(outcome)));
   }
 
   /** Ends the call as its source did, once HTTP/2 took everything; `before` hears that it did. */
@@ -271,9 +279,18 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
     }
     this.state = State.Ending;
     this.outcome = outcome;
-    clearTimeout(this.timer);
-    this.counted?.wait(undefined, performance.now());
+    this.timer?.stop();
+    this.surely(() => this.counted?.wait(undefined, performance.now()));
     this.within(() => this.tell(outcome));
+  }
+
+  /** What throws on the way to the end of a call is reported, and keeps the rest of that way from nothing. */
+  private surely(step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      report(error, this);
+    }
   }
 
   /** Runs something where the source runs: what hears of the end can find what the layers put there. */
@@ -282,10 +299,10 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
   }
 
   private tell(outcome: Outcome): void {
-    if (!this.done) this.controller?.abort(errorOf(outcome));
+    if (!this.done) this.surely(() => this.controller?.abort(errorOf(outcome)));
     this.gate.open();
-    this.released?.();
-    this.layer.end?.(outcome);
+    this.surely(() => this.released?.());
+    this.surely(() => this.layer.end?.(outcome));
     this.conclude(outcome);
   }
 
@@ -306,7 +323,7 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
       this.failing = true;
       return queueMicrotask(() => this.broken(outcome));
     }
-    if (outcome.cause !== undefined && outcome.details !== INTERNAL_ERROR) report(outcome.cause, this);
+    if (outcome.cause !== undefined && !isHidden(outcome)) report(outcome.cause, this);
     if (this.state === State.Ending) this.spoiled ??= outcome;
     this.finish(outcome);
   }
@@ -318,30 +335,36 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
   private conclude(heard: Outcome): void {
     if (this.state === State.Ended) return;
     const outcome = heard.reason === 'completed' ? (this.spoiled ?? heard) : heard;
-    if (this.ownHeader && !this.headerSent) this.sendHeader();
+    if (this.ownHeader && !this.headerSent) this.surely(() => this.sendHeader());
     this.state = State.Ended;
     live.delete(this);
-    this.onEnded?.();
-    const unknown = outcome.code === status.UNKNOWN && outcome.details === INTERNAL_ERROR;
-    if (unknown && !this.reported) report(outcome.cause, this);
+    this.surely(() => this.onEnded?.());
+    if (isHidden(outcome)) report(outcome.cause, this);
+    this.surely(() => this.sendStatus(outcome));
+  }
+
+  private sendStatus(outcome: Outcome): void {
     const code = outcome.code === status.OK || isErrorCode(outcome.code) ? outcome.code : status.UNKNOWN;
-    const metadata = sendable('trailer', this.ownTrailer, outcome.metadata);
-    this.wire.status(
-      { code, details: sendableDetails(outcome.details), metadata },
-      outcome.reason !== 'completed',
-    );
+    const text = sendableDetails(outcome.details);
+    const metadata = sendable([this.ownTrailer, outcome.metadata], budgetOf('trailer', text));
+    const last = { code, details: fitting(text, metadata), metadata };
+    // Whoever is below may be a mount of ours, which is not to judge this once more.
+    if (!this.wire.direct) this.rpc.conclude(outcome, last);
+    this.wire.status(last, outcome.reason !== 'completed');
     if (outcome.reason !== 'completed') this.wire.expire(code);
   }
 
   private armDeadline(): void {
     if (this.expiresAt === Number.POSITIVE_INFINITY) return;
-    const left = this.expiresAt - Date.now();
-    this.timer = setTimeout(
-      () => {
-        if (left > MAX_TIMER_MS) this.armDeadline();
-        else this.finish(DEADLINE_EXCEEDED);
-      },
-      Math.min(left, MAX_TIMER_MS),
-    );
+    this.timer = after(this.expiresAt - Date.now(), () => this.finish(DEADLINE_EXCEEDED));
+  }
+}
+
+/** The way of messages into the layers, which may change them. */
+class Owned implements Pick<Sink<unknown>, 'message'> {
+  constructor(private readonly layers: Pick<Sink<unknown>, 'message'>) {}
+
+  message(message: unknown): void {
+    this.layers.message(ownOf(message));
   }
 }

@@ -1,6 +1,7 @@
 import { status } from '@grpc/grpc-js';
 import { checkFunction, checkMiddleware, expected, isThenable } from './check.ts';
 import { counters } from './counters.ts';
+import { answerOf, forget, isBoolean } from './hooks.ts';
 import { report } from './report.ts';
 import { outcomeOf, StatusError, soundOutcome } from './status.ts';
 import type { Call, Layer, Middleware, Outcome, Sink } from './types.ts';
@@ -52,13 +53,14 @@ export function only(match: (call: Call) => boolean, middleware: Middleware): Mi
   checkFunction('match', match);
   checkFunction('middleware', middleware);
   return function only(call, next) {
-    return match(call) ? middleware(call, next) : undefined;
+    return answerOf('match', 'a boolean', match(call), isBoolean) ? middleware(call, next) : undefined;
   };
 }
 
 /** What a factory returned; a middleware whose options were forgotten returns a function, an async one a promise. */
 function layerOf(returned: Layer<unknown> | void): Layer<unknown> | undefined {
   if (!returned) return undefined;
+  forget(returned);
   if (typeof returned !== 'object' || isThenable(returned))
     throw expected('a middleware', 'a function that returns a layer or nothing', returned);
   return returned;

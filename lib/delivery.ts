@@ -13,6 +13,8 @@ export interface WireStatus {
 /** Where grpc-js takes what a call sends: its call object, or the next link of a chain of interceptors. */
 export interface Port {
   readonly link: unknown;
+  /** What the RPC goes by, where the link does not tell. */
+  readonly identity?: object | undefined;
   header(metadata: Metadata): void;
   message(message: unknown, ack: () => void): void;
   status(status: WireStatus): void;

@@ -2,6 +2,7 @@ import { constants } from 'node:os';
 import { Metadata, type Server, status } from '@grpc/grpc-js';
 import { checkDuration, checkFunction, checkOptions, expected } from './check.ts';
 import { type Live, live, refusals } from './live.ts';
+import { onSignals } from './signals.ts';
 import type { Outcome } from './types.ts';
 
 export interface DrainOptions {
@@ -37,6 +38,9 @@ const CLOSING_MS = 100;
 
 const drains = new WeakMap<Server, Promise<void>>();
 
+/** Who wants to hear that a server was drained, once that has begun. */
+const waiting = new WeakMap<Server, (() => void)[]>();
+
 /**
  * Shuts a server down that has endless streams. New streams are refused with `UNAVAILABLE`, sources are told by
  * `call.signal`, may finish within the grace, and are ended with `UNAVAILABLE` and a retry hint when they did
@@ -54,11 +58,13 @@ export function drain(server: Server, options: DrainOptions = {}): Promise<void>
   metadata.set('grpc-retry-pushback-ms', String(Math.ceil(retryMs)));
   const drained = run(server, graceMs, { code: status.UNAVAILABLE, details, reason: 'drain', metadata });
   drains.set(server, drained);
+  for (const told of waiting.get(server) ?? []) void drained.then(told);
   return drained;
 }
 
 /**
- * Drains a server when the process is told to stop; returns how to take that back.
+ * Drains a server when the process is told to stop; returns how to take that back. A second `SIGINT`, as by pressing
+ * Ctrl-C again, ends the process at once.
  *
  * @example
  * drainOn(server, { graceMs: 5000, after: () => sdk.shutdown() });
@@ -79,10 +85,13 @@ export function drainOn(server: Server, options: DrainOnOptions = {}): () => voi
       .catch(error => console.error('leat: after the drain:', error))
       .finally(undo);
   };
-  const undo = () => {
-    for (const signal of signals) process.off(signal, stop);
+  const undo = onSignals(signals, stop);
+  const drainedByHand = () => {
+    if (!stopping) undo();
   };
-  for (const signal of signals) process.on(signal, stop);
+  const known = drains.get(server);
+  if (known) void known.then(drainedByHand);
+  else waiting.set(server, [...(waiting.get(server) ?? []), drainedByHand]);
   return undo;
 }
 

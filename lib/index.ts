@@ -3,6 +3,7 @@ export { all, only } from './compose.ts';
 export { type Counters, counters } from './counters.ts';
 export type { Detail } from './details.ts';
 export { type DrainOnOptions, type DrainOptions, drain, drainOn } from './drain.ts';
+export { callOf } from './facade.ts';
 export type { Handler, Mounted } from './handler.ts';
 export { interceptor } from './interceptor.ts';
 export { mount, type Plain, plain, type Sources } from './mount.ts';

@@ -4,13 +4,13 @@ import {
   type ServerInterceptor,
   status,
 } from '@grpc/grpc-js';
-import { transparent } from './below.ts';
+import { isOver, transparent } from './below.ts';
 import { type Origin, ServerCall } from './call.ts';
 import { checkMiddleware } from './check.ts';
 import { all } from './compose.ts';
 import type { Port, WireStatus } from './delivery.ts';
 import { completed, Relay } from './relay.ts';
-import { INTERNAL_ERROR, isErrorCode, outcomeOf } from './status.ts';
+import { isErrorCode, outcomeOf } from './status.ts';
 import type { Middleware, Outcome } from './types.ts';
 
 /**
@@ -39,8 +39,10 @@ class Intercepted implements ServerInterceptingCallInterface, Origin, Port {
   readonly processingMetadata = false;
   metadata: Metadata = new Metadata();
   private request: unknown;
-  private call: ServerCall | undefined;
+  call: ServerCall | undefined;
   private relay: Relay | undefined;
+  /** The end was told before there was a handler to hear of it: none is started any more. */
+  private over = false;
 
   constructor(
     private readonly path: string,
@@ -70,6 +72,7 @@ class Intercepted implements ServerInterceptingCallInterface, Origin, Port {
       },
       onReceiveHalfClose: () => this.begin(listener, cancel),
       onCancel: () => {
+        this.over = true;
         this.call?.terminated();
         if (this.call) this.call.within(cancel);
         else cancel();
@@ -79,6 +82,9 @@ class Intercepted implements ServerInterceptingCallInterface, Origin, Port {
 
   /** The handler is about to start. */
   private begin(listener: Listener, cancel: () => void): void {
+    if (this.over || isOver(this.nextCall)) return;
+    // grpc-js refuses a call without a request before it gets to a handler.
+    if (!this.request) return listener.onReceiveHalfClose();
     const call = new ServerCall(this, this.request, this);
     const relay = new Relay(call);
     this.call = call;
@@ -101,9 +107,7 @@ class Intercepted implements ServerInterceptingCallInterface, Origin, Port {
 
   sendStatus(last: Status): void {
     if (!this.call || !this.relay) return this.nextCall.sendStatus(last);
-    // A call of ours above has told already what that was.
-    this.call.reported = last.details === INTERNAL_ERROR;
-    void this.relay.status(outcomeOfStatus(last));
+    void this.relay.status(this.call.rpc.conclusion(last as WireStatus) ?? outcomeOfStatus(last));
   }
 
   get link(): unknown {
@@ -156,17 +160,18 @@ class Intercepted implements ServerInterceptingCallInterface, Origin, Port {
 }
 
 /**
- * grpc-js makes an error without a status `UNKNOWN` with its message, which was not meant for the client, sends
- * codes that do not exist, and makes an error with the code 0 an `OK`, of which only the details tell.
+ * Judges the status of a handler that is not ours. grpc-js makes an error without a status `UNKNOWN` with its
+ * message, which was not meant for the client, sends codes that do not exist, and makes an error with the code 0 an
+ * `OK`, of which only the details tell. What was meant for the client and what was not cannot be told apart in an
+ * `UNKNOWN`: its text stays here, its trailers were set on purpose.
  */
 function outcomeOfStatus({ code, details, metadata }: Status): Outcome {
   const trailers = metadata ?? undefined;
   if (code === status.OK && details === 'OK') return completed(trailers);
-  if (code === status.UNKNOWN && details === INTERNAL_ERROR)
-    return { code, details, reason: 'error', metadata: trailers };
   // The message of an error may be anything, also something that cannot be made text.
-  if (typeof details !== 'string') return outcomeOf(new Error('the handler failed without a message'));
-  const cause = new Error(details);
-  if (code === status.UNKNOWN || !isErrorCode(code)) return outcomeOf(cause);
+  const text = typeof details === 'string' ? details : 'the handler failed without a message';
+  const cause = new Error(text);
+  if (code === status.UNKNOWN) return { ...outcomeOf(cause), metadata: trailers };
+  if (!isErrorCode(code) || text !== details) return outcomeOf(cause);
   return { code, details, reason: 'error', metadata: trailers, cause };
 }

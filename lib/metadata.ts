@@ -1,8 +1,8 @@
 import { Metadata, type MetadataValue } from '@grpc/grpc-js';
+import { budgetOf, fieldBytes } from './budget.ts';
 import { counters } from './counters.ts';
 
-/** Metadata is cut to this many bytes of keys and values, and so many values, that every client can read it. */
-const MAX_BYTES = { header: 32_768, trailer: 8192 };
+/** More values than this are cut. */
 const MAX_VALUES = 100;
 
 /** Says that some of it was left out. */
@@ -86,11 +86,15 @@ export class ResponseMetadata extends Metadata {
  * Copies of all that may be sent of `sources`, in order, and no larger than a client will read: of what is too
  * much the largest entries go first, and a mark is left. What is dropped is counted.
  */
-export function sendable(kind: 'header' | 'trailer', ...sources: (Metadata | undefined)[]): Metadata {
+export function sendable(sources: readonly (Metadata | undefined)[], maxBytes: number): Metadata {
   const result = new Metadata();
   if (sources.every(source => source === undefined)) return result;
   for (const source of sources) for (const [key, values] of entries(source)) add(result, key, values);
-  return shorten(result, MAX_BYTES[kind]);
+  return shorten(result, maxBytes);
+}
+
+export function sendableHeader(header: Metadata | undefined): Metadata {
+  return sendable([header], budgetOf('header'));
 }
 
 function add(result: Metadata, key: string, values: MetadataValue[]): void {
@@ -115,7 +119,7 @@ function shorten(metadata: Metadata, maxBytes: number): Metadata {
   let bytes = sizes.reduce((sum, entry) => sum + entry.bytes, 0);
   let count = sizes.reduce((sum, entry) => sum + entry.count, 0);
   if (bytes <= maxBytes && count <= MAX_VALUES) return metadata;
-  bytes += MARK.length + 1;
+  bytes += fieldBytes(MARK, '1');
   // The details of a status say more than what an application adds to it.
   const expendable = (key: string) => Number(!key.startsWith('grpc-'));
   sizes.sort((a, b) => expendable(b.key) - expendable(a.key) || b.bytes - a.bytes);
@@ -143,7 +147,6 @@ function entries(metadata: Metadata | undefined): [string, MetadataValue[]][] {
 
 function sizeOf(key: string, values: MetadataValue[]): number {
   let bytes = 0;
-  for (const value of values)
-    bytes += key.length + (typeof value === 'string' ? value.length : Math.ceil(value.length / 3) * 4);
+  for (const value of values) bytes += fieldBytes(key, value);
   return bytes;
 }

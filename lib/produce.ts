@@ -4,6 +4,7 @@ import {
   type ServerWritableStream,
   status,
 } from '@grpc/grpc-js';
+import { isOver } from './below.ts';
 import { ServerCall } from './call.ts';
 import { checkFunction, checkMiddleware } from './check.ts';
 import { all } from './compose.ts';
@@ -41,8 +42,9 @@ export function handle<Req, Res>(
 ): Handler<Req, Res> {
   const layers = all(...middleware);
   const produced: handleServerStreamingCall<Req, Res> = function produced(stream) {
-    if (stream.cancelled) return;
-    const call = new ServerCall<Req>(stream, stream.request, new StreamPort(stream));
+    const port = new StreamPort(stream);
+    if (stream.cancelled || isOver(port.link)) return;
+    const call = new ServerCall<Req>(stream, stream.request, port);
     call.wire.serialize = serialize;
     stream.once('cancelled', () => call.terminated());
     call.begin(layers, () => void pump(call, source));

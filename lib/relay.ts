@@ -1,7 +1,7 @@
 import { type Metadata, status } from '@grpc/grpc-js';
 import type { ServerCall } from './call.ts';
 import { counters } from './counters.ts';
-import { sendable } from './metadata.ts';
+import { sendableHeader } from './metadata.ts';
 import type { Outcome } from './types.ts';
 
 /** Takes what an existing handler sends through the layers of its call; what comes too late is absorbed. */
@@ -18,7 +18,7 @@ export class Relay {
 
   header(metadata: Metadata): void {
     if (!this.open) return;
-    if (!this.call.headerSent) this.call.header.merge(sendable('header', metadata));
+    if (!this.call.headerSent) this.call.header.merge(sendableHeader(metadata));
     this.call.sendHeader();
   }
 

@@ -1,4 +1,5 @@
 import { survive } from './hooks.ts';
+import { isNews } from './rpc.ts';
 import type { Call } from './types.ts';
 
 /** Hears of errors that no client may read. */
@@ -15,7 +16,7 @@ export function printError(error: unknown, call: Call): void {
   console.error(`leat: ${call.path}:${id === undefined ? '' : ` ${id}:`}`, error);
 }
 
-/** Tells the hook of this call. */
+/** Tells the hook of this call; of one error, once for all mounts of its RPC. */
 export function report(error: unknown, call: Call): void {
-  survive(() => ((call as Call & Reporting).onError ?? printError)(error, call));
+  if (isNews(error, call)) survive(() => ((call as Call & Reporting).onError ?? printError)(error, call));
 }

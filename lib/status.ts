@@ -6,9 +6,6 @@ import type { EndReason, Outcome } from './types.ts';
 /** What a client reads of an error that was not meant for it. */
 export const INTERNAL_ERROR = 'internal error';
 
-/** Longer status details are cut: beyond some 8 KiB of them clients get no status at all. */
-const MAX_DETAILS_BYTES = 4096;
-
 export interface StatusErrorOptions {
   /** Trailers to send with this status. */
   readonly metadata?: Metadata | undefined;
@@ -58,13 +55,32 @@ export function isErrorCode(code: unknown): code is status {
  */
 export function outcomeOf(thrown: unknown, reason: EndReason = 'error'): Outcome {
   try {
-    const { code, details, metadata } = thrown as Partial<StatusError>;
-    if (isErrorCode(code) && typeof details === 'string' && !isClientError(thrown as Error, code, details))
+    if (isStatus(thrown)) {
+      const { code, details, metadata } = thrown;
       return { code, details, reason, metadata: isMetadata(metadata) ? metadata : undefined, cause: thrown };
+    }
   } catch {
-    // `undefined`, or an object that throws when it is looked at: not a status.
+    // An object that answers anew, or throws, each time it is looked at.
   }
   return { code: status.UNKNOWN, details: INTERNAL_ERROR, reason, cause: thrown };
+}
+
+/** Whether it was thrown as a status, meant for the client. */
+export function isStatus(thrown: unknown): thrown is StatusError {
+  try {
+    const { code, details } = thrown as Partial<StatusError>;
+    if (!isErrorCode(code) || typeof details !== 'string') return false;
+    return !isClientError(thrown as Error, code, details);
+  } catch {
+    // `undefined`, or an object that throws when it is looked at.
+    return false;
+  }
+}
+
+/** Whether the client reads nothing of what was thrown: somebody here should. */
+export function isHidden({ code, details, reason, cause }: Outcome): boolean {
+  const unsaid = code === status.UNKNOWN && details === INTERNAL_ERROR && reason === 'error';
+  return unsaid && !isStatus(cause);
 }
 
 /** The outcome a layer made, if it is one; otherwise that of a layer that threw. */
@@ -87,22 +103,19 @@ export function soundOutcome(outcome: Outcome): Outcome {
 
 /** The error that says how a call ended: what `signal.reason` is. It was not thrown anywhere, and has no stack. */
 export function errorOf({ code, details, cause }: Outcome): StatusError {
-  const { stackTraceLimit } = Error;
-  Error.stackTraceLimit = 0;
-  const error = new StatusError(isErrorCode(code) ? code : status.CANCELLED, details, { cause });
-  Error.stackTraceLimit = stackTraceLimit;
-  return error;
+  return withoutStack(() => new StatusError(isErrorCode(code) ? code : status.CANCELLED, details, { cause }));
 }
 
-/** Text that can be sent: well-formed Unicode, of bounded size. */
-export function sendableDetails(details: string): string {
-  const text = details.toWellFormed();
-  const bytes = Buffer.from(text);
-  if (bytes.length <= MAX_DETAILS_BYTES) return text;
-  const marker = '… (cut)';
-  let end = MAX_DETAILS_BYTES - Buffer.byteLength(marker);
-  while (((bytes[end] ?? 0) & 0xc0) === 0x80) end -= 1;
-  return bytes.toString('utf8', 0, end) + marker;
+/** A stack costs more than all else of an error; where the limit cannot be written, it is made all the same. */
+function withoutStack<T>(make: () => T): T {
+  const limit = Object.getOwnPropertyDescriptor(Error, 'stackTraceLimit');
+  if (limit?.writable !== true) return make();
+  Error.stackTraceLimit = 0;
+  try {
+    return make();
+  } finally {
+    Error.stackTraceLimit = limit.value;
+  }
 }
 
 function isClientError(error: Error, code: status, details: string): boolean {

@@ -39,6 +39,11 @@ export class Wire implements Owner {
     return this.below.direct;
   }
 
+  /** What the RPC of this call goes by. */
+  get identity(): object | undefined {
+    return this.port.identity ?? this.below.identity;
+  }
+
   /** Whether everything was taken. */
   get idle(): boolean {
     return this.delivery === undefined || this.delivery.idle;

@@ -344,6 +344,18 @@ describe('only()', () => {
     expect(log).to.deep.equal(['a made', 'source', 'status 0 OK', 'source', 'status 0 OK']);
   });
 
+  it('ends the call when it is not told yes or no, also by a promise that rejects', () => {
+    for (const answer of [Promise.resolve(true), Promise.reject(new Error('later')), 'yes', 1, undefined]) {
+      const log: string[] = [];
+      drive(
+        only((() => answer) as never, () => {}),
+        log,
+        { messages: 1, last: 'completes' },
+      );
+      expect(log).to.deep.equal(['status 2 internal error']);
+    }
+  });
+
   it('ends the call when it cannot tell', () => {
     const log: string[] = [];
     const torn = () => {

@@ -7,6 +7,8 @@ import { drain, drainOn } from '../lib/index.ts';
 import { deferred, serve, stopAll, until } from './support/harness.ts';
 import { Peer, stalledPeer } from './support/peer.ts';
 
+const script = fileURLToPath(new URL('./support/draining.ts', import.meta.url));
+
 describe('drainOn()', () => {
   afterEach(stopAll);
 
@@ -59,11 +61,61 @@ describe('drainOn()', () => {
     await drained;
     await until('it does not listen any more', () => process.listenerCount('SIGUSR2') === listening);
   });
+
+  it('has one listener for each signal, however many servers, and none once all are drained by hand', async () => {
+    const listening = process.listenerCount('SIGUSR2');
+    const servers = await Promise.all(Array.from({ length: 12 }, () => serve('mount', () => [])));
+    for (const { server } of servers) drainOn(server, { signals: ['SIGUSR2'], graceMs: 50 });
+    expect(process.listenerCount('SIGUSR2')).to.equal(listening + 1);
+    await Promise.all(servers.map(({ server }) => drain(server, { graceMs: 50 })));
+    await until('it does not listen any more', () => process.listenerCount('SIGUSR2') === listening);
+  });
+
+  it('does not listen for a server that was drained before', async () => {
+    const listening = process.listenerCount('SIGUSR2');
+    const { server } = await serve('mount', () => []);
+    await drain(server, { graceMs: 50 });
+    drainOn(server, { signals: ['SIGUSR2'] });
+    await until('it does not listen any more', () => process.listenerCount('SIGUSR2') === listening);
+  });
+
+  it('keeps listening until what comes after is done, so that a second signal does not end the process', async () => {
+    const listening = process.listenerCount('SIGUSR2');
+    const { server } = await serve('mount', () => []);
+    const after = deferred();
+    drainOn(server, { signals: ['SIGUSR2'], graceMs: 50, after: () => after.promise });
+    process.emit('SIGUSR2', 'SIGUSR2');
+    await drain(server);
+    await new Promise(resolve => setImmediate(resolve));
+    expect(process.listenerCount('SIGUSR2')).to.equal(listening + 1);
+    after.resolve();
+    await until('it does not listen any more', () => process.listenerCount('SIGUSR2') === listening);
+  });
+
+  it('ends the process at a second SIGINT, and not at one that npm passed on of the same press', async function () {
+    this.timeout(30_000);
+    const child = spawn(process.execPath, ['--import', 'tsx', script, '3600000'], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      timeout: 25_000,
+      killSignal: 'SIGKILL',
+    });
+    const closed = once(child, 'close');
+    const [first] = await once(child.stdout, 'data');
+    const peer = new Peer(Number.parseInt(String(first), 10));
+    const call = peer.open({ way: 'deaf' });
+    await until('it is open', () => call.header !== undefined);
+    child.kill('SIGINT');
+    child.kill('SIGINT');
+    await new Promise(resolve => setTimeout(resolve, 200));
+    expect(child.exitCode ?? child.signalCode, 'it is draining').to.equal(null);
+    child.kill('SIGINT');
+    const [, signal] = await closed;
+    expect(signal).to.equal('SIGINT');
+  });
 });
 
 /** Has a process with such streams told to stop, and finds it gone. */
 async function leaves(ways: string[], graceMs: number): Promise<void> {
-  const script = fileURLToPath(new URL('./support/draining.ts', import.meta.url));
   const child = spawn(process.execPath, ['--import', 'tsx', script, String(graceMs)], {
     stdio: ['ignore', 'pipe', 'inherit'],
     timeout: 25_000,

@@ -1,6 +1,6 @@
 import { ServerInterceptingCall, type ServerInterceptor, status } from '@grpc/grpc-js';
 import { expect } from 'chai';
-import { drain, type Middleware, type Outcome, options, wrap } from '../lib/index.ts';
+import { drain, type Middleware, type Outcome, options, StatusError, wrap } from '../lib/index.ts';
 import { listener } from './support/errors.ts';
 import {
   type AnySource,
@@ -53,6 +53,9 @@ const parts: Record<string, { layer: Middleware; ends: object }> = {
 const mistakes: Record<string, Middleware> = {
   'whose options were forgotten': (() => () => undefined) as never,
   'that is async': (async () => ({ end: () => undefined })) as never,
+  'that is async and rejects': (async () => {
+    throw new StatusError(status.UNAUTHENTICATED, 'no token');
+  }) as never,
 };
 
 describe('what layers should not do', () => {

@@ -8,6 +8,7 @@ describe('the surface of leat', () => {
       'StatusError',
       'all',
       'broadcast',
+      'callOf',
       'counters',
       'drain',
       'drainOn',

@@ -714,7 +714,7 @@ describe('wrap()', () => {
         messages: [0, 1, 2, 3],
       });
       await settled();
-      expect(log.filter(line => line.includes('end'))).to.deep.equal(['in end 8 limit', 'out end 8 error']);
+      expect(log.filter(line => line.includes('end'))).to.deep.equal(['in end 8 limit', 'out end 8 limit']);
       expect(heard.filter(event => event === 'cancelled')).to.deep.equal(['cancelled']);
     });
   });

@@ -1,0 +1,278 @@
+import { EventEmitter } from 'node:events';
+import { Writable } from 'node:stream';
+import { type Metadata, type ServerWritableStream, status } from '@grpc/grpc-js';
+import { callAbove } from './below.ts';
+import type { ServerCall } from './call.ts';
+import { expected, isThenable } from './check.ts';
+import { counters } from './counters.ts';
+import type { Port, WireStatus } from './delivery.ts';
+import { watch } from './orphans.ts';
+import { completed, Relay } from './relay.ts';
+import { report } from './report.ts';
+import { isErrorCode, isHidden, outcomeOf } from './status.ts';
+import type { Call, Outcome } from './types.ts';
+
+export type AnyStream = ServerWritableStream<unknown, unknown>;
+type Written = (error?: Error | null) => void;
+
+/** What each call was last wrapped with: a wrapped handler may hand its call to another one. */
+const facades = new WeakMap<object, Facade>();
+
+export function facadeOf(stream: object): Facade | undefined {
+  return facades.get(stream);
+}
+
+/**
+ * The `Call` behind the stream that a handler was given: its signal, which also tells of a drain, its peer, its
+ * stats. For handlers that `wrap` or `interceptor` covers.
+ *
+ * @example
+ * wrap(async stream => {
+ *   const { signal } = callOf(stream);
+ *   for await (const row of rows({ signal })) stream.write(row);
+ *   stream.end();
+ * });
+ * @throws TypeError when neither of them covers the handler.
+ */
+export function callOf(stream: object): Call {
+  const call: Call | undefined =
+    facades.get(stream)?.call ?? callAbove((stream as { call?: unknown } | null | undefined)?.call);
+  if (call === undefined)
+    throw expected('stream', 'what a handler under `wrap` or `interceptor` was called with', stream);
+  return call;
+}
+
+/** The way of a wrapped call down to grpc-js, as it was before the handler got our own. */
+class HandlerPort implements Port {
+  readonly link: { sendStatus?(last: WireStatus): void } | undefined;
+  readonly header: (metadata: Metadata) => void;
+  readonly message: (message: unknown, ack: () => void) => void;
+  private readonly final: (done: () => void) => void;
+  private readonly listeners: readonly ((error: unknown) => void)[];
+
+  constructor(stream: AnyStream) {
+    const write = stream._write;
+    this.link = (stream as { call?: HandlerPort['link'] }).call;
+    this.header = stream.sendMetadata.bind(stream);
+    this.message = (message, ack) => write.call(stream, message, '', ack);
+    this.final = (stream as unknown as { _final(done: () => void): void })._final.bind(stream);
+    this.listeners = stream.listeners('error') as unknown as HandlerPort['listeners'];
+  }
+
+  /** Where the way to grpc-js is hidden, one of those who listened first is grpc-js, which keeps the status. */
+  status(last: WireStatus): void {
+    if (typeof this.link?.sendStatus === 'function') return this.link.sendStatus(last);
+    for (const listener of this.listeners) listener(last);
+    this.final(() => {});
+  }
+}
+
+/** The way down of a call that is wrapped twice: to the layers of the first one. */
+class FacadePort implements Port {
+  readonly link = undefined;
+  readonly identity: object | undefined;
+
+  constructor(private readonly outer: Facade) {
+    this.identity = outer.call.wire.identity;
+  }
+
+  header(metadata: Metadata): void {
+    this.outer.relay.header(metadata);
+  }
+
+  message(message: unknown, ack: () => void): void {
+    this.outer.relay.message(message, ack);
+  }
+
+  belongsTo(server: object): boolean {
+    return this.outer.call.wire.belongsTo(server);
+  }
+
+  status(last: WireStatus): void {
+    const { call, relay } = this.outer;
+    const reason = last.code === status.OK ? 'completed' : 'error';
+    void relay.status(call.rpc.conclusion(last) ?? { ...last, reason });
+  }
+}
+
+/** How a call goes down from here: to grpc-js, or to what it was wrapped with before. */
+export function portOf(stream: AnyStream): Port {
+  const outer = facades.get(stream);
+  return outer ? new FacadePort(outer) : new HandlerPort(stream);
+}
+
+/**
+ * What a wrapped handler holds. Below its Writable messages go to the layers of the call; above it nothing gets
+ * through that comes too late.
+ */
+export class Facade {
+  readonly relay: Relay;
+  private readonly write: AnyStream['write'];
+  private readonly end: AnyStream['end'];
+  private readonly emit: AnyStream['emit'];
+  /** Those who listened for errors before. */
+  private readonly early: ReturnType<AnyStream['rawListeners']>;
+  private trailer: Metadata | undefined;
+  private failure: Outcome | undefined;
+  /** The handler was told that it is cancelled. */
+  private told: boolean;
+  /** An error that the handler gave is being told to those who listen; grpc-js, which does, ends its call then. */
+  private telling = false;
+  /** What an `async` handler returned. */
+  private running: PromiseLike<unknown> | undefined;
+
+  constructor(
+    private readonly stream: AnyStream,
+    readonly call: ServerCall,
+  ) {
+    this.relay = new Relay(call);
+    this.write = stream.write;
+    this.end = stream.end;
+    this.emit = stream.emit;
+    this.early = stream.rawListeners('error');
+    this.told = stream.cancelled;
+    call.released = () => this.released();
+    facades.set(stream, this);
+    Object.assign(stream, {
+      sendMetadata: (metadata: Metadata) => this.relay.header(metadata),
+      write: (...args: Parameters<AnyStream['write']>) => this.written(args),
+      end: (metadata?: Metadata) => this.ended(metadata),
+      destroy: (error?: Error) => this.destroyed(error),
+      emit: (event: string, ...args: unknown[]) => this.emitted(event, args),
+      _write: (message: unknown, _encoding: string, ack: () => void) => this.relay.message(message, ack),
+      _final: (done: () => void) => void this.relay.status(this.failure ?? completed(this.trailer), done),
+    });
+  }
+
+  /** Calls the handler; one that rejects fails, and one that has not finished in time is an orphan. */
+  run(handler: () => unknown): void {
+    try {
+      const returned = handler();
+      if (!isThenable(returned)) return;
+      this.running = returned;
+      returned.then(
+        () => this.finished(),
+        error => {
+          this.finished();
+          this.fail(outcomeOf(error));
+        },
+      );
+      if (!this.call.open) void watch(this.call, returned);
+    } catch (error) {
+      this.fail(outcomeOf(error));
+    }
+  }
+
+  private finished(): void {
+    this.running = undefined;
+  }
+
+  /** The handler is done, and not well. Of several facades, the one that it holds hears of it. */
+  private fail(outcome: Outcome): void {
+    const innermost = facades.get(this.stream) ?? this;
+    if (innermost !== this) return innermost.fail(outcome);
+    const { call, relay, stream } = this;
+    if (relay.open && !stream.writableEnded) {
+      this.failure = outcome;
+      this.end.call(stream);
+      return;
+    }
+    counters.lateEnds += 1;
+    const known = outcome.cause === this.failure?.cause || call.isAbort(outcome.cause);
+    if (isHidden(outcome) && !known) report(outcome.cause, call);
+  }
+
+  /** The call is over: when somebody else ended it, the handler may wait for something that will not come. */
+  private released(): void {
+    const { call, relay, running, stream } = this;
+    if (running) void watch(call, running);
+    if (relay.ended) return;
+    const waits = stream.writableNeedDrain;
+    process.nextTick(() => {
+      if (!this.told) {
+        this.told = true;
+        stream.cancelled = true;
+        EventEmitter.prototype.emit.call(stream, 'cancelled', 'cancelled');
+      }
+      if (waits) stream.emit('drain');
+      Writable.prototype.destroy.call(stream);
+    });
+  }
+
+  private written(args: Parameters<AnyStream['write']>): boolean {
+    const { relay, stream } = this;
+    if (relay.open && !stream.writableEnded) return this.write.apply(stream, args);
+    counters.lateMessages += 1;
+    const callback = (args as unknown[]).find(argument => typeof argument === 'function');
+    // What a handler makes of this is no failure of its own.
+    if (callback) process.nextTick(callback as Written, new DOMException('the call is over', 'AbortError'));
+    return false;
+  }
+
+  private ended(metadata: Metadata | undefined): AnyStream {
+    const { relay, stream, telling } = this;
+    if (telling) return stream;
+    if (stream.writableEnded || !relay.open) counters.lateEnds += 1;
+    else {
+      this.trailer = metadata;
+      this.end.call(stream, metadata);
+    }
+    return stream;
+  }
+
+  private destroyed(error: Error | undefined): AnyStream {
+    const { relay, stream } = this;
+    if (relay.open) this.fail(outcomeOf(error ?? new Error('the handler destroyed its call')));
+    else Writable.prototype.destroy.call(stream, error);
+    return stream;
+  }
+
+  private emitted(event: string, args: unknown[]): boolean {
+    if (event === 'error') return this.failed(args);
+    if (event !== 'cancelled') return this.emit.call(this.stream, event, ...args);
+    this.call.terminated();
+    if (this.told) return false;
+    this.told = true;
+    return this.call.within(() => this.emit.call(this.stream, event, ...args));
+  }
+
+  /**
+   * The handler gives a status, and whoever listens for errors hears of it. One of those is grpc-js, which throws at
+   * some errors, and has no say here: it cannot be told from others who listened before the handler was called.
+   */
+  private failed(args: unknown[]): boolean {
+    const { call, early, stream } = this;
+    this.fail(outcomeOfGiven(args[0]));
+    this.telling = true;
+    for (const event of [EventEmitter.errorMonitor, 'error'])
+      for (const listener of stream.rawListeners(event)) {
+        try {
+          listener.apply(stream, args);
+        } catch (error) {
+          if (!early.includes(listener)) report(error, call);
+        }
+      }
+    this.telling = false;
+    return true;
+  }
+}
+
+/** What Node, or a child process, leaves on an error whose `code` is no status: an exit code, an error number. */
+const NOT_A_STATUS = ['syscall', 'errno', 'cmd', 'spawnargs', 'signal', 'killed', 'exitCode'];
+
+/**
+ * What a handler gave as its status, `{ code, message }` and `{ code, details }` alike. What it was not thinking of
+ * as one, and handed on as it came, is judged as if it had been thrown.
+ */
+function outcomeOfGiven(given: unknown): Outcome {
+  const outcome = outcomeOf(given);
+  try {
+    const { code, details, message, metadata } = given as Partial<Record<string, unknown>>;
+    const meant = isErrorCode(code) && details === undefined && typeof message === 'string';
+    if (!meant || given instanceof DOMException) return outcome;
+    if (NOT_A_STATUS.some(name => name in (given as object))) return outcome;
+    return { ...outcomeOf({ code, details: message, metadata }), cause: given };
+  } catch {
+    return outcome;
+  }
+}

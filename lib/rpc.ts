@@ -1,0 +1,81 @@
+import type { WireStatus } from './delivery.ts';
+import type { Call, Outcome } from './types.ts';
+
+/** What the mounts of one RPC know of each other: an interceptor and a handler of ours may both see it. */
+export class Rpc {
+  /** The call of the mount nearest to the method. */
+  call: Call | undefined;
+  /** How the last mount of ours concluded it, and the status it sent for that. */
+  private concluded: { readonly outcome: Outcome; readonly sent: WireStatus } | undefined;
+  /** Errors that were reported already. */
+  private reported: Set<unknown> | undefined;
+  /** What has done its work for this RPC. */
+  private done: Set<object> | undefined;
+
+  conclude(outcome: Outcome, sent: WireStatus): void {
+    this.concluded = { outcome, sent };
+  }
+
+  /**
+   * How a mount of ours concluded this RPC, if that is where this status comes from. One that somebody changed on
+   * its way is theirs, and what they added to its trailers is kept.
+   */
+  conclusion({ code, details, metadata }: WireStatus): Outcome | undefined {
+    const { outcome, sent } = this.concluded ?? {};
+    if (outcome === undefined || sent?.code !== code || sent.details !== details) return undefined;
+    return { ...outcome, code, details, metadata: metadata ?? undefined };
+  }
+
+  /** Whether nobody was told of this error yet. */
+  isNews(error: unknown): boolean {
+    this.reported ??= new Set();
+    if (this.reported.has(error)) return false;
+    this.reported.add(error);
+    return true;
+  }
+
+  /** Whether this is the first to ask with this key. */
+  first(key: object): boolean {
+    this.done ??= new Set();
+    if (this.done.has(key)) return false;
+    this.done.add(key);
+    return true;
+  }
+}
+
+const records = new WeakMap<object, Rpc>();
+
+/** The record of the RPC that goes by this object: grpc-js makes one for each. */
+export function recordOf(identity: object): Rpc {
+  const known = records.get(identity);
+  if (known) return known;
+  const rpc = new Rpc();
+  records.set(identity, rpc);
+  return rpc;
+}
+
+/** @internal A call that has a record. */
+export interface Recorded {
+  readonly rpc?: Rpc;
+}
+
+function rpcOf(call: Call): Rpc {
+  return (call as Call & Recorded).rpc ?? recordOf(call);
+}
+
+/** Whether nobody was told of this error of the RPC yet. */
+export function isNews(error: unknown, call: Call): boolean {
+  return rpcOf(call).isNews(error);
+}
+
+/**
+ * Whether this is the first layer of its RPC that asks with `key`: a middleware that stands on two mounts of one
+ * call does its work on the outermost.
+ *
+ * @example
+ * return function logging(call) {
+ *   if (!once(call, logging)) return;
+ */
+export function once(call: Call, key: object): boolean {
+  return rpcOf(call).first(key);
+}
