@@ -1,24 +1,12 @@
-import {
-  type CallOptions,
-  type ClientReadableStream,
-  Metadata,
-  type StatusObject,
-  status,
-} from '@grpc/grpc-js';
-import { checkMetadata, expected } from '../check.ts';
+import { type CallOptions, Metadata, type StatusObject, status } from '@grpc/grpc-js';
+import { checkMetadata } from '../check.ts';
 import { Recent } from '../sources/recent.ts';
 import { sleep } from '../sources/sleep.ts';
 import { LiveAttempt } from './attempt.ts';
+import { type Open, Opener } from './open.ts';
 import type { Settings } from './options.ts';
 import { type GiveUpReason, SubscribeError } from './subscribe-error.ts';
 import { Judge, type Verdict } from './verdict.ts';
-
-/** Starts one RPC of a generated client, of whichever generator. */
-export type Open<Req, Res> = (
-  request: Req,
-  metadata: Metadata,
-  options: CallOptions,
-) => ClientReadableStream<Res>;
 
 /** A server's timer holds no longer than 2^31 ms; attempts under a later deadline are renewed. */
 const MAX_ATTEMPT_MS = 24 * 24 * 3600 * 1000;
@@ -34,16 +22,18 @@ export class Run<Req, Res, Item, Token> {
   private offered: Token | undefined;
   private seen: Recent<Token>;
   private readonly judge: Judge;
+  private readonly opener: Opener<Req, Res>;
   private readonly stopped = new AbortController();
 
   constructor(
-    private readonly open: Open<Req, Res>,
+    open: Open<Req, Res>,
     public request: Req,
     private readonly settings: Settings<Req, Res, Item, Token>,
   ) {
     this.token = settings.after;
     this.seen = new Recent(settings.dedupe);
     this.judge = new Judge(settings);
+    this.opener = new Opener(open);
   }
 
   /** All items, over all attempts. */
@@ -111,9 +101,7 @@ export class Run<Req, Res, Item, Token> {
       options.deadline = Math.min(settings.deadlineMs, Date.now() + MAX_ATTEMPT_MS);
       attempt.renewable = options.deadline < settings.deadlineMs;
     }
-    const stream = this.open(this.request, metadata, options);
-    if (typeof stream?.read !== 'function' || typeof stream.cancel !== 'function')
-      throw expected('open()', 'a ClientReadableStream', stream);
+    const stream = this.opener.start(this.request, metadata, options);
     attempt.attach(stream, () => this.hook(settings.onHeader, attempt));
   }
 

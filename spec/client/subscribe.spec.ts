@@ -1,4 +1,3 @@
-import { EventEmitter } from 'node:events';
 import { constants, createServer } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import * as grpc from '@grpc/grpc-js';
@@ -757,21 +756,6 @@ describe('subscribe()', () => {
 
   describe('says what is wrong with the answer of', () => {
     const answers: Record<string, [string, unknown, object]> = {
-      'an `open` without `return`': [
-        'Expected `open()` to be a ClientReadableStream, got `undefined` (undefined)',
-        () => {},
-        {},
-      ],
-      'an `open` that is async': [
-        'Expected `open()` to be a ClientReadableStream, got `Promise` (object)',
-        async () => ({}),
-        {},
-      ],
-      'an `open` for a unary method': [
-        'Expected `open()` to be a ClientReadableStream, got `EventEmitter` (object)',
-        () => Object.assign(new EventEmitter(), { cancel() {} }),
-        {},
-      ],
       metadata: [
         'Expected `metadata()` to be a grpc.Metadata, got `Object` (object)',
         () => {},
