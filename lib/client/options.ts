@@ -14,6 +14,7 @@ import { isErrorCode } from '../status.ts';
 import type { Attempt } from './attempt.ts';
 import { type Backoff, type BackoffOptions, backoff } from './backoff.ts';
 import { type RetryRule, retryable } from './retry-rule.ts';
+import { CARRIED, headerOf, tokenCheck } from './token.ts';
 
 /** A resume point that the server no longer has. */
 export interface ResumeLost<Req, Token> {
@@ -34,7 +35,12 @@ export interface SubscribeOptions<Req, Res, Item = Res, Token = unknown> {
 
   /** The items of a message that is a batch. Without it each message is one item. */
   readonly items?: (message: Res) => Iterable<Item>;
-  /** Where in the stream an item stands; `undefined` when it does not say. Makes the subscription resume. */
+  /**
+   * Where in the stream an item stands; `undefined` when it does not say. Makes the subscription resume. Without
+   * `resume` a token must be what a header carries exactly: a string of visible ASCII, which may have blanks
+   * within, a finite number, a bigint, or a `Long` of protobuf.js. Another one ends the subscription with a
+   * TypeError at the item it is of. This, `items` and `bookmark` are asked for each message, and not waited for.
+   */
   readonly token?: (item: Item) => Token | undefined;
   /** Whether an item only tells how far the stream is: it moves the token and is not yielded. */
   readonly bookmark?: (item: Item) => boolean;
@@ -123,7 +129,11 @@ export interface SubscribeOptions<Req, Res, Item = Res, Token = unknown> {
 
 /** The options with everything that has a default filled in, and checked. */
 export type Settings<Req, Res, Item, Token> = SubscribeOptions<Req, Res, Item, Token> &
-  Limits & { readonly dedupe: number; readonly stallMs: number; readonly deadlineMs: number };
+  Limits & {
+    readonly dedupe: number;
+    readonly stallMs: number;
+    readonly checkToken: (token: unknown) => void;
+  };
 
 /** What decides whether and when to try again. */
 export interface Limits {
@@ -180,9 +190,13 @@ export function settingsOf<Req, Res, Item, Token>(
   const deadlineMs = Number(deadline);
   if (Number.isNaN(deadlineMs))
     throw expected('deadline', 'a date, or milliseconds since the epoch', deadline);
+  const { after, resume } = options;
+  if (after !== undefined && !resume && headerOf(after) === undefined)
+    throw expected('after', CARRIED, after);
   return {
     ...options,
     ...{ onOk, retry, firstFailure, dedupe, stallMs, deadlineMs },
+    checkToken: tokenCheck(resume !== undefined, dedupe),
     ...{ maxHintMs, healthyMs, maxAttempts, maxElapsedMs, maxFruitless },
     wait: sound(typeof wait === 'function' ? wait : backoff(wait)),
   };

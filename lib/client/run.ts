@@ -6,6 +6,7 @@ import { LiveAttempt } from './attempt.ts';
 import { type Open, Opener } from './open.ts';
 import type { Settings } from './options.ts';
 import { type GiveUpReason, SubscribeError } from './subscribe-error.ts';
+import { headerOf } from './token.ts';
 import { Judge, type Verdict } from './verdict.ts';
 
 /** A server's timer holds no longer than 2^31 ms; attempts under a later deadline are renewed. */
@@ -94,7 +95,7 @@ export class Run<Req, Res, Item, Token> {
     this.stopped.signal.throwIfAborted();
     if (token !== undefined) {
       if (settings.resume) this.request = settings.resume(this.request, token);
-      else metadata.set('last-event-id', String(token));
+      else metadata.set('last-event-id', headerOf(token) as string);
     }
     const options: CallOptions = {};
     if (settings.deadlineMs !== Infinity) {
@@ -106,8 +107,11 @@ export class Run<Req, Res, Item, Token> {
   }
 
   private isNew(item: Item): boolean {
-    this.offered = this.settings.token?.(item);
-    if (this.settings.dedupe === 0 || this.offered === undefined) return true;
+    const { token, checkToken, dedupe } = this.settings;
+    if (!token) return true;
+    this.offered = token(item);
+    checkToken(this.offered);
+    if (dedupe === 0 || this.offered === undefined) return true;
     if (this.seen.has(this.offered)) return false;
     this.seen.add(this.offered);
     return true;
