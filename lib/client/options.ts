@@ -12,7 +12,7 @@ import {
 } from '../sources/check.ts';
 import { isErrorCode } from '../status.ts';
 import type { Attempt } from './attempt.ts';
-import { type Backoff, type BackoffOptions, backoff } from './backoff.ts';
+import { type Backoff, type BackoffOptions, backoff, checkBackoff, numberOf } from './backoff.ts';
 import { type RetryRule, retryable } from './retry-rule.ts';
 import { CARRIED, headerOf, tokenCheck } from './token.ts';
 
@@ -50,7 +50,7 @@ export interface SubscribeOptions<Req, Res, Item = Res, Token = unknown> {
    * Makes the request that goes on after a token, from the request of the attempt before.
    * @default the same request, with the token in the request metadata `last-event-id`
    */
-  readonly resume?: (request: Req, token: Token) => Req;
+  readonly resume?: (request: Req, token: Token) => Req | Promise<Req>;
   /**
    * Hears that the server no longer has what comes after the token (`OUT_OF_RANGE`). Answers a request to go
    * on with, without a token; without an answer, the subscription ends with the error.
@@ -119,7 +119,7 @@ export interface SubscribeOptions<Req, Res, Item = Res, Token = unknown> {
    */
   readonly stallMs?: number;
 
-  /** Hears of each attempt, before it is opened. What this and the other hooks throw is ignored. */
+  /** Hears of each attempt, before it is opened. That this or another `on…` of an attempt fails is ignored. */
   readonly onAttempt?: (attempt: Attempt<Token>) => void;
   /** Hears that the server's headers are here. */
   readonly onHeader?: (attempt: Attempt<Token>) => void;
@@ -181,14 +181,15 @@ export function settingsOf<Req, Res, Item, Token>(
   if (metadata !== undefined && typeof metadata !== 'function') checkMetadata('metadata', metadata);
   if (typeof wait !== 'function' && (typeof wait !== 'object' || wait === null))
     throw expected('backoff', 'a function or an object', wait);
+  if (typeof wait !== 'function') checkBackoff('backoff', wait);
   checkDuration('stallMs', stallMs);
   checkDuration('maxHintMs', maxHintMs);
   checkDuration('healthyMs', healthyMs);
   checkDuration('maxElapsedMs', maxElapsedMs);
   checkLimit('maxAttempts', maxAttempts, 1);
   checkLimit('maxFruitless', maxFruitless, 1);
-  const deadlineMs = Number(deadline);
-  if (Number.isNaN(deadlineMs))
+  const deadlineMs = (deadline as Date | null)?.getTime?.() ?? deadline;
+  if (typeof deadlineMs !== 'number' || Number.isNaN(deadlineMs))
     throw expected('deadline', 'a date, or milliseconds since the epoch', deadline);
   const { after, resume } = options;
   if (after !== undefined && !resume && headerOf(after) === undefined)
@@ -205,7 +206,7 @@ export function settingsOf<Req, Res, Item, Token>(
 /** A wait that is none is the fault of who says it, not of the timer. */
 function sound(wait: Backoff): Backoff {
   return retry => {
-    const ms = wait(retry);
+    const ms = numberOf('backoff', wait(retry));
     checkDuration(`backoff(${retry})`, ms);
     return ms;
   };

@@ -1,8 +1,10 @@
 import { type ServiceError, type StatusObject, status } from '@grpc/grpc-js';
 import type { Attempt } from './attempt.ts';
 
-/** Which failures are retried: those with one of these codes, or those the function says yes to. */
-export type RetryRule = readonly status[] | ((error: ServiceError, attempt: Attempt<any>) => boolean);
+/** Which failures are retried: those with one of these codes, or those the function says yes to, at once or later. */
+export type RetryRule =
+  | readonly status[]
+  | ((error: ServiceError, attempt: Attempt<any>) => boolean | Promise<boolean>);
 
 /**
  * The codes that are retried unless told otherwise. `CANCELLED` is one because it can only be somebody else's:

@@ -1,4 +1,5 @@
 import { type StatusObject, status } from '@grpc/grpc-js';
+import { answerOf, isBoolean } from '../hooks.ts';
 import type { LiveAttempt } from './attempt.ts';
 import type { Limits } from './options.ts';
 import { retryHint } from './retry-hint.ts';
@@ -7,6 +8,9 @@ import type { GiveUpReason } from './subscribe-error.ts';
 
 /** What follows an attempt: the end, the error, or another attempt in so many milliseconds. */
 export type Verdict = 'end' | { readonly reason: GiveUpReason } | { readonly retryMs: number };
+
+/** Waits for what a hook answers, for as long as anybody wants to know. */
+export type Settle = <T>(answer: T | PromiseLike<T>) => Promise<T>;
 
 /** Timers and clocks agree to within this: a deadline that passed a little early has passed. */
 const SLACK_MS = 25;
@@ -22,7 +26,10 @@ export class Judge {
   /** Since when nothing new came. */
   private since: number | undefined;
 
-  constructor(private readonly limits: Limits) {}
+  constructor(
+    private readonly limits: Limits,
+    private readonly settle: Settle,
+  ) {}
 
   /** Something new was delivered. */
   progress(): void {
@@ -31,7 +38,7 @@ export class Judge {
     this.since = undefined;
   }
 
-  judge(attempt: LiveAttempt<unknown, unknown>, ended: StatusObject): Verdict {
+  async judge(attempt: LiveAttempt<unknown, unknown>, ended: StatusObject): Promise<Verdict> {
     const { limits } = this;
     const now = Date.now();
     if (this.wasHealthy(attempt, now)) {
@@ -54,9 +61,13 @@ export class Judge {
     return openedAt !== undefined && !stalled && endedAt - openedAt >= this.limits.healthyMs;
   }
 
-  private failed(attempt: LiveAttempt<unknown, unknown>, ended: StatusObject, now: number): Verdict {
+  private async failed(
+    attempt: LiveAttempt<unknown, unknown>,
+    ended: StatusObject,
+    now: number,
+  ): Promise<Verdict> {
     const { limits } = this;
-    if (!this.allows(attempt, ended)) return { reason: 'code' };
+    if (!(await this.allows(attempt, ended))) return { reason: 'code' };
     if (limits.firstFailure === 'throw' && attempt.number === 1 && attempt.openedAt === undefined)
       return { reason: 'first-failure' };
     const hint = retryHint(ended.metadata);
@@ -79,10 +90,11 @@ export class Judge {
     return { retryMs };
   }
 
-  private allows(attempt: LiveAttempt<unknown, unknown>, ended: StatusObject): boolean {
+  private async allows(attempt: LiveAttempt<unknown, unknown>, ended: StatusObject): Promise<boolean> {
     const { retry } = this.limits;
     if (typeof retry !== 'function') return isListed(retry, ended);
     const error = attempt.error ?? new Error(ended.details);
-    return retry(Object.assign(error, ended), attempt);
+    const answer = await this.settle(retry(Object.assign(error, ended), attempt));
+    return answerOf('retry', 'a boolean', answer, isBoolean);
   }
 }
