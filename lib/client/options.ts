@@ -53,7 +53,8 @@ export interface SubscribeOptions<Req, Res, Item = Res, Token = unknown> {
   readonly resume?: (request: Req, token: Token) => Req | Promise<Req>;
   /**
    * Hears that the server no longer has what comes after the token (`OUT_OF_RANGE`). Answers a request to go
-   * on with, without a token; without an answer, the subscription ends with the error.
+   * on with, without a token, after the wait that follows any failure; without an answer, the subscription ends
+   * with the error.
    */
   readonly onResumeLost?: (lost: ResumeLost<Req, Token>) => Req | undefined | Promise<Req | undefined>;
   /**
@@ -64,7 +65,8 @@ export interface SubscribeOptions<Req, Res, Item = Res, Token = unknown> {
   readonly dedupe?: number;
 
   /**
-   * What `OK` does: the stream is over, or begins anew after a wait, from the token if there is one.
+   * What `OK` does: the stream is over, or begins anew after a wait, from the token if there is one. An `OK`
+   * that brought nothing new counts as a failure that the server answered with.
    * @default 'end'
    */
   readonly onOk?: 'end' | 'restart';
@@ -92,7 +94,8 @@ export interface SubscribeOptions<Req, Res, Item = Res, Token = unknown> {
   readonly maxHintMs?: number;
   /**
    * How many milliseconds a stream must have been open to count as healthy: then the waits begin from the
-   * shortest again. Minimum 0.
+   * shortest again. It is open once the server's headers are here; if none came before its end, since its start
+   * if it ever had a connection. Minimum 0.
    * @default 10000
    */
   readonly healthyMs?: number;
@@ -107,14 +110,15 @@ export interface SubscribeOptions<Req, Res, Item = Res, Token = unknown> {
    */
   readonly maxElapsedMs?: number;
   /**
-   * How many attempts in a row the server may answer, with another failure than `UNAVAILABLE`, without
-   * anything new and without having been healthy: trying on cannot help. Minimum 1.
+   * How many attempts in a row the server may answer, with anything but `UNAVAILABLE`, without anything new and
+   * without having been healthy: trying on cannot help. Minimum 1.
    * @default 10
    */
   readonly maxFruitless?: number;
   /**
    * After how many milliseconds without a message, while one is waited for, the attempt is given up and the
-   * next one made. Minimum 0; for a server that sends heartbeats.
+   * next one made. Time in which this process was too busy to listen does not count. Minimum 0; for a server
+   * that sends heartbeats.
    * @default Infinity
    */
   readonly stallMs?: number;

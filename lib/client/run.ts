@@ -100,8 +100,9 @@ export class Run<Req, Res, Item, Token> {
     this.stopped.signal.throwIfAborted();
     const options: CallOptions = {};
     if (settings.deadlineMs !== Infinity) {
-      options.deadline = Math.min(settings.deadlineMs, Date.now() + MAX_ATTEMPT_MS);
-      attempt.renewable = options.deadline < settings.deadlineMs;
+      const now = Date.now();
+      options.deadline = Math.min(settings.deadlineMs, now + MAX_ATTEMPT_MS);
+      attempt.expires = performance.now() + options.deadline - now;
     }
     const stream = this.opener.start(this.request, metadata, options);
     attempt.attach(stream, () => survive(() => settings.onHeader?.(attempt)));
@@ -139,7 +140,7 @@ export class Run<Req, Res, Item, Token> {
     this.request = this.requestOf('onResumeLost', next);
     this.token = undefined;
     this.seen = new Recent(settings.dedupe);
-    return { retryMs: 0 };
+    return this.judge.judge(attempt, ended, true);
   }
 
   /** A request that a hook made, which is at least of the type of the one before. */
@@ -169,11 +170,18 @@ export class Run<Req, Res, Item, Token> {
 
   private error(attempt: LiveAttempt<Res, Token>, reason: GiveUpReason): SubscribeError {
     const ended = attempt.status as StatusObject;
-    const details = 'the deadline is reached before the next attempt';
-    const late = reason === 'deadline' && ended.code !== status.DEADLINE_EXCEEDED;
-    const shown = late ? { ...ended, code: status.DEADLINE_EXCEEDED, details } : ended;
-    return new SubscribeError(shown, reason, this.attempts, attempt.error);
+    return new SubscribeError(shown(ended, reason), reason, this.attempts, attempt.error);
   }
+}
+
+/** The status that a subscription fails with is not always that of its last attempt. */
+function shown(ended: StatusObject, reason: GiveUpReason): StatusObject {
+  if (reason === 'deadline' && ended.code !== status.DEADLINE_EXCEEDED) {
+    const details = 'the deadline is reached before the next attempt';
+    return { ...ended, code: status.DEADLINE_EXCEEDED, details };
+  }
+  if (ended.code !== status.OK) return ended;
+  return { ...ended, code: status.UNAVAILABLE, details: 'the stream ends with OK again and again' };
 }
 
 function isIterable<Item>(answer: unknown): answer is Iterable<Item> {

@@ -33,7 +33,8 @@ export interface Subscription<Req, Item, Token = unknown>
  *   { signal: AbortSignal.timeout(60_000) },
  * );
  * for await (const { num } of numbers) console.log(num);
- * @throws TypeError when an option is out of its range; from `next()`, when `open` returns what it should not.
+ * @throws TypeError when an option is out of its range; from `next()`, when `open` or a hook answers with
+ * what it should not.
  * @throws SubscribeError, from `next()`: any status that is not retried, or no longer.
  */
 export function subscribe<Req, Res, Item = Res, Token = unknown>(

@@ -499,7 +499,7 @@ describe('subscribe()', () => {
       const waits: Verdict[] = [];
       for (const openForMs of [undefined, 9000, 5000, 10_000, 0, undefined, 99_999]) {
         const attempt = new LiveAttempt<unknown, unknown>(1, 0, undefined);
-        if (openForMs !== undefined) attempt.openedAt = Date.now() - openForMs;
+        if (openForMs !== undefined) attempt.opened = performance.now() - openForMs;
         waits.push(await judge.judge(attempt, ended));
       }
       expect(waits).to.deep.equal([1, 2, 3, 1, 2, 3, 1].map(retryMs => ({ retryMs })));
@@ -595,16 +595,10 @@ describe('subscribe()', () => {
       expect(late.cause).to.include({ code: status.UNAVAILABLE });
     });
 
-    it('C27 holds a deadline beyond 24 days, and renews attempts under it', async () => {
-      const { open, calls } = await serve((call, index) =>
-        send(call, [index], index === 0 ? status.DEADLINE_EXCEEDED : status.OK),
-      );
-      const deadline = Date.now() + 60 * 24 * 3600 * 1000;
-      expect(await numbers(subscribe(open, {}, { deadline }))).to.deep.equal([0, 1]);
-      for (const call of calls)
-        expect(Number(call.getDeadline()) - Date.now()).to.be.within(1e9, 2 ** 31 - 1);
-      const near = subscribe(open, {}, { deadline: Date.now() + 1e6 });
-      expect(await numbers(near)).to.deep.equal([2]);
+    it('C27 holds a deadline beyond 24 days', async () => {
+      const { open, calls } = await serve(call => send(call, [1], status.OK));
+      await numbers(subscribe(open, {}, { deadline: Date.now() + 60 * 24 * 3600 * 1000 }));
+      expect(Number(calls[0]?.getDeadline()) - Date.now()).to.be.within(1e9, 2 ** 31 - 1);
     });
   });
 
