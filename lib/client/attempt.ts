@@ -1,4 +1,5 @@
 import { type ClientReadableStream, Metadata, type StatusObject, status } from '@grpc/grpc-js';
+import { after, type Timer } from '../timers.ts';
 
 /** One RPC of a subscription. */
 export interface Attempt<Token = unknown> {
@@ -21,9 +22,13 @@ export interface Attempt<Token = unknown> {
   readonly status: StatusObject | undefined;
 }
 
+/** Timers and clocks agree to within this: a deadline that passed a little early has passed. */
+export const SLACK_MS = 25;
+
 /**
  * An attempt and its stream, read only on demand, which is what lets flow control reach the server. Listens
- * for `error` for good: a cancelled stream still emits one.
+ * for `error` for good: a cancelled stream still emits one. What it says of times is of the wall clock; how
+ * long things take is measured with one that nobody sets.
  */
 export class LiveAttempt<Res, Token> implements Attempt<Token> {
   readonly startedAt: number = Date.now();
@@ -36,11 +41,17 @@ export class LiveAttempt<Res, Token> implements Attempt<Token> {
   fresh = false;
   /** Whether nothing came for too long. */
   stalled = false;
-  /** Whether its deadline is one of our own making, shorter than the subscription's. */
-  renewable = false;
+  /** When it was started, by `performance.now()` as all that durations are taken of. */
+  readonly started: number = performance.now();
+  /** When its deadline passes. */
+  expires: number = Infinity;
+  /** Since when a server has it, as far as one can know. */
+  opened: number | undefined;
+  ended: number | undefined;
   /** The error as grpc-js raised it. */
   error: Error | undefined;
   private stream: ClientReadableStream<Res> | undefined;
+  private called: number | undefined;
   private wake: (() => void) | undefined;
   /** Whether the RPC itself has ended; a stalled one has not. */
   private over = false;
@@ -55,9 +66,11 @@ export class LiveAttempt<Res, Token> implements Attempt<Token> {
   /** @param onHeader called when the headers are here. */
   attach(stream: ClientReadableStream<Res>, onHeader: () => void): void {
     this.stream = stream;
+    this.called = performance.now();
     stream.on('metadata', (header: Metadata) => {
       this.header = header;
       this.openedAt = Date.now();
+      this.opened = performance.now();
       onHeader();
     });
     stream.on('error', (error: Error & Partial<StatusObject>) => {
@@ -86,14 +99,14 @@ export class LiveAttempt<Res, Token> implements Attempt<Token> {
 
   /** Settles when there may be something to read, or the end. */
   async wait(stallMs: number): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
+    let patience: Patience | undefined;
     const woken = new Promise<void>(resolve => {
       this.wake = resolve;
     });
-    if (stallMs !== Infinity) timer = setTimeout(() => this.stall(stallMs), stallMs);
+    if (stallMs !== Infinity) patience = new Patience(stallMs, () => this.stall(stallMs));
     await woken;
     this.wake = undefined;
-    clearTimeout(timer);
+    patience?.stop();
   }
 
   /**
@@ -129,9 +142,44 @@ export class LiveAttempt<Res, Token> implements Attempt<Token> {
       this.status = status;
       this.error = error;
       this.endedAt = Date.now();
+      this.ended = performance.now();
+      // A server may say nothing, not even headers, for as long as it has nothing to say.
+      if (!this.stalled && reachedServer(this.stream)) this.opened ??= this.called;
     }
     this.notify();
   }
 
   private readonly notify = (): void => this.wake?.();
+}
+
+/** Whether the RPC ever had a connection: only then, and once it has ended, grpc-js knows whose it was. */
+function reachedServer(stream: Partial<ClientReadableStream<unknown>>): boolean {
+  try {
+    return (stream.getAuthContext?.() ?? null) !== null;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Ends after some time of silence. Time in which the event loop was busy is none in which anything could have
+ * been heard: it is added, once, and what lies in the sockets by then is read first.
+ */
+class Patience {
+  private timer: Timer | NodeJS.Immediate;
+
+  constructor(ms: number, end: () => void) {
+    const due = performance.now() + ms;
+    const readFirst = () => {
+      this.timer = setImmediate(end);
+    };
+    this.timer = after(ms, () => {
+      this.timer = after(performance.now() - due, readFirst);
+    });
+  }
+
+  stop(): void {
+    if ('stop' in this.timer) this.timer.stop();
+    else clearImmediate(this.timer);
+  }
 }

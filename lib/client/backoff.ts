@@ -1,3 +1,4 @@
+import { answerOf } from '../hooks.ts';
 import { checkDuration, checkFunction, checkOptions, expected } from '../sources/check.ts';
 
 export interface BackoffOptions {
@@ -33,12 +34,25 @@ export type Backoff = (retry: number) => number;
  * @throws TypeError when an option is out of its range.
  */
 export function backoff(options: BackoffOptions = {}): Backoff {
-  checkOptions(options, ['baseMs', 'maxMs', 'factor', 'random']);
+  checkBackoff('options', options);
   const { baseMs = 1000, maxMs = 30_000, factor = 2, random = Math.random } = options;
   checkDuration('baseMs', baseMs);
   checkDuration('maxMs', maxMs);
   if (typeof factor !== 'number' || !(factor >= 1))
     throw expected('factor', 'a number from 1 and up', factor);
   checkFunction('random', random);
-  return retry => random() * Math.min(maxMs, baseMs * factor ** retry);
+  return retry => {
+    // Neither factor is infinite: the other may be 0.
+    const longestMs = Math.min(maxMs, baseMs * Math.min(factor ** retry, Number.MAX_VALUE), Number.MAX_VALUE);
+    return numberOf('random', random()) * longestMs;
+  };
+}
+
+export function checkBackoff(name: string, options: BackoffOptions): void {
+  checkOptions(options, ['baseMs', 'maxMs', 'factor', 'random'], name);
+}
+
+/** @throws TypeError that names the hook, when what it answers is no number. */
+export function numberOf(hook: string, answer: unknown): number {
+  return answerOf(hook, 'a number', answer, value => typeof value === 'number');
 }

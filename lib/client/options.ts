@@ -12,8 +12,9 @@ import {
 } from '../sources/check.ts';
 import { isErrorCode } from '../status.ts';
 import type { Attempt } from './attempt.ts';
-import { type Backoff, type BackoffOptions, backoff } from './backoff.ts';
+import { type Backoff, type BackoffOptions, backoff, checkBackoff, numberOf } from './backoff.ts';
 import { type RetryRule, retryable } from './retry-rule.ts';
+import { CARRIED, headerOf, tokenCheck } from './token.ts';
 
 /** A resume point that the server no longer has. */
 export interface ResumeLost<Req, Token> {
@@ -34,7 +35,12 @@ export interface SubscribeOptions<Req, Res, Item = Res, Token = unknown> {
 
   /** The items of a message that is a batch. Without it each message is one item. */
   readonly items?: (message: Res) => Iterable<Item>;
-  /** Where in the stream an item stands; `undefined` when it does not say. Makes the subscription resume. */
+  /**
+   * Where in the stream an item stands; `undefined` when it does not say. Makes the subscription resume. Without
+   * `resume` a token must be what a header carries exactly: a string of visible ASCII, which may have blanks
+   * within, a finite number, a bigint, or a `Long` of protobuf.js. Another one ends the subscription with a
+   * TypeError at the item it is of. This, `items` and `bookmark` are asked for each message, and not waited for.
+   */
   readonly token?: (item: Item) => Token | undefined;
   /** Whether an item only tells how far the stream is: it moves the token and is not yielded. */
   readonly bookmark?: (item: Item) => boolean;
@@ -44,10 +50,11 @@ export interface SubscribeOptions<Req, Res, Item = Res, Token = unknown> {
    * Makes the request that goes on after a token, from the request of the attempt before.
    * @default the same request, with the token in the request metadata `last-event-id`
    */
-  readonly resume?: (request: Req, token: Token) => Req;
+  readonly resume?: (request: Req, token: Token) => Req | Promise<Req>;
   /**
    * Hears that the server no longer has what comes after the token (`OUT_OF_RANGE`). Answers a request to go
-   * on with, without a token; without an answer, the subscription ends with the error.
+   * on with, without a token, after the wait that follows any failure; without an answer, the subscription ends
+   * with the error.
    */
   readonly onResumeLost?: (lost: ResumeLost<Req, Token>) => Req | undefined | Promise<Req | undefined>;
   /**
@@ -58,7 +65,8 @@ export interface SubscribeOptions<Req, Res, Item = Res, Token = unknown> {
   readonly dedupe?: number;
 
   /**
-   * What `OK` does: the stream is over, or begins anew after a wait, from the token if there is one.
+   * What `OK` does: the stream is over, or begins anew after a wait, from the token if there is one. An `OK`
+   * that brought nothing new counts as a failure that the server answered with.
    * @default 'end'
    */
   readonly onOk?: 'end' | 'restart';
@@ -86,7 +94,8 @@ export interface SubscribeOptions<Req, Res, Item = Res, Token = unknown> {
   readonly maxHintMs?: number;
   /**
    * How many milliseconds a stream must have been open to count as healthy: then the waits begin from the
-   * shortest again. Minimum 0.
+   * shortest again. It is open once the server's headers are here; if none came before its end, since its start
+   * if it ever had a connection. Minimum 0.
    * @default 10000
    */
   readonly healthyMs?: number;
@@ -101,19 +110,20 @@ export interface SubscribeOptions<Req, Res, Item = Res, Token = unknown> {
    */
   readonly maxElapsedMs?: number;
   /**
-   * How many attempts in a row the server may answer, with another failure than `UNAVAILABLE`, without
-   * anything new and without having been healthy: trying on cannot help. Minimum 1.
+   * How many attempts in a row the server may answer, with anything but `UNAVAILABLE`, without anything new and
+   * without having been healthy: trying on cannot help. Minimum 1.
    * @default 10
    */
   readonly maxFruitless?: number;
   /**
    * After how many milliseconds without a message, while one is waited for, the attempt is given up and the
-   * next one made. Minimum 0; for a server that sends heartbeats.
+   * next one made. Time in which this process was too busy to listen does not count. Minimum 0; for a server
+   * that sends heartbeats.
    * @default Infinity
    */
   readonly stallMs?: number;
 
-  /** Hears of each attempt, before it is opened. What this and the other hooks throw is ignored. */
+  /** Hears of each attempt, before it is opened. That this or another `on…` of an attempt fails is ignored. */
   readonly onAttempt?: (attempt: Attempt<Token>) => void;
   /** Hears that the server's headers are here. */
   readonly onHeader?: (attempt: Attempt<Token>) => void;
@@ -123,7 +133,11 @@ export interface SubscribeOptions<Req, Res, Item = Res, Token = unknown> {
 
 /** The options with everything that has a default filled in, and checked. */
 export type Settings<Req, Res, Item, Token> = SubscribeOptions<Req, Res, Item, Token> &
-  Limits & { readonly dedupe: number; readonly stallMs: number; readonly deadlineMs: number };
+  Limits & {
+    readonly dedupe: number;
+    readonly stallMs: number;
+    readonly checkToken: (token: unknown) => void;
+  };
 
 /** What decides whether and when to try again. */
 export interface Limits {
@@ -171,18 +185,23 @@ export function settingsOf<Req, Res, Item, Token>(
   if (metadata !== undefined && typeof metadata !== 'function') checkMetadata('metadata', metadata);
   if (typeof wait !== 'function' && (typeof wait !== 'object' || wait === null))
     throw expected('backoff', 'a function or an object', wait);
+  if (typeof wait !== 'function') checkBackoff('backoff', wait);
   checkDuration('stallMs', stallMs);
   checkDuration('maxHintMs', maxHintMs);
   checkDuration('healthyMs', healthyMs);
   checkDuration('maxElapsedMs', maxElapsedMs);
   checkLimit('maxAttempts', maxAttempts, 1);
   checkLimit('maxFruitless', maxFruitless, 1);
-  const deadlineMs = Number(deadline);
-  if (Number.isNaN(deadlineMs))
+  const deadlineMs = (deadline as Date | null)?.getTime?.() ?? deadline;
+  if (typeof deadlineMs !== 'number' || Number.isNaN(deadlineMs))
     throw expected('deadline', 'a date, or milliseconds since the epoch', deadline);
+  const { after, resume } = options;
+  if (after !== undefined && !resume && headerOf(after) === undefined)
+    throw expected('after', CARRIED, after);
   return {
     ...options,
     ...{ onOk, retry, firstFailure, dedupe, stallMs, deadlineMs },
+    checkToken: tokenCheck(resume !== undefined, dedupe),
     ...{ maxHintMs, healthyMs, maxAttempts, maxElapsedMs, maxFruitless },
     wait: sound(typeof wait === 'function' ? wait : backoff(wait)),
   };
@@ -191,7 +210,7 @@ export function settingsOf<Req, Res, Item, Token>(
 /** A wait that is none is the fault of who says it, not of the timer. */
 function sound(wait: Backoff): Backoff {
   return retry => {
-    const ms = wait(retry);
+    const ms = numberOf('backoff', wait(retry));
     checkDuration(`backoff(${retry})`, ms);
     return ms;
   };

@@ -1,8 +1,8 @@
-import { expected } from '../sources/check.ts';
 import { PullFeed } from '../sources/pull.ts';
 import type { Attempt } from './attempt.ts';
+import { checkOpen, type Open } from './open.ts';
 import { type SubscribeOptions, settingsOf } from './options.ts';
-import { type Open, Run } from './run.ts';
+import { Run } from './run.ts';
 
 /** The items of one logical stream, over as many RPCs as it takes. */
 export interface Subscription<Req, Item, Token = unknown>
@@ -21,6 +21,8 @@ export interface Subscription<Req, Item, Token = unknown>
  * last item that was taken. Nothing is opened before the first `next()`; leaving the loop, in whatever way,
  * cancels the RPC; reading slowly slows the server. The channel stays as it is, and open.
  *
+ * The client may be of another copy of grpc-js than the metadata it is given.
+ *
  * A channel that cannot connect waits by itself before it tries again, up to two minutes: set
  * `grpc.max_reconnect_backoff_ms` on a client whose server may be away for longer.
  *
@@ -31,7 +33,8 @@ export interface Subscription<Req, Item, Token = unknown>
  *   { signal: AbortSignal.timeout(60_000) },
  * );
  * for await (const { num } of numbers) console.log(num);
- * @throws TypeError when an option is out of its range.
+ * @throws TypeError when an option is out of its range; from `next()`, when `open` or a hook answers with
+ * what it should not.
  * @throws SubscribeError, from `next()`: any status that is not retried, or no longer.
  */
 export function subscribe<Req, Res, Item = Res, Token = unknown>(
@@ -39,7 +42,7 @@ export function subscribe<Req, Res, Item = Res, Token = unknown>(
   request: Req,
   options: SubscribeOptions<Req, Res, Item, Token> = {},
 ): Subscription<Req, Item, Token> {
-  if (typeof open !== 'function') throw expected('open', 'a function', open);
+  checkOpen(open);
   return new SubscriptionFeed(new Run(open, request, settingsOf(options)), options.signal);
 }
 

@@ -21,6 +21,11 @@ describe('backoff()', () => {
     for (const count of tenths) expect(count).to.be.within(800, 1200);
   });
 
+  it('is a number after any number of retries', () => {
+    expect(backoff({ baseMs: 0 })(5000)).to.equal(0);
+    expect(backoff({ maxMs: Infinity, random: () => 0 })(5000)).to.equal(0);
+  });
+
   it('says what is wrong with an option', () => {
     expect(() => backoff({ baseMs: -1 })).to.throw(
       TypeError,

