@@ -15,6 +15,7 @@ const MAX_BATCH = 10_000;
 const SLICE = 1000;
 /** How long a batch may wait to be counted. */
 const PATIENCE_MS = 250;
+const MAX_INT32 = 2 ** 31 - 1;
 
 type Row = { columns: Record<string, string> };
 
@@ -40,7 +41,8 @@ export function queryResults(database: Database): Source<QueryRequest__Output, Q
         isLast = rows.length <= size;
         const quick = performance.now() - began < PATIENCE_MS;
         if (!isLast && quick) await total.countOn(size, batch === 1 ? MAX_BATCH : 2 * MAX_BATCH);
-        const totalBatches = isLast ? batch : Math.max(batch + 1, Math.ceil((await total.rows()) / size));
+        const expected = isLast ? batch : Math.max(batch + 1, Math.ceil((await total.rows()) / size));
+        const totalBatches = Math.min(expected, MAX_INT32);
         yield { rows: rows.slice(0, size), batchNumber: batch, totalBatches, isLast };
         rows = rows.slice(size);
       }

@@ -142,6 +142,16 @@ function behaves(database: () => Database): void {
       expect(moved).to.be.at.most(batchSize + 1 + 10_001);
     });
 
+  it('says 2,147,483,647 batches for more than an int32 can say', async () => {
+    const client = await serve();
+    const query = 'SELECT a.id FROM large_table a, large_table b, large_table c';
+    const { stream, ended } = watch(client.streamQueryResults({ query, batchSize: 1 }), { paused: true });
+    expect((await readOne(stream)).totalBatches).to.equal(2 ** 31 - 1);
+    stream.cancel();
+    await ended;
+    await until('the connection is given back', () => db.lent === 0);
+  });
+
   it('does not run a slow query twice to know its size', async () => {
     const query = 'SELECT i FROM generate_series(1, 60) i, LATERAL (SELECT pg_sleep(0.01 + i * 0)) AS slow';
     const { messages } = await ask(query, 30);
