@@ -2,6 +2,7 @@ import type { BigIntStats } from 'node:fs';
 import { type FileHandle, open, readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
+import { backwards, bytesOf, endOfLines, LineReader } from './log-lines.ts';
 
 /** A file beside the log that was the log once, or is a copy of it. */
 interface Rotated {
@@ -10,8 +11,11 @@ interface Rotated {
   readonly born: bigint;
 }
 
-const CHUNK = 64 * 1024;
-const NEWLINE = 10;
+/**
+ * What rotation puts behind the name of a log: a number, a date, `.old`. Another name that begins alike, such as
+ * `app.log-audit`, `app.log.bak` or `app.log.1.gz`, is another file.
+ */
+const ROTATED = /^(?:[._-]\d[\d._:TZ+-]*|\.old)$/;
 
 /**
  * A place in a log file: what was written before it, and what comes after, wherever rotation takes that.
@@ -20,22 +24,28 @@ const NEWLINE = 10;
  * when the next one has something in it: until then the writer may not have changed over. Between two looks the
  * log may have been rotated many times: the files that came and went are found beside it, by their age. A file
  * that was copied and then emptied is known by the bytes before the place, and goes on in its copy. What is
- * written between copying and emptying is lost to everybody, so prefer to rename.
+ * written between copying and emptying is lost to everybody, so prefer to rename. A line of which one half is in
+ * the copy comes as each half and as the whole: only what is an entry counts.
  */
 export class LogPlace {
   private readonly handles = new Set<FileHandle>();
   private handle: FileHandle | undefined;
-  /** Where the next line begins, and the end of the line before. */
-  private position = 0;
-  private before: Buffer = Buffer.alloc(0);
+  private reader = new LineReader();
+  /** The half of a line that is in the copy. */
+  private half = '';
+  /** The state of the log and of the file that is read, at the last look. */
+  private seen: string | undefined;
   /** The files that are older than the one that is read. */
   private older: Rotated[] = [];
 
-  private constructor(private readonly path: string) {}
+  private constructor(
+    private readonly path: string,
+    private readonly signal: AbortSignal,
+  ) {}
 
-  /** The place after the last complete line. */
-  static async end(path: string): Promise<LogPlace> {
-    const place = new LogPlace(path);
+  /** The place after the last complete line; the signal ends what takes long. */
+  static async end(path: string, signal: AbortSignal): Promise<LogPlace> {
+    const place = new LogPlace(path, signal);
     try {
       await place.goToEnd();
       return place;
@@ -47,11 +57,11 @@ export class LogPlace {
 
   /** The lines before this place, the last one first, through older files too. */
   async *history(): AsyncGenerator<string> {
-    if (this.handle) yield* backwards(this.handle, this.position);
+    if (this.handle) yield* backwards(this.handle, this.reader.position, this.signal);
     for (const file of [...this.older].reverse()) {
       const handle = await this.openRotated(file);
       try {
-        if (handle) yield* backwards(handle, (await handle.stat()).size);
+        if (handle) yield* backwards(handle, (await handle.stat()).size, this.signal);
       } finally {
         await this.done(handle);
       }
@@ -60,7 +70,7 @@ export class LogPlace {
 
   /** The lines after this place that are there by now; afterwards the place is behind them. */
   async *more(): AsyncGenerator<string> {
-    if (await this.isLast()) return;
+    if (await this.isAsItWas()) return;
     const next = await this.open(this.path);
     try {
       const empty = !next || (await next.stat()).size === 0;
@@ -72,15 +82,17 @@ export class LogPlace {
       if (empty || (!renamed && (await this.isIn(next)))) return yield* this.rest();
 
       let fresh = await this.rotatedBefore(next);
-      if (renamed) yield* this.rest();
-      else yield* this.restOfCopy(fresh);
+      if (renamed) {
+        fresh = await this.withoutCopies(fresh);
+        yield* this.rest();
+      } else yield* this.restOfCopy(fresh);
       for (; fresh.length > 0; fresh = await this.rotatedBefore(next)) {
         for (const file of fresh) {
           const handle = await this.openRotated(file);
-          if (handle) yield* this.begin(handle);
+          if (handle) yield* this.begin(handle, !renamed);
         }
       }
-      yield* this.begin(next);
+      yield* this.begin(next, !renamed);
     } finally {
       if (next !== this.handle) await this.done(next);
     }
@@ -101,7 +113,10 @@ export class LogPlace {
       const settled = there && (!log || ((await log.stat()).size >= size && (await this.isIn(log))));
       const previous = settled && size === 0 ? this.older.pop() : undefined;
       this.handle = previous ? await this.openRotated(previous) : log;
-      if (settled && !previous) return;
+      if (settled && !previous) {
+        this.older = await this.withoutCopies(this.older);
+        return;
+      }
       await this.done(log);
       if (previous && (await this.seekEnd(this.handle)) > 0) return;
     }
@@ -109,35 +124,31 @@ export class LogPlace {
 
   /** Goes behind the last complete line; answers the size of the file, or NaN when it was emptied meanwhile. */
   private async seekEnd(handle: FileHandle | undefined): Promise<number> {
-    this.position = 0;
-    this.before = Buffer.alloc(0);
+    this.reader = new LineReader();
     if (!handle) return 0;
     const { size } = await handle.stat();
-    for (let end = size; end > 0 && this.position === 0; end -= CHUNK) {
-      const from = Math.max(0, end - CHUNK);
-      const bytes = await bytesOf(handle, from, end);
-      if (bytes.length < end - from) return NaN;
-      const newline = bytes.lastIndexOf(NEWLINE);
-      if (newline >= 0) this.position = from + newline + 1;
-    }
-    this.before = await bytesOf(handle, Math.max(0, this.position - 256), this.position);
-    return size;
+    const position = await endOfLines(handle, size, this.signal);
+    this.reader = new LineReader(position, await bytesOf(handle, Math.max(0, position - 256), position));
+    return (await handle.stat()).size < size ? NaN : size;
   }
 
-  /** Whether nothing was written: what a look costs most of the time. */
-  private async isLast(): Promise<boolean> {
-    const now = await stat(this.path, { bigint: true }).catch(ifMissing);
-    if (!now || !this.handle || Number(now.size) !== this.position) return false;
-    return idFrom(now) === (await idOf(this.handle));
+  /** Whether nothing was done to the log since the last look: what a look costs most of the time. */
+  private async isAsItWas(): Promise<boolean> {
+    const log = await stat(this.path, { bigint: true }).catch(ifMissing);
+    const read = await this.handle?.stat({ bigint: true });
+    const now = [log, read].map(stats => stats && `${idFrom(stats)}:${stats.size}:${stats.mtimeNs}`).join();
+    const was = this.seen;
+    this.seen = now;
+    return now === was;
   }
 
   /** What the file that is read has after this place. */
   private async *rest(): AsyncGenerator<string> {
     if (!this.handle) return;
-    for await (const line of forwards(this.handle, this.position)) {
-      this.position += line.length;
-      this.before = line.subarray(-256);
-      yield line.toString('utf8', 0, line.length - 1);
+    for await (const line of this.reader.lines(this.handle, this.signal)) {
+      if (this.half) yield this.half + line;
+      this.half = '';
+      yield line;
     }
   }
 
@@ -155,18 +166,34 @@ export class LogPlace {
     }
   }
 
-  private async *begin(handle: FileHandle): AsyncGenerator<string> {
+  /** Leaves the file that is read; what it has after its last line end is all there will be. */
+  private async *begin(handle: FileHandle, emptied = false): AsyncGenerator<string> {
+    const last = this.reader.take();
+    this.half = emptied ? last : '';
     await this.done(this.handle);
     this.handle = handle;
-    this.position = 0;
-    this.before = Buffer.alloc(0);
+    this.reader = new LineReader();
+    if (last) yield last;
     yield* this.rest();
   }
 
   /** Whether a file is, up to this place, the one that was read. */
   private async isIn(handle: FileHandle): Promise<boolean> {
-    const { position, before } = this;
+    const { position, before } = this.reader;
     return before.equals(await bytesOf(handle, position - before.length, position));
+  }
+
+  /** Without the files that have what the one that is read has: it was copied, and not emptied. */
+  private async withoutCopies(files: Rotated[]): Promise<Rotated[]> {
+    if (!this.handle) return files;
+    const { birthtimeNs } = await this.handle.stat({ bigint: true });
+    const others: Rotated[] = [];
+    for (const file of files) {
+      const handle = file.born < birthtimeNs ? undefined : await this.openRotated(file);
+      if (!handle || !(await isBeginning(handle, this.handle))) others.push(file);
+      await this.done(handle);
+    }
+    return others;
   }
 
   /** The files between the one that is read and `next`, the oldest first. From now on they count as older. */
@@ -181,8 +208,8 @@ export class LogPlace {
     return fresh.slice(fresh.findIndex(({ id }) => id === here) + 1);
   }
 
-  private async open(path: string): Promise<FileHandle | undefined> {
-    const handle = await open(path).catch(ifMissing);
+  private async open(path: string, otherwise = ifMissing): Promise<FileHandle | undefined> {
+    const handle = await open(path).catch(otherwise);
     if (handle) this.handles.add(handle);
     return handle;
   }
@@ -190,7 +217,7 @@ export class LogPlace {
   /** Opens a file that may have another name by now. */
   private async openRotated({ id, path }: Rotated): Promise<FileHandle | undefined> {
     for (let at: string | undefined = path; at; ) {
-      const handle = await this.open(at);
+      const handle = await this.open(at, ifUnreadable);
       if (handle && (await idOf(handle)) === id) return handle;
       await this.done(handle);
       at = (await rotated(this.path)).find(file => file.id === id)?.path;
@@ -216,12 +243,15 @@ async function rotated(path: string): Promise<Rotated[]> {
 async function filesBeside(path: string): Promise<Rotated[]> {
   const log = basename(path);
   const names = (await readdir(dirname(path)).catch(ifMissing)) ?? [];
+  const ids = new Set([await idAt(path)]); // a link and what it leads to are one file
   const files: Rotated[] = [];
   for (const name of names) {
-    if (!name.startsWith(log) || name === log || /\.(gz|bz2|xz|zst)$/.test(name)) continue;
+    if (!name.startsWith(log) || !ROTATED.test(name.slice(log.length))) continue;
     const file = join(dirname(path), name);
-    const stats = await stat(file, { bigint: true }).catch(ifMissing);
-    if (stats) files.push({ id: idFrom(stats), path: file, born: stats.birthtimeNs });
+    const stats = await stat(file, { bigint: true }).catch(ifUnreadable);
+    if (!stats?.isFile() || ids.has(idFrom(stats))) continue;
+    ids.add(idFrom(stats));
+    files.push({ id: idFrom(stats), path: file, born: stats.birthtimeNs });
   }
   // Of two that are as old, as far as the clock of a file system can tell, `.2` is older than `.1`.
   const byName = new Intl.Collator('en', { numeric: true });
@@ -246,38 +276,16 @@ function ifMissing(error: NodeJS.ErrnoException): undefined {
   if (error.code !== 'ENOENT') throw error;
 }
 
-async function bytesOf(handle: FileHandle, from: number, to: number): Promise<Buffer> {
-  const { buffer, bytesRead } = await handle.read(Buffer.allocUnsafe(to - from), 0, to - from, from);
-  return buffer.subarray(0, bytesRead);
+function ifUnreadable(error: NodeJS.ErrnoException): undefined {
+  if (!['ENOENT', 'EACCES', 'EPERM', 'ELOOP'].includes(error.code ?? '')) throw error;
 }
 
-/** The complete lines from a place on, each with its newline. */
-async function* forwards(handle: FileHandle, from: number): AsyncGenerator<Buffer> {
-  let at = from;
-  let partial: Buffer = Buffer.alloc(0);
-  for (;;) {
-    const bytes = await bytesOf(handle, at, at + CHUNK);
-    if (bytes.length === 0) return;
-    at += bytes.length;
-    partial = Buffer.concat([partial, bytes]);
-    let start = 0;
-    for (let end = partial.indexOf(NEWLINE); end >= 0; end = partial.indexOf(NEWLINE, start)) {
-      yield partial.subarray(start, end + 1);
-      start = end + 1;
-    }
-    partial = partial.subarray(start);
+/** Whether all that a file has is what another begins with, as its first and last bytes say. */
+async function isBeginning(part: FileHandle, whole: FileHandle): Promise<boolean> {
+  const { size } = await part.stat();
+  for (const from of [0, Math.max(0, size - 256)]) {
+    const to = Math.min(from + 256, size);
+    if (!(await bytesOf(part, from, to)).equals(await bytesOf(whole, from, to))) return false;
   }
-}
-
-/** The lines before a place, the last one first. */
-async function* backwards(handle: FileHandle, end: number): AsyncGenerator<string> {
-  let partial: Buffer = Buffer.alloc(0);
-  for (let to = end; to > 0; to -= CHUNK) {
-    const from = Math.max(0, to - CHUNK);
-    const bytes = Buffer.concat([await bytesOf(handle, from, to), partial]);
-    const start = from === 0 ? 0 : bytes.indexOf(NEWLINE) + 1 || bytes.length;
-    partial = bytes.subarray(0, start);
-    const lines = bytes.toString('utf8', start).split('\n').reverse();
-    yield* lines.filter(line => line !== '');
-  }
+  return size > 0;
 }

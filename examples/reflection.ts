@@ -1,3 +1,5 @@
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
 import { fromBinary, toBinary } from '@bufbuild/protobuf';
 import {
   type DescriptorProto,
@@ -5,16 +7,19 @@ import {
   FileDescriptorProtoSchema,
 } from '@bufbuild/protobuf/wkt';
 import type { Server } from '@grpc/grpc-js';
-import type { PackageDefinition } from '@grpc/proto-loader';
+import { loadSync, type PackageDefinition } from '@grpc/proto-loader';
 import { ReflectionService } from '@grpc/reflection';
 
 type Named = Record<string, unknown>;
 
+/** Where reflection has its own contract. */
+const folder = join(createRequire(import.meta.url).resolve('@grpc/reflection'), '../../proto');
+const itself = ['v1', 'v1alpha'].map(version => join(folder, 'grpc/reflection', version, 'reflection.proto'));
+
 /** Reflection as grpcurl and the like need it: they can make nothing of what proto-loader says by itself. */
 export function addReflection(server: Server, contracts: PackageDefinition): void {
-  const fileDescriptorProtos = repaired(filesOf(contracts)).map(file =>
-    toBinary(FileDescriptorProtoSchema, file),
-  );
+  const files = filesOf({ ...contracts, ...loadSync(itself, { keepCase: true }) });
+  const fileDescriptorProtos = repaired(files).map(file => toBinary(FileDescriptorProtoSchema, file));
   const reflection = new ReflectionService({ all: { fileDescriptorProtos } } as unknown as PackageDefinition);
   const { v1, v1Alpha } = reflection as unknown as Record<
     'v1' | 'v1Alpha',
@@ -48,7 +53,7 @@ function filesOf(contracts: PackageDefinition): FileDescriptorProto[] {
   return [...files.values()];
 }
 
-/** The files as protoc would describe them: with imports, full type names, and map entries named as such. */
+/** The files as protoc would describe them: with imports, full type names, JSON names, and named map entries. */
 function repaired(files: FileDescriptorProto[]): FileDescriptorProto[] {
   const homes = new Map<string, string>();
   const messages = files.flatMap(file => {
@@ -62,6 +67,7 @@ function repaired(files: FileDescriptorProto[]): FileDescriptorProto[] {
   }
   for (const { name, message, file } of messages)
     for (const field of message.field) {
+      field.jsonName = jsonNameOf(field.name);
       if (field.typeName === '') continue;
       let scope = name;
       while (scope !== '' && !homes.has(`${scope}.${field.typeName}`))
@@ -71,6 +77,11 @@ function repaired(files: FileDescriptorProto[]): FileDescriptorProto[] {
       if (home && home !== file.name && !file.dependency.includes(home)) file.dependency.push(home);
     }
   return files;
+}
+
+/** As protoc makes it: an underscore goes, and what follows it becomes a capital. */
+function jsonNameOf(name: string): string {
+  return name.replace(/_+(.?)/g, (_, next: string) => next.toUpperCase());
 }
 
 /** All messages, with their full names; on the way map entries get the names that they must have. */

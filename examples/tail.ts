@@ -6,12 +6,14 @@ import { sleep } from 'leat/sources';
 import type { LogEntry, LogEntry__Output } from '../proto/generated/streamservice/LogEntry.ts';
 import type { LogRequest__Output } from '../proto/generated/streamservice/LogRequest.ts';
 import type { Example } from './example.ts';
+import { entryOf, LEVELS } from './log-entry.ts';
 import { LogPlace } from './log-place.ts';
 import { streamservice } from './protos.ts';
 import { retrying } from './retrying.ts';
 
-const LEVELS = ['debug', 'info', 'warn', 'error'];
 const MAX_LINES = 10_000;
+/** What history may take of memory, as characters in its lines. */
+const MAX_HISTORY = 64 * 1024 * 1024;
 
 /**
  * The end of a log, and then what is written to it. Both are read from the file, from one place in opposite
@@ -29,15 +31,19 @@ export function tailLogs(path: string): Source<LogRequest__Output, LogEntry> {
       return matches && LEVELS.indexOf(entry?.level ?? '') >= LEVELS.indexOf(logLevel) ? entry : undefined;
     };
 
-    const place = await LogPlace.end(path);
+    const place = await LogPlace.end(path, call.signal);
     try {
       call.sendHeader(); // what is written from now on will come
       const last: LogEntry[] = [];
       const most = Math.min(lines, MAX_LINES);
+      let room = MAX_HISTORY;
       if (most > 0)
         for await (const line of place.history()) {
           const entry = wanted(line);
-          if (entry && last.push(entry) === most) break;
+          if (!entry) continue;
+          last.push(entry);
+          room -= line.length;
+          if (last.length === most || room < 0) break;
         }
       yield* last.reverse();
 
@@ -52,28 +58,6 @@ export function tailLogs(path: string): Source<LogRequest__Output, LogEntry> {
       await place.close();
     }
   };
-}
-
-/** The entry of a line; `undefined` for one that is none. */
-function entryOf(line: string): LogEntry | undefined {
-  try {
-    const { time, level, msg, service, ...rest } = JSON.parse(line);
-    const level_ = level === 'fatal' ? 'error' : level;
-    if (!Number.isSafeInteger(time) || !LEVELS.includes(level_)) return;
-    const fields = Object.entries(rest).map(([name, value]) => [
-      name,
-      typeof value === 'string' ? value : JSON.stringify(value),
-    ]);
-    return {
-      timestamp: { seconds: Math.floor(time / 1000), nanos: (time % 1000) * 1e6 },
-      level: level_,
-      message: String(msg ?? ''),
-      service: String(service ?? ''),
-      fields: Object.fromEntries(fields),
-    };
-  } catch {
-    return undefined;
-  }
 }
 
 /** Comes back by asking for more history than it needs, and leaves out what it had before. */

@@ -58,7 +58,8 @@ describe('examples: health and reflection', function () {
       afterEach(() => reflection.close());
 
       it('lists the services by the names they are called by', async () => {
-        const names = [...Object.keys(contracts), 'grpc.health.v1.Health'];
+        const reflected = ['v1', 'v1alpha'].map(each => `grpc.reflection.${each}.ServerReflection`);
+        const names = [...Object.keys(contracts), 'grpc.health.v1.Health', ...reflected];
         expect(await reflection.services()).to.have.members(names);
       });
 
@@ -90,6 +91,32 @@ describe('examples: health and reflection', function () {
           'lines',
           'follow',
         ]);
+      });
+
+      it('describes itself', async () => {
+        const service = `grpc.reflection.${version}.ServerReflection`;
+        const described = (await reflection.registryOf(service)).getService(service);
+        expect(described?.methods.map(({ name, methodKind }) => ({ name, methodKind }))).to.deep.equal([
+          { name: 'ServerReflectionInfo', methodKind: 'bidi_streaming' },
+        ]);
+      });
+
+      it('gives fields the JSON names that protoc gives them', async () => {
+        const names: Record<string, string[]> = {
+          'streamservice.LogRequest': ['serviceName', 'logLevel', 'lines', 'follow'],
+          'streamservice.QueryResult': ['rows', 'batchNumber', 'totalBatches', 'isLast'],
+          StreamResponse: ['streamValue'],
+          'grpc.reflection.v1.ExtensionRequest': ['containingType', 'extensionNumber'],
+        };
+        for (const [message, fields] of Object.entries(names)) {
+          const registry = await reflection.registryOf(message);
+          expect(registry.getMessage(message)?.fields.map(({ jsonName }) => jsonName)).to.deep.equal(fields);
+        }
+        const registry = await reflection.registryOf('streamservice.Update');
+        const unnamed = [...registry].flatMap(type =>
+          type.kind === 'message' ? type.fields.filter(({ proto }) => proto.jsonName === '') : [],
+        );
+        expect(unnamed).to.deep.equal([]);
       });
 
       it('describes a method by its own name', async () => {

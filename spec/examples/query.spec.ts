@@ -2,6 +2,7 @@ import { Metadata, status } from '@grpc/grpc-js';
 import { expect } from 'chai';
 import { type Database, openDatabase } from '../../examples/database.ts';
 import { queryResults } from '../../examples/query.ts';
+import type { QueryResult } from '../../proto/generated/streamservice/QueryResult.ts';
 import {
   all,
   closeClients,
@@ -85,14 +86,78 @@ function behaves(database: () => Database): void {
     ]);
   });
 
+  for (const query of ['', ' ', '\r\n\t '])
+    it(`streams large_table for ${JSON.stringify(query)}`, async () => {
+      const { messages, rows, code } = await ask(query, 10_000);
+      expect(code).to.equal(status.OK);
+      expect(messages.map(({ isLast, totalBatches }) => ({ isLast, totalBatches }))).to.deep.equal([
+        { isLast: true, totalBatches: 1 },
+      ]);
+      expect(rows).to.have.length(10_000);
+      expect(rows[1]).to.deep.equal({ id: '1', name: 'Record 1', value: '1.50' });
+    });
+
   for (const query of [
     'SELECT 1 AS n;',
     ' /* hello */ select 1 as n',
     'WITH q AS (SELECT 1 AS n) SELECT n FROM q',
+    '(SELECT 1 AS n)',
+    'SELECT 1 AS n UNION SELECT 1',
+    'SELECT 1 AS n ; -- the end',
   ])
     it(`takes ${query}`, async () => {
       expect((await ask(query)).rows).to.deep.equal([{ n: '1' }]);
     });
+
+  it('takes TABLE and VALUES, which are SELECT by other names', async () => {
+    expect((await ask('TABLE large_table')).rows).to.have.length(10_000);
+    expect((await ask('VALUES (1, NULL), (2, 3)')).rows).to.deep.equal([
+      { column1: '1' },
+      { column1: '2', column2: '3' },
+    ]);
+  });
+
+  it('says how many batches there will be as well as it knows, and how many there were at last', async () => {
+    // Nothing tells the planner that half of the rows are even, and no more than 10,000 are counted for the first.
+    const { messages } = await ask('SELECT i FROM generate_series(1, 80000) i WHERE i % 2 = 0', 1000);
+    const totals = messages.map(({ totalBatches }) => totalBatches);
+    expect(messages).to.have.length(40);
+    expect(totals[0]).to.be.within(2, 40);
+    expect(totals).to.deep.equal([...totals].sort((a, b) => a - b));
+    expect(totals.slice(20)).to.deep.equal(Array(20).fill(40));
+  });
+
+  for (const batchSize of [100, 10_000])
+    it(`does not wait for a million rows before a first batch of ${batchSize}`, async () => {
+      const db = counting(database());
+      const query = 'SELECT id FROM large_table, generate_series(1, 100)';
+      const { signal } = new AbortController();
+      const source = queryResults(db) as (request: object, call: object) => AsyncGenerator<QueryResult>;
+      const batches = source({ query, batchSize }, { signal });
+      const { value } = await batches.next();
+      const { moved } = db;
+      await batches.return(undefined);
+      expect(value).to.deep.include({ batchNumber: 1, totalBatches: 1_000_000 / batchSize, isLast: false });
+      expect(value.rows).to.have.length(batchSize);
+      expect(moved).to.be.at.most(batchSize + 1 + 10_001);
+    });
+
+  it('says 2,147,483,647 batches for more than an int32 can say', async () => {
+    const client = await serve();
+    const query = 'SELECT a.id FROM large_table a, large_table b, large_table c';
+    const { stream, ended } = watch(client.streamQueryResults({ query, batchSize: 1 }), { paused: true });
+    expect((await readOne(stream)).totalBatches).to.equal(2 ** 31 - 1);
+    stream.cancel();
+    await ended;
+    await until('the connection is given back', () => db.lent === 0);
+  });
+
+  it('does not run a slow query twice to know its size', async () => {
+    const query = 'SELECT i FROM generate_series(1, 60) i, LATERAL (SELECT pg_sleep(0.01 + i * 0)) AS slow';
+    const { messages } = await ask(query, 30);
+    expect(messages.map(({ rows }) => rows.length)).to.deep.equal([30, 30]);
+    expect(db.moved).to.equal(60);
+  });
 
   it('ends with the last batch also when the rows are not the ones that were counted', async () => {
     const { messages, rows, code } = await ask(
@@ -106,8 +171,8 @@ function behaves(database: () => Database): void {
   });
 
   const refused: [query: string, message: RegExp][] = [
-    ['', /^syntax error at end of input$/],
-    ['   ', /^syntax error at end of input$/],
+    ['-- nothing', /^syntax error at end of input$/],
+    [';', /^syntax error at or near ";"$/],
     ['SELEC 1', /^syntax error at or near "SELEC"$/],
     ['SELECT nope FROM large_table', /^column "nope" does not exist$/],
     ['SELECT * FROM nowhere', /^relation "nowhere" does not exist$/],
@@ -126,6 +191,7 @@ function behaves(database: () => Database): void {
     ['SELECT $1::int', /parameter|bind message/],
     ['SELECT 1 / (id - 700) FROM large_table', /^division by zero$/],
     ['SELECT 1\0', /NUL/],
+    ['SELECT 1 AS a, 2 AS b, 3 AS a', /^two columns are called "a"$/],
   ];
   for (const [query, message] of refused)
     it(`refuses ${JSON.stringify(query)}`, async () => {
@@ -140,6 +206,9 @@ function behaves(database: () => Database): void {
   it('keeps no setting for the next query', async () => {
     await ask("SELECT set_config('search_path', 'nowhere', false)");
     expect((await ask('SELECT id FROM large_table LIMIT 1')).rows).to.deep.equal([{ id: '0' }]);
+    await ask('SELECT pg_advisory_lock(7)');
+    const locks = "SELECT count(*) AS n FROM pg_locks WHERE locktype = 'advisory'";
+    expect((await ask(locks)).rows).to.deep.equal([{ n: '0' }]);
   });
 
   it('gives the connection back within 50 ms of a cancel', async () => {

@@ -1,21 +1,31 @@
+import { execFileSync } from 'node:child_process';
 import {
   appendFileSync,
+  closeSync,
   copyFileSync,
   existsSync,
+  linkSync,
+  mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
+  readFileSync,
   readlinkSync,
   renameSync,
   rmSync,
+  statSync,
+  symlinkSync,
   truncateSync,
   unlinkSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { status } from '@grpc/grpc-js';
 import { expect } from 'chai';
 import { LogFile } from '../../examples/log-file.ts';
+import { LogPlace } from '../../examples/log-place.ts';
 import { tailLogs } from '../../examples/tail.ts';
 import { all, closeClients, serveStreams, watch } from '../support/examples.ts';
 import { stopAll, turn, until } from '../support/harness.ts';
@@ -72,6 +82,37 @@ describe('examples: TailLogs', () => {
         return false;
       }
     });
+
+  /** A moment in which the clock of a file system goes on. */
+  const tick = () => new Promise(resolve => setTimeout(resolve, 10));
+  /** What is no log that was rotated, though its name begins like the log's. */
+  const putOthersBeside = () => {
+    for (const end of [
+      '-audit',
+      '.audit',
+      '.bak',
+      '~',
+      '.lock',
+      '.1.gz',
+      '.1~',
+      '.1.tmp',
+      '.swp',
+      '2',
+      '.v2',
+    ])
+      writeFileSync(`${path}${end}`, line(9000));
+    for (const end of ['-archive', '.d', '.7']) mkdirSync(`${path}${end}`);
+    writeFileSync(`${path}.d/${'service.log'}.1`, line(9000));
+    execFileSync('mkfifo', [`${path}.6`]);
+    symlinkSync(`${path}.5`, `${path}.5`);
+    symlinkSync(`${path}.nowhere`, `${path}.4`);
+  };
+  const last = async (lines = 100) => {
+    const client = await serve();
+    const { messages, code } = await all(client.tailLogs({ lines }));
+    expect(code).to.equal(status.OK);
+    return messages;
+  };
 
   describe('history', () => {
     it('sends the last lines, oldest first, then OK', async () => {
@@ -173,6 +214,76 @@ describe('examples: TailLogs', () => {
       expect(numbers(messages)).to.deep.equal([0, 1, 2]);
     });
 
+    for (const end of [
+      '.1',
+      '.old',
+      '-20261126',
+      '.2026-11-26',
+      '.2026-11-26_10-15',
+      '-20261126-1700000000',
+      '.2026-11-26.1',
+      '.2026-11-26T10:15:00Z',
+    ])
+      it(`goes on in service.log${end}`, async () => {
+        write(2);
+        renameSync(path, `${path}${end}`);
+        await tick();
+        write(2);
+        expect(numbers(await last())).to.deep.equal(range(0, 4));
+      });
+
+    it('leaves other files and folders alone whose names begin alike', async () => {
+      putOthersBeside();
+      write(3);
+      expect(numbers(await last())).to.deep.equal(range(0, 3));
+    });
+
+    for (const link of [linkSync, symlinkSync])
+      it(`takes a file and its ${link === linkSync ? 'second name' : 'link'} for one`, async () => {
+        write(2);
+        renameSync(path, `${path}-2026`);
+        link(`${path}-2026`, path);
+        link(`${path}-2026`, `${path}.1`);
+        expect(numbers(await last())).to.deep.equal(range(0, 2));
+      });
+
+    it('does not take a copy of the log for what was before it', async () => {
+      write(40);
+      await tick();
+      copyFileSync(path, `${path}.1`);
+      write(2);
+      expect(numbers(await last())).to.deep.equal(range(0, 42));
+    });
+
+    it('takes what is no part of a line for none: a byte order mark, NULs, CR', async () => {
+      const text = `\uFEFF${line(0)}${'\0'.repeat(300_000)}${line(1)}${line(2).replace('\n', '\r\n')}`;
+      writeFileSync(path, `${text}\0\0\uFEFF${line(3)}`);
+      expect(numbers(await last())).to.deep.equal([0, 1, 2, 3]);
+    });
+
+    it('replaces what is no text', async () => {
+      const start = Buffer.from('{"level":"info","time":-1,"msg":"a');
+      writeFileSync(
+        path,
+        Buffer.concat([start, Buffer.from([0xff]), Buffer.from('\\ud800z","\\ud800":1}\n')]),
+      );
+      const [entry] = await last();
+      expect(entry).to.deep.include({ message: 'a\uFFFD\uFFFDz', fields: { '\uFFFD': '1' } });
+      expect(entry?.timestamp).to.deep.equal({ seconds: '-1', nanos: 999_000_000 });
+    });
+
+    it('takes a time that no Timestamp can hold for no entry', async () => {
+      writeFileSync(path, '{"level":"info","time":253402300800000}\n{"level":"info","time":1.5}\n');
+      expect(await last()).to.deep.equal([]);
+    });
+
+    it('takes the last line of a rotated file, with or without an end', async () => {
+      writeFileSync(`${path}.1`, line(0) + line(1).trimEnd());
+      await tick();
+      writeFileSync(path, line(2));
+      expect(numbers(await last())).to.deep.equal([0, 1, 2]);
+    });
+
     it('goes on in rotated files', async () => {
       write(10);
       renameSync(path, `${path}.2`);
@@ -221,6 +332,82 @@ describe('examples: TailLogs', () => {
       await arrives(messages, range(0, 3));
     });
 
+    it('leaves other files and folders alone whose names begin alike', async () => {
+      write(2);
+      const { messages } = await follow(5);
+      await until('history is here', () => messages.length === 2);
+      putOthersBeside();
+      copyFileSync(path, `${path}.8`);
+      write(2);
+      renameSync(path, `${path}.1`);
+      await tick();
+      write(2);
+      await arrives(messages, range(0, 6));
+    });
+
+    it('follows a link from one dated file to the next', async () => {
+      const dated = (day: number) => {
+        const file = `${path}-2026112${day}`;
+        writeFileSync(file, '');
+        symlinkSync(file, `${path}.new`);
+        renameSync(`${path}.new`, path);
+      };
+      dated(1);
+      write(3);
+      const { messages } = await follow(5);
+      await until('history is here', () => messages.length === 3);
+      for (let day = 2; day < 6; day++) {
+        await tick();
+        dated(day);
+        write(3);
+      }
+      await arrives(messages, range(0, 15));
+    });
+
+    it('goes on with a writer that keeps its place in a file that was emptied', async () => {
+      const fd = openSync(path, 'w');
+      const put = () => writeSync(fd, line(written++));
+      put();
+      put();
+      const { messages } = await follow(5);
+      await until('history is here', () => messages.length === 2);
+      for (let n = 1; n < 4; n++) {
+        put();
+        copyFileSync(path, `${path}.${n}`);
+        truncateSync(path);
+        put();
+        await until('it is here', () => messages.length === 2 * n + 2, 5000);
+      }
+      put();
+      await arrives(messages, range(0, 9));
+      closeSync(fd);
+      expect(numbers(await last(3))).to.deep.equal([6, 7, 8]);
+    });
+
+    it('joins a line that was half written when the file was copied and emptied', async () => {
+      write(2);
+      const { messages } = await follow(5);
+      appendFileSync(path, line(2).slice(0, 20));
+      await until('history is here', () => messages.length === 2);
+      copyFileSync(path, `${path}.1`);
+      truncateSync(path);
+      appendFileSync(path, line(2).slice(20) + line(3));
+      await arrives(messages, range(0, 4));
+    });
+
+    it('forgets a line that was never finished, and takes one without an end in a file that is left', async () => {
+      write(1);
+      const { messages } = await follow(5);
+      appendFileSync(path, line(99).slice(0, 20));
+      copyFileSync(path, `${path}.1`);
+      truncateSync(path);
+      appendFileSync(path, line(1) + line(2).trimEnd());
+      await arrives(messages, [0, 1]);
+      renameSync(path, `${path}.2`);
+      writeFileSync(path, line(3));
+      await arrives(messages, [0, 1, 2, 3]);
+    });
+
     it('reads a file that was renamed to its end, also when it is written to afterwards', async () => {
       write(5);
       const { messages } = await follow();
@@ -259,6 +446,18 @@ describe('examples: TailLogs', () => {
       truncateSync(path);
       write(50);
       await arrives(messages, range(0, 55));
+    });
+
+    it('notices that a file was emptied when it has grown to the same size again', async () => {
+      write(4);
+      const { messages } = await follow(4);
+      await until('history is here', () => messages.length === 4);
+      const { size } = statSync(path);
+      await tick();
+      truncateSync(path);
+      write(4);
+      expect(statSync(path).size).to.equal(size);
+      await arrives(messages, range(0, 8));
     });
 
     it('goes on in the copies of a file that was copied and emptied', async () => {
@@ -340,6 +539,80 @@ describe('examples: TailLogs', () => {
       const cancelled = performance.now();
       await until('no file is open', () => handles().length === 0);
       expect(performance.now() - cancelled).to.be.lessThan(50);
+    });
+  });
+
+  describe('long lines', () => {
+    const long = (length: number, start = '"msg":"long') =>
+      `{"level":"info","time":1,${start}${'x'.repeat(length)}"}\n`;
+    /** In history, and when it is written later. */
+    const both = async (text: string) => {
+      const client = await serve();
+      const { messages } = watch(client.tailLogs({ lines: 2, follow: true }));
+      writeFileSync(path, text + line(1));
+      await until(
+        'the next line is here',
+        () => messages.length > 0 && messages.at(-1)?.message === '1',
+        9000,
+      );
+      expect(await last()).to.deep.equal(messages);
+      expect(messages).to.have.length(2);
+      return messages[0];
+    };
+
+    it('come whole as long as they fit into a message', async () => {
+      const entry = await both(long(3_900_000));
+      expect(entry?.message).to.have.length(3_900_004);
+    });
+
+    it('that do not fit into a message are cut, with a mark, and come once', async () => {
+      const entry = await both(long(5_000_000));
+      expect(entry?.message.slice(-10)).to.equal('xxx… (cut)');
+      expect(entry?.message.length).to.be.within(3_900_000, 4_100_000);
+    });
+
+    it('are cut where they are long, also when none of their end is kept', async () => {
+      const entry = await both(long(20_000_000, '"msg":"short","n":{"a":[1]},"long":"\\u00e9'));
+      expect(entry?.message).to.equal('short');
+      expect(Object.keys(entry?.fields ?? {})).to.deep.equal(['n', 'long']);
+      expect(entry?.fields.long?.slice(0, 4)).to.equal('éxxx');
+      expect(entry?.fields.long?.slice(-10)).to.equal('xxx… (cut)');
+    });
+
+    it('lose the value that is neither text nor complete, and say so', async () => {
+      const entry = await both(long(20_000_000, '"msg":"short","n":1,"deep":{"a":"'));
+      expect(entry).to.deep.include({ message: 'short', fields: { n: '1', '…': 'cut' } });
+    });
+
+    it('with more fields than fit say how many are cut', async () => {
+      const fields = Array.from({ length: 20_000 }, (_, i) => `,"field${i}":"${'y'.repeat(300)}"`).join('');
+      const entry = await both(`{"level":"info","time":1,"msg":"many"${fields}}\n`);
+      const names = Object.keys(entry?.fields ?? {});
+      expect(names.length).to.be.within(10_000, 15_000);
+      expect(entry?.fields['…']).to.equal(`${20_000 - names.length + 1} fields cut`);
+    });
+
+    it('cost nothing while they have no end, and are read once', async () => {
+      const rchar = () => Number(/rchar: (\d+)/.exec(readFileSync('/proc/self/io', 'utf8'))?.[1]);
+      write(1);
+      const place = await LogPlace.end(path, new AbortController().signal);
+      const more = async () => {
+        const lines: string[] = [];
+        for await (const text of place.more()) lines.push(text);
+        return lines;
+      };
+      await more();
+      const size = 20_000_000;
+      truncateSync(path, statSync(path).size + size);
+      const before = rchar();
+      expect(await more()).to.deep.equal([]);
+      const read = rchar() - before;
+      expect(read).to.be.within(size, size + 500_000);
+      for (let look = 0; look < 50; look++) expect(await more()).to.deep.equal([]);
+      expect(rchar() - before - read).to.be.lessThan(50_000);
+      appendFileSync(path, `${line(1)}${line(2)}`);
+      expect(await more()).to.deep.equal([line(1).trimEnd(), line(2).trimEnd()]);
+      await place.close();
     });
   });
 

@@ -89,18 +89,26 @@ export function embedded(): Database {
 
 let shared: Database | undefined;
 
-/** Counts what a database has lent out. */
-export function counting(database: Database): Database & { readonly lent: number } {
+/** Counts what a database has lent out, and the rows that were fetched or moved over. */
+export function counting(database: Database): Database & { readonly lent: number; readonly moved: number } {
   let lent = 0;
+  let moved = 0;
   return {
     get lent() {
       return lent;
+    },
+    get moved() {
+      return moved;
     },
     async connect(signal) {
       const connection = await database.connect(signal);
       lent += 1;
       return {
-        run: sql => connection.run(sql),
+        async run(sql) {
+          const result = await connection.run(sql);
+          if (/^(FETCH|MOVE)/.test(sql)) moved += result.count;
+          return result;
+        },
         async release() {
           await connection.release();
           lent -= 1;
