@@ -131,7 +131,7 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
   }
 
   get stats(): Stats {
-    this.counted ??= new Stats();
+    this.counted ??= new Stats(this.wire);
     return this.counted;
   }
 
