@@ -1,3 +1,4 @@
+import { isThenable } from './check.ts';
 import { survive } from './hooks.ts';
 import type { Call } from './types.ts';
 
@@ -18,4 +19,15 @@ export function printError(error: unknown, call: Call): void {
 /** Tells the hook of this call. */
 export function report(error: unknown, call: Call): void {
   survive(() => ((call as Call & Reporting).onError ?? printError)(error, call));
+}
+
+/** Calls a hook that is only told something: what it fails with, at once or later, is reported and changes nothing. */
+export function tell(call: Call, hook: () => unknown): void {
+  const failed = (error: unknown) => report(error, call);
+  try {
+    const told = hook();
+    if (isThenable(told)) told.then(undefined, failed);
+  } catch (error) {
+    failed(error);
+  }
 }
