@@ -17,6 +17,7 @@ describe('the surface of leat', () => {
       'options',
       'plain',
       'produce',
+      'serverOptions',
       'wrap',
     ]);
   });
