@@ -1,7 +1,7 @@
 import { credentials, Metadata, Server } from '@grpc/grpc-js';
 import { trace } from '@opentelemetry/api';
 import { NodeSDK, tracing as traces } from '@opentelemetry/sdk-node';
-import { drain, mount } from 'leat';
+import { drain, mount, serverOptions } from 'leat';
 import { subscribe } from 'leat/client';
 import { sleep } from 'leat/sources';
 import { tracing } from 'leat/tracing';
@@ -25,7 +25,7 @@ export const addTracing: Showpiece = {
     });
     sdk.start();
 
-    const server = new Server();
+    const server = new Server(serverOptions());
     mount(
       server,
       tutorial.NumberService.service,

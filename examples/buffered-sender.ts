@@ -1,5 +1,5 @@
 import { credentials, Server } from '@grpc/grpc-js';
-import { drain, mount } from 'leat';
+import { drain, mount, serverOptions } from 'leat';
 import { batch } from 'leat/batch';
 import { subscribe } from 'leat/client';
 import { sleep } from 'leat/sources';
@@ -12,7 +12,7 @@ export const bufferedSender: Showpiece = {
   usage: '[--size N]',
   flags: { size: { type: 'string', default: '10' } },
   async show({ print, number }) {
-    const server = new Server();
+    const server = new Server(serverOptions());
     mount(
       server,
       tutorial.NumberService.service,

@@ -1,5 +1,5 @@
 import { credentials, Server } from '@grpc/grpc-js';
-import { mount } from 'leat';
+import { mount, serverOptions } from 'leat';
 import { subscribe } from 'leat/client';
 import type { Showpiece } from './example.ts';
 import { streamservice } from './protos.ts';
@@ -15,7 +15,7 @@ export const robustClient: Showpiece = {
     const updates = new Updates({ speed: 10, log: print });
     const published = updates.demo();
     const serve = async (port: number) => {
-      const server = new Server();
+      const server = new Server(serverOptions());
       mount(server, streamservice.StreamService.service, { subscribeToUpdates: updates.handler });
       return { server, address: await bind(server, '127.0.0.1', port) };
     };

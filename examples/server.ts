@@ -1,5 +1,6 @@
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { HealthImplementation } from 'grpc-health-check';
+import { serverOptions } from 'leat';
 import type { Service, Setting } from './example.ts';
 import { contracts } from './protos.ts';
 import { addReflection } from './reflection.ts';
@@ -22,7 +23,7 @@ export async function listen(
   ports: number[],
   setting: Setting,
 ): Promise<Listening> {
-  const server = new Server();
+  const server = new Server(serverOptions());
   const closers = services.map(service => service.serve(server, setting));
   const names = ['', ...services.map(({ service }) => service)];
   const health = new HealthImplementation();

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { Client, credentials, type handleServerStreamingCall, Server } from '@grpc/grpc-js';
-import { drain, wrap } from 'leat';
+import { drain, serverOptions, wrap } from 'leat';
 import type { NumberRequest__Output } from '../proto/generated/tutorial/NumberRequest.ts';
 import type { NumberResponse } from '../proto/generated/tutorial/NumberResponse.ts';
 import type { Showpiece } from './example.ts';
@@ -32,7 +32,7 @@ export const wrapExisting: Showpiece = {
 };
 
 async function measure(handler: typeof listNumbers, max: number): Promise<string> {
-  const server = new Server();
+  const server = new Server(serverOptions());
   server.addService(service, { listNumbers: handler });
   const client = new Client(await bind(server, '127.0.0.1', 0), credentials.createInsecure());
   const hash = createHash('sha256');

@@ -1,6 +1,6 @@
 import { constants, type ServerHttp2Stream } from 'node:http2';
 import { ServerInterceptingCall, status } from '@grpc/grpc-js';
-import type { Serialize } from './delivery.ts';
+import type { Delivery, Serialize } from './delivery.ts';
 import { PREFIX_BYTES } from './frame.ts';
 import type { Call } from './types.ts';
 
@@ -9,6 +9,8 @@ import type { Call } from './types.ts';
  * messages go through grpc-js, one at a time, sizes are unknown and every end by the far side is a cancellation.
  */
 interface Link {
+  /** That of an interceptor of ours. */
+  readonly wire?: Pick<Delivery, 'pendingBytes' | 'takenAt'> | undefined;
   readonly nextCall?: Link;
   readonly processingMetadata?: boolean;
   readonly processingMessage?: boolean;
@@ -89,7 +91,9 @@ export function lookBelow(link: unknown): Below {
   }
   readable &&= typeof base?.stream?.writableLength === 'number';
   const session = base?.stream?.session;
-  return readable ? new Below(links, base, session, base) : new Below([], undefined, session, base);
+  // Of a link that shows neither, nobody else knows.
+  const identity = base?.stream && base;
+  return readable ? new Below(links, base, session, identity) : new Below([], undefined, session, identity);
 }
 
 function isReadable(link: Link): boolean {
@@ -117,7 +121,7 @@ export class Below {
   readonly direct: boolean;
   private readonly stream: ServerHttp2Stream | undefined;
   /** Below is an interceptor of ours, which writes at the end of the turn. */
-  private readonly deferred: boolean;
+  private readonly ours: Link | undefined;
 
   constructor(
     private readonly links: Link[],
@@ -128,7 +132,7 @@ export class Below {
     readonly identity: object | undefined,
   ) {
     this.stream = base?.stream;
-    this.deferred = links.some(link => transparent in link);
+    this.ours = links.find(link => transparent in link);
     this.direct = this.stream !== undefined && links.length === 0;
     const { maxSendMessageSize = UNLIMITED } = base ?? {};
     this.maxBytes = maxSendMessageSize === UNLIMITED ? Number.POSITIVE_INFINITY : maxSendMessageSize;
@@ -151,13 +155,18 @@ export class Below {
   }
 
   pendingBytes(): number {
-    return this.stream?.writableLength ?? 0;
+    return this.ours?.wire?.pendingBytes ?? this.stream?.writableLength ?? 0;
+  }
+
+  /** When some of what was sent was taken, where an interceptor of ours below knows it. */
+  takenAt(): number | undefined {
+    return this.ours?.wire?.takenAt;
   }
 
   /** The size of the message just sent, without its frame; unknown when an interceptor still has it. */
   grown(before: number, message: unknown): number | undefined {
     if (this.stream === undefined || this.held()) return undefined;
-    if (this.deferred) return this.sizeOf(message);
+    if (this.ours) return this.sizeOf(message);
     return this.stream.writableLength - before - PREFIX_BYTES;
   }
 

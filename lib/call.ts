@@ -80,6 +80,7 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
   private ownHeader: ResponseMetadata | undefined;
   private ownTrailer: ResponseMetadata | undefined;
   private knownPeer: string | undefined;
+  private record: Rpc | undefined;
 
   constructor(
     private readonly origin: Origin,
@@ -132,13 +133,14 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
   }
 
   get stats(): Stats {
-    this.counted ??= new Stats();
+    this.counted ??= new Stats(this.wire);
     return this.counted;
   }
 
   /** What the mounts of this RPC know of each other; made when one of them has to say something. */
   get rpc(): Rpc {
-    return recordOf(this.wire.identity ?? this.metadata);
+    this.record ??= recordOf(this.metadata, this.wire.identity);
+    return this.record;
   }
 
   get onError(): ErrorHook {

@@ -58,6 +58,10 @@ export interface Delivery {
   readonly idle: boolean;
   /** Whether somebody between here and HTTP/2 has a message, which nothing may follow. */
   readonly held: boolean;
+  /** How many bytes were handed over and not taken, as far as that is known. */
+  readonly pendingBytes: number;
+  /** When HTTP/2 last took something, also a part of a message, by `performance.now()`. */
+  readonly takenAt: number | undefined;
   /** Takes a message; one that goes beyond the window waits here. */
   message(message: unknown): void;
   /** Lets everything go that waits here: the status comes next, and nobody may be there to take that. */

@@ -16,7 +16,6 @@ interface Block {
  * as much for many as for one. A message is encoded when it is taken, and may change after that.
  */
 export class FrameDelivery implements Delivery {
-  readonly held = false;
   private unacked = 0;
   private unackedBytes = 0;
   /** What goes with the next write: so many bytes of this, which are so many messages. */
@@ -29,6 +28,11 @@ export class FrameDelivery implements Delivery {
   private expected = 0;
   /** Messages taken so far. */
   private taken = 0;
+  /** What is on its way and HTTP/2 was not given yet: it is given little at once, so that it tells what it takes. */
+  private outgoing: Block[] = NOTHING;
+  /** How many bytes HTTP/2 was given that it has not taken. */
+  private given = 0;
+  takenAt: number | undefined;
   /** The end of a turn is waited for, and this is written then. */
   private due = false;
   private closed = false;
@@ -46,8 +50,17 @@ export class FrameDelivery implements Delivery {
     return messages < maxUnackedMessages && bytes < maxUnackedBytes && this.waiting.length === 0;
   }
 
+  /** HTTP/2 is to tell how far it is: a status that goes now would take the rest of what is on its way with it. */
+  get held(): boolean {
+    return this.outgoing.length > 0;
+  }
+
   get idle(): boolean {
     return this.unacked === 0 && this.count === 0 && this.waiting.length === 0;
+  }
+
+  get pendingBytes(): number {
+    return this.unackedBytes;
   }
 
   message(message: unknown): void {
@@ -108,6 +121,11 @@ export class FrameDelivery implements Delivery {
   close(): void {
     this.closed = true;
     this.waiting = NOTHING;
+    for (const { frames, messages } of this.outgoing) {
+      this.unacked -= messages;
+      this.unackedBytes -= frames.length;
+    }
+    this.outgoing = NOTHING;
     this.cut();
   }
 
@@ -159,30 +177,63 @@ export class FrameDelivery implements Delivery {
   }
 
   private send(frames: Buffer, messages: number): void {
+    this.unacked += messages;
+    this.unackedBytes += frames.length;
+    if (this.outgoing.length === 0 && this.given < GIVEN_BYTES && frames.length <= PIECE_BYTES)
+      return this.give(frames, messages);
+    if (this.outgoing === NOTHING) this.outgoing = [];
+    this.outgoing.push({ frames, messages });
+    this.feed();
+  }
+
+  /** Gives HTTP/2 what it may have now, large messages in pieces. */
+  private feed(): void {
+    while (this.outgoing.length > 0 && this.given < GIVEN_BYTES) {
+      const { frames, messages } = this.outgoing[0] as Block;
+      if (frames.length <= PIECE_BYTES) {
+        this.outgoing.shift();
+        this.give(frames, messages);
+      } else {
+        this.outgoing[0] = { frames: frames.subarray(PIECE_BYTES), messages };
+        this.give(frames.subarray(0, PIECE_BYTES), 0);
+      }
+    }
+  }
+
+  /** One write, with which so many messages are complete. */
+  private give(bytes: Buffer, messages: number): void {
     const { outlet, owner } = this;
     // After its end a write would destroy the stream, and the status with it.
     if (outlet.stream.writableEnded) {
       this.close();
       return owner.givenUp();
     }
-    this.unacked += messages;
-    this.unackedBytes += frames.length;
+    this.given += bytes.length;
     const taken = (error?: Error | null) => {
       if (error) return;
+      this.given -= bytes.length;
       this.unacked -= messages;
-      this.unackedBytes -= frames.length;
+      this.unackedBytes -= bytes.length;
+      this.takenAt = performance.now();
       for (let message = 0; message < messages; message++) outlet.tracker?.addMessageSent?.();
+      this.feed();
       this.write(false);
       if (this.idle || this.room) owner.progressed();
     };
     try {
-      outlet.stream.write(frames, taken);
+      outlet.stream.write(bytes, taken);
     } catch (error) {
       this.close();
       owner.writer.broken(outcomeOf(error));
     }
   }
 }
+
+/** HTTP/2 is given no more while it has not taken this much: it tells what it took of several writes once for all. */
+const GIVEN_BYTES = 65_536;
+
+/** A larger block is given in pieces: of one write it does not tell how far it is. */
+const PIECE_BYTES = 32_768;
 
 /** No more goes with one write than HTTP/2 puts into one of its frames. */
 const BLOCK_BYTES = 16_384;

@@ -36,7 +36,7 @@ export class Gate {
       const hold = layer.ready();
       if (hold === undefined) return;
       this.held = true;
-      this.call.counted?.wait(undefined, performance.now());
+      this.call.counted?.wait('layer', performance.now());
       hold.then(
         () => {
           this.granted = true;

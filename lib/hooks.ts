@@ -40,3 +40,8 @@ export function isString(answer: unknown): answer is string {
 export function isBoolean(answer: unknown): answer is boolean {
   return typeof answer === 'boolean';
 }
+
+/** A forgotten `return` makes no message. */
+export function isMessage(answer: unknown): answer is NonNullable<unknown> {
+  return answer !== undefined && answer !== null;
+}

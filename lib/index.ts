@@ -9,6 +9,7 @@ export { interceptor } from './interceptor.ts';
 export { mount, type Plain, plain, type Sources } from './mount.ts';
 export { type Options, options } from './options.ts';
 export { produce } from './produce.ts';
+export { serverOptions } from './server-options.ts';
 export type { Stats, Wait } from './stats.ts';
 export { StatusError, type StatusErrorOptions } from './status.ts';
 export type {

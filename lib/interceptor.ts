@@ -50,6 +50,11 @@ class Intercepted implements ServerInterceptingCallInterface, Origin, Port {
     private readonly layers: Middleware,
   ) {}
 
+  /** For a wire of ours above: what was taken below. */
+  get wire(): ServerCall['wire'] | undefined {
+    return this.call?.wire;
+  }
+
   /** For a wire of ours above: there is no room below. */
   get processingMessage(): boolean {
     return this.call !== undefined && !this.call.wire.room;

@@ -15,6 +15,7 @@ export class PortDelivery implements Delivery {
   /** What layers sent beyond the window: a pull waits for room, a flush does not. */
   private queue: unknown[] = [];
   private closed = false;
+  private ackedAt: number | undefined;
   private readonly ack: () => void;
 
   constructor(
@@ -37,6 +38,16 @@ export class PortDelivery implements Delivery {
 
   get held(): boolean {
     return this.unacked > 0 && this.below.held();
+  }
+
+  get pendingBytes(): number {
+    return this.below.pendingBytes();
+  }
+
+  /** What is below may know more: that a part of a message was taken. */
+  get takenAt(): number | undefined {
+    const below = this.below.takenAt();
+    return below === undefined || (this.ackedAt ?? below) > below ? this.ackedAt : below;
   }
 
   message(message: unknown): void {
@@ -107,6 +118,7 @@ export class PortDelivery implements Delivery {
 
   private acknowledged(): void {
     this.unacked -= 1;
+    if (this.owner.writer.counted) this.ackedAt = performance.now();
     if (this.closed) return;
     while (this.queue.length > 0 && this.fits(1)) this.send(this.queue.shift());
     // Waiting for half the window lets HTTP/2 send many at once, also when it takes one at a time.

@@ -1,3 +1,4 @@
+import { isThenable } from './check.ts';
 import { survive } from './hooks.ts';
 import { isNews } from './rpc.ts';
 import type { Call } from './types.ts';
@@ -19,4 +20,15 @@ export function printError(error: unknown, call: Call): void {
 /** Tells the hook of this call; of one error, once for all mounts of its RPC. */
 export function report(error: unknown, call: Call): void {
   if (isNews(error, call)) survive(() => ((call as Call & Reporting).onError ?? printError)(error, call));
+}
+
+/** Calls a hook that is only told something: what it fails with, at once or later, is reported and changes nothing. */
+export function tell(call: Call, hook: () => unknown): void {
+  const failed = (error: unknown) => report(error, call);
+  try {
+    const told = hook();
+    if (isThenable(told)) told.then(undefined, failed);
+  } catch (error) {
+    failed(error);
+  }
 }

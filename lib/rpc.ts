@@ -3,8 +3,6 @@ import type { Call, Outcome } from './types.ts';
 
 /** What the mounts of one RPC know of each other: an interceptor and a handler of ours may both see it. */
 export class Rpc {
-  /** The call of the mount nearest to the method. */
-  call: Call | undefined;
   /** How the last mount of ours concluded it, and the status it sent for that. */
   private concluded: { readonly outcome: Outcome; readonly sent: WireStatus } | undefined;
   /** Errors that were reported already. */
@@ -45,12 +43,14 @@ export class Rpc {
 
 const records = new WeakMap<object, Rpc>();
 
-/** The record of the RPC that goes by this object: grpc-js makes one for each. */
-export function recordOf(identity: object): Rpc {
-  const known = records.get(identity);
-  if (known) return known;
-  const rpc = new Rpc();
+/**
+ * The record of an RPC. It goes by the call of grpc-js itself and by the metadata its client sent: an interceptor of
+ * somebody else may hide the one or copy the other.
+ */
+export function recordOf(metadata: object, identity: object = metadata): Rpc {
+  const rpc = records.get(identity) ?? records.get(metadata) ?? new Rpc();
   records.set(identity, rpc);
+  records.set(metadata, rpc);
   return rpc;
 }
 

@@ -1,5 +1,11 @@
-/** What a call may be waiting for. */
-export type Wait = 'source' | 'flow_control';
+/** What a call may be waiting for: its source, its client, or a layer that holds the next message. */
+export type Wait = 'source' | 'flow_control' | 'layer';
+
+/** Where messages go, as whoever counts them sees it. */
+interface Taking {
+  readonly idle: boolean;
+  readonly takenAt: number | undefined;
+}
 
 /**
  * What one call has sent and what it waited for, in plain fields. Times are milliseconds of `performance.now()`, read
@@ -22,6 +28,24 @@ export class Stats {
   /** What the call waits for now, and since when. */
   waiting: Wait | undefined;
   since = 0;
+
+  /** @internal */
+  readonly to: Taking | undefined;
+
+  /** @internal */
+  constructor(to?: Taking) {
+    this.to = to;
+  }
+
+  /** Whether some of what was sent has not been taken by the client, as far as HTTP/2 tells. */
+  get pending(): boolean {
+    return this.to?.idle === false;
+  }
+
+  /** When the client last took some of it, also a part of a message; `undefined` before. */
+  get takenAt(): number | undefined {
+    return this.to?.takenAt;
+  }
 
   /** @internal */
   wait(reason: Wait | undefined, now: number): void {

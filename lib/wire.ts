@@ -49,6 +49,14 @@ export class Wire implements Owner {
     return this.delivery === undefined || this.delivery.idle;
   }
 
+  get pendingBytes(): number {
+    return this.delivery?.pendingBytes ?? 0;
+  }
+
+  get takenAt(): number | undefined {
+    return this.delivery?.takenAt;
+  }
+
   header(metadata: Metadata): void {
     if (!this.closed) this.port.header(metadata);
   }
@@ -95,9 +103,9 @@ export class Wire implements Owner {
   /** Gives a client the grace to take what is on its way; one that takes nothing is cut off. */
   expire(code: status): void {
     if (this.idle || this.below.over()) return;
-    const pending = this.below.pendingBytes();
+    const pending = this.pendingBytes;
     this.timer = setTimeout(() => {
-      if (this.below.pendingBytes() < pending) this.expire(code);
+      if (this.pendingBytes < pending) this.expire(code);
       else if (!this.idle) this.reset(code);
     }, this.writer.settings.cleanupGraceMs);
     this.timer.unref();

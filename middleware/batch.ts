@@ -3,6 +3,9 @@
  * @module
  */
 import { checkDuration, checkFunction, checkInteger, checkOptions, expected } from '../lib/check.ts';
+import { answerOf, isMessage } from '../lib/hooks.ts';
+import { tell } from '../lib/report.ts';
+import { once } from '../lib/rpc.ts';
 import { outcomeOf } from '../lib/status.ts';
 import type { Call, Middleware, Outcome } from '../lib/types.ts';
 
@@ -37,7 +40,9 @@ export interface BatchOptions<Res> {
  *
  * A source is still not pulled while the client takes nothing, so that beyond the window there is never more than
  * one batch. With `merge` a message costs a fraction of what it costs alone; without, batches only make fewer and
- * larger writes of sources that yield now and then.
+ * larger writes of sources that yield now and then. One that stands on several mounts of a call batches once.
+ *
+ * What `size` or `merge` throws, or a promise of theirs, ends the call; what `onDrop` fails with is reported.
  *
  * @example
  * batch({ maxItems: 50, maxDelayMs: 10, merge: lists => ({ nums: lists.flatMap(list => list.nums) }) });
@@ -54,6 +59,7 @@ export function batch<Res = any>(options: BatchOptions<Res> = {}): Middleware<an
   if (merge !== undefined) checkFunction('merge', merge);
   if (onDrop !== undefined) checkFunction('onDrop', onDrop);
   return function batch(call, next) {
+    if (!once(call, batch)) return;
     let held: Res[] = [];
     let bytes = 0;
     let timer: NodeJS.Timeout | undefined;
@@ -63,7 +69,7 @@ export function batch<Res = any>(options: BatchOptions<Res> = {}): Middleware<an
       const messages = held;
       held = [];
       bytes = 0;
-      if (merge) next.message(merge(messages));
+      if (merge) next.message(answerOf('merge', 'a message', merge(messages), isMessage) as Res);
       else for (const message of messages) next.message(message);
     };
     const due = () => {
@@ -82,7 +88,7 @@ export function batch<Res = any>(options: BatchOptions<Res> = {}): Middleware<an
     return {
       message(message) {
         if (size !== undefined) {
-          const added = size(message);
+          const added = answerOf('size', 'a number of bytes', size(message), isSize);
           if (bytes + added > maxBytes) flush();
           bytes += added;
         }
@@ -95,10 +101,14 @@ export function batch<Res = any>(options: BatchOptions<Res> = {}): Middleware<an
         if (!isGone(outcome)) return flush();
         const { length } = held;
         held = [];
-        if (length > 0) onDrop?.(length, call);
+        if (length > 0 && onDrop) tell(call, () => onDrop(length, call));
       },
     };
   };
+}
+
+function isSize(answer: unknown): answer is number {
+  return typeof answer === 'number' && answer >= 0;
 }
 
 /** Whether nobody reads any more. */

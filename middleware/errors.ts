@@ -4,8 +4,10 @@
  */
 import { randomUUID } from 'node:crypto';
 import { type Metadata, status } from '@grpc/grpc-js';
-import { checkFunction, checkOptions, expected } from '../lib/check.ts';
+import { checkFunction, checkMetadata, checkOptions, expected, isThenable } from '../lib/check.ts';
+import { answerOf, isBoolean, isString } from '../lib/hooks.ts';
 import { report } from '../lib/report.ts';
+import { once } from '../lib/rpc.ts';
 import { INTERNAL_ERROR, isErrorCode } from '../lib/status.ts';
 import type { Call, Middleware, Outcome } from '../lib/types.ts';
 
@@ -43,7 +45,8 @@ export interface ErrorsOptions {
    */
   readonly forward?: boolean;
   /**
-   * Makes the id of an error that no rule is for; the id of the trace may do.
+   * Makes the id of an error that no rule is for, as text that a trailer can carry; the id of the trace may do. What
+   * it fails with is reported, and the id is a random one.
    * @default a random UUID
    */
   readonly makeId?: (error: unknown, call: Call) => string;
@@ -56,7 +59,9 @@ export interface ErrorsOptions {
  *
  * Only what a source, a layer or the wire failed with is mapped: how a client, a deadline, a limit or a shutdown
  * ended a call stays, and so does `CANCELLED`. Under `interceptor()` errors of handlers arrive as statuses: rules
- * by code match them, rules by class do not.
+ * by code match them, rules by class do not. One that stands on several mounts of a call maps an error once, on
+ * the innermost, where it was thrown. A predicate or an answer that fails, or is a promise, is reported, and the
+ * error is one that no rule is for.
  *
  * @example
  * errors([
@@ -88,7 +93,12 @@ export function errors(rules: Iterable<ErrorRule> = [], options: ErrorsOptions =
 
   const unknown = (outcome: Outcome, call: Call): Outcome => {
     if (outcome.metadata?.get('x-error-id').length) return outcome;
-    call.trailer.set('x-error-id', makeId(outcome.cause, call));
+    try {
+      call.trailer.set('x-error-id', answerOf('makeId', 'a string', makeId(outcome.cause, call), isString));
+    } catch (error) {
+      report(error, call);
+      call.trailer.set('x-error-id', randomUUID());
+    }
     // What leaves as UNKNOWN is reported at the far end.
     if (code !== status.UNKNOWN) report(outcome.cause, call);
     return { ...outcome, code, details: INTERNAL_ERROR, metadata: undefined };
@@ -98,6 +108,7 @@ export function errors(rules: Iterable<ErrorRule> = [], options: ErrorsOptions =
     return {
       end(outcome) {
         if (outcome.reason !== 'error' || outcome.code === status.CANCELLED) return;
+        if (!once(call, errors)) return;
         let mapped: Outcome | undefined;
         try {
           mapped = known(outcome, call);
@@ -122,18 +133,30 @@ function compile(rule: ErrorRule, index: number): Rule {
   if (!['function', 'number', 'string'].includes(typeof match))
     throw expected(`${name}[0]`, 'a class, a predicate or a code', match);
   const constant = typeof answer === 'function' ? undefined : complete(answer, `${name}[1]`);
+  if (typeof answer === 'object') checkOptions(answer, ['code', 'details', 'metadata'], `${name}[1]`);
   return {
-    matches: matcher(match),
-    answer: (error, call) =>
-      constant ?? complete((answer as (error: unknown, call: Call) => ErrorStatus)(error, call), name),
+    matches: matcher(match, `${name}[0]`),
+    answer: (error, call) => {
+      if (constant) return constant;
+      const given = (answer as (error: unknown, call: Call) => ErrorStatus)(error, call);
+      return complete(answerOf(`${name}[1]`, 'a status', given, isAnswer), `${name}[1]`);
+    },
   };
 }
 
-function matcher(match: ErrorMatch): Rule['matches'] {
+function isAnswer(answer: unknown): answer is status | ErrorStatus {
+  return typeof answer === 'number' || (typeof answer === 'object' && answer !== null);
+}
+
+function matcher(match: ErrorMatch, name: string): Rule['matches'] {
   if (typeof match !== 'function')
     return (error, outcome) => outcome.code === match || (error as { code?: unknown } | null)?.code === match;
   if (isClass(match)) return error => error instanceof match;
-  return (error, _outcome, call) => (match as (error: unknown, call: Call) => boolean)(error, call);
+  return (error, _outcome, call) => {
+    const answer = (match as (error: unknown, call: Call) => boolean)(error, call);
+    // Whatever is true will do, but a promise always is.
+    return Boolean(isThenable(answer) ? answerOf(name, 'a boolean', answer, isBoolean) : answer);
+  };
 }
 
 /** The prototype of a class cannot be replaced, that of a function can; classes of old inherit from `Error`. */
@@ -147,8 +170,11 @@ function complete(answer: status | ErrorStatus, name: string): ReturnType<Rule['
   const code = given?.code;
   if (!isErrorCode(code))
     throw expected(name, 'a status from 1 to 16, or an object with one', code ?? answer);
+  const metadata = given?.metadata ?? undefined;
   const details = given?.details ?? (status[code] as string).toLowerCase().replaceAll('_', ' ');
-  return { code, details, metadata: given?.metadata };
+  if (typeof details !== 'string') throw expected(`${name}.details`, 'a string', details);
+  if (metadata !== undefined) checkMetadata(`${name}.metadata`, metadata);
+  return { code, details, metadata };
 }
 
 /** Whether the core saw nothing in the error that was meant for the client. */

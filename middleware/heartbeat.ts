@@ -3,6 +3,8 @@
  * @module
  */
 import { checkFunction, checkOptions, expected } from '../lib/check.ts';
+import { answerOf, isMessage } from '../lib/hooks.ts';
+import { once } from '../lib/rpc.ts';
 import { outcomeOf } from '../lib/status.ts';
 import type { Call, Middleware } from '../lib/types.ts';
 
@@ -17,11 +19,12 @@ export interface HeartbeatOptions<Res> {
 }
 
 /**
- * Sends a message whenever nothing was sent for a while, from the start of the source until the call ends; never
- * while the client is the one that is slow. It is no data: `call.stats`, and with it metrics, logs and idle
- * timeouts, are as if it had not been sent.
+ * Sends a message whenever nothing was sent for a while, from the start of the source until the call ends, also
+ * while a rate or a batch holds what the source yields; never while the client has not taken what was sent before.
+ * It is no data: `call.stats`, and with it metrics, logs and idle timeouts, are as if it had not been sent.
  *
- * List it first: a heartbeat passes the layers before it, and `batch()` would hold it.
+ * List it first: a heartbeat passes the layers before it, and `batch()` would hold it. One that stands on several
+ * mounts of a call beats once, on the outermost. What `make` throws, or a promise of it, ends the call.
  *
  * @example
  * mount(server, WatchService.service, sources, heartbeat({ everyMs: 20_000, make: () => ({}) }));
@@ -34,22 +37,24 @@ export function heartbeat<Res = any>(options: HeartbeatOptions<Res>): Middleware
     throw expected('everyMs', 'a number of milliseconds from 1 to 2147483647', everyMs);
   checkFunction('make', make);
   return function heartbeat(call, next) {
+    if (!once(call, heartbeat)) return;
     const { stats } = call;
     let last = stats.startedAt;
     let ended = false;
     let timer: NodeJS.Timeout;
 
     const send = () => {
+      const message = answerOf('make', 'a message', make(call), isMessage) as Res;
       const before = { ...stats };
-      next.message(make(call));
+      next.message(message);
       if (!ended) Object.assign(stats, before);
     };
     const beat = () => {
       const now = performance.now();
-      let left = Math.max(last, stats.lastMessageAt ?? 0) + everyMs - now;
+      let left = Math.max(last, stats.lastMessageAt ?? 0, stats.takenAt ?? 0) + everyMs - now;
       if (left <= 0) {
         left = everyMs;
-        if (stats.waiting === 'source') {
+        if (stats.waiting !== undefined && !stats.pending) {
           last = now;
           try {
             send();

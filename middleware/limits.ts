@@ -4,6 +4,8 @@
  */
 import { status } from '@grpc/grpc-js';
 import { checkDuration, checkFunction, checkInteger, checkOptions, expected } from '../lib/check.ts';
+import { answerOf, isString } from '../lib/hooks.ts';
+import { once } from '../lib/rpc.ts';
 import type { Call, Layer, Middleware } from '../lib/types.ts';
 import { Pace } from './limits/pace.ts';
 import { limited } from './limits/refusal.ts';
@@ -18,8 +20,9 @@ export interface LimitsOptions {
   /** How many streams of one method may be, likewise. Minimum 1. */
   readonly maxStreamsPerMethod?: number;
   /**
-   * Who counts as one client.
-   * @default the address of the connection, without its port
+   * Who counts as one client. What it throws, or a promise, ends the call.
+   * @default the address of the connection, without its port; clients without one, as over a Unix socket, cannot be
+   * told apart and are not counted
    */
   readonly peerOf?: (call: Call) => string;
   /**
@@ -40,8 +43,9 @@ export interface LimitsOptions {
   readonly idleTimeoutMs?: number;
   /**
    * How long a client may leave all that HTTP/2 and the window hold where it is, in milliseconds; then the stream
-   * ends with `ABORTED`: what it has missed by then is for the client to know. One that goes on taking nothing is
-   * reset, and reads `UNAVAILABLE`. Minimum 1.
+   * ends with `ABORTED`: what it has missed by then is for the client to know. One that takes something is only slow,
+   * and large messages are given to HTTP/2 in pieces of 32 KiB to tell; where an interceptor of somebody else stands
+   * below, only as they are. One that goes on taking nothing is reset, and reads `UNAVAILABLE`. Minimum 1.
    */
   readonly maxStallMs?: number;
   /** How many messages one stream sends in a second; its source waits for that, and so does its end. Minimum 0.001. */
@@ -56,23 +60,30 @@ export interface LimitsOptions {
   readonly retryMs?: number;
 }
 
-const NAMES = [
-  ...(['maxStreams', 'maxStreamsPerPeer', 'maxStreamsPerMethod', 'peerOf', 'retryMs'] as const),
-  ...(['maxStreamAgeMs', 'jitter', 'idleTimeoutMs', 'maxStallMs'] as const),
+/** At least one of these is given. */
+const LIMITS = [
+  ...(['maxStreams', 'maxStreamsPerPeer', 'maxStreamsPerMethod'] as const),
+  ...(['maxStreamAgeMs', 'idleTimeoutMs', 'maxStallMs'] as const),
   ...(['maxMessagesPerSecond', 'maxBytesPerSecond'] as const),
 ];
 
+const NAMES = [...LIMITS, 'peerOf', 'jitter', 'retryMs'] as const;
+
 /**
  * Limits what is given, and nothing else. The streams of all calls that go through the same `limits()` count
- * together. All ends have the reason `limit`, and batches that wait are sent before them.
+ * together; one that stands on several mounts of a call counts that once, two that are not the same both count.
+ * All ends have the reason `limit`, and batches that wait are sent before them.
+ *
+ * It sees streams. What a connection may do that has none, or has died without a word, is for grpc-js to end: make
+ * the server with `serverOptions()`.
  *
  * @example
  * limits({ maxStreamsPerPeer: 100, maxStreamAgeMs: 30 * 60_000, maxStallMs: 60_000 });
- * @throws TypeError when an option is out of its range.
+ * @throws TypeError when an option is out of its range, or none of them limits anything.
  */
 export function limits(options: LimitsOptions): Middleware {
   checkOptions(options, NAMES);
-  const { maxStreams, maxStreamsPerPeer, maxStreamsPerMethod, peerOf = addressOf } = options;
+  const { maxStreams, maxStreamsPerPeer, maxStreamsPerMethod, peerOf } = options;
   const { maxStreamAgeMs: ageMs = Infinity, jitter = 0.1, retryMs = 1000 } = options;
   const { idleTimeoutMs: idleMs = Infinity, maxStallMs: stallMs = Infinity } = options;
   const { maxMessagesPerSecond, maxBytesPerSecond } = options;
@@ -82,20 +93,27 @@ export function limits(options: LimitsOptions): Middleware {
     if (options[name] !== undefined) checkNumber(name, options[name], 1, 0x7fffffff);
   for (const name of ['maxMessagesPerSecond', 'maxBytesPerSecond'] as const)
     if (options[name] !== undefined) checkNumber(name, options[name], 0.001, Number.MAX_SAFE_INTEGER);
-  checkFunction('peerOf', peerOf);
+  if (peerOf !== undefined) checkFunction('peerOf', peerOf);
   checkNumber('jitter', jitter, 0, 1);
   checkDuration('retryMs', retryMs);
+  if (LIMITS.every(name => options[name] === undefined))
+    throw new TypeError(`Expected \`options\` to have at least one limit of ${LIMITS.join(', ')}`);
 
   const slots: Slots[] = [];
   if (maxStreams) slots.push(new Slots('', maxStreams, () => ''));
-  if (maxStreamsPerPeer) slots.push(new Slots(' of this client', maxStreamsPerPeer, peerOf));
+  if (maxStreamsPerPeer) slots.push(new Slots(' of this client', maxStreamsPerPeer, keyOfPeer(peerOf)));
   if (maxStreamsPerMethod) slots.push(new Slots(' of this method', maxStreamsPerMethod, call => call.path));
   const bounds = { ageMs, jitter, idleMs, stallMs, retryMs };
   const watched = Math.min(ageMs, idleMs, stallMs) < Infinity;
   const paced = maxMessagesPerSecond !== undefined || maxBytesPerSecond !== undefined;
 
   return function limits(call, next) {
-    const wanted = slots.map(slot => ({ slot, key: slot.keyOf(call) }));
+    if (!once(call, limits)) return;
+    const wanted: { slot: Slots; key: string }[] = [];
+    for (const slot of slots) {
+      const key = slot.keyOf(call);
+      if (key !== undefined) wanted.push({ slot, key });
+    }
     const full = wanted.find(({ slot, key }) => slot.isFull(key))?.slot;
     if (full) return next.end(limited(status.RESOURCE_EXHAUSTED, `too many streams${full.whose}`, retryMs));
     for (const { slot, key } of wanted) slot.take(key);
@@ -113,9 +131,13 @@ export function limits(options: LimitsOptions): Middleware {
   };
 }
 
-/** The address of a client, of which the port is different for each connection. */
-function addressOf({ peer }: Call): string {
-  return peer.replace(/:\d+$/, '');
+function keyOfPeer(peerOf: LimitsOptions['peerOf']): (call: Call) => string | undefined {
+  return peerOf ? call => answerOf('peerOf', 'a string', peerOf(call), isString) : addressOf;
+}
+
+/** The address of a client, of which the port is different for each connection; nothing where there is none. */
+function addressOf({ peer }: Call): string | undefined {
+  return peer === 'unknown' ? undefined : peer.replace(/:\d+$/, '');
 }
 
 function checkNumber(name: string, value: unknown, from: number, to: number): void {

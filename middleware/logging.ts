@@ -3,7 +3,10 @@
  * @module
  */
 import { status } from '@grpc/grpc-js';
-import { checkFunction, checkOptions, expected, isThenable } from '../lib/check.ts';
+import { checkFunction, checkOptions, expected } from '../lib/check.ts';
+import { answerOf, survive } from '../lib/hooks.ts';
+import { report } from '../lib/report.ts';
+import { once } from '../lib/rpc.ts';
 import { INTERNAL_ERROR } from '../lib/status.ts';
 import type { Call, Middleware, Outcome } from '../lib/types.ts';
 
@@ -42,11 +45,14 @@ export interface LoggingOptions {
    */
   readonly metadata?: readonly string[];
   /**
-   * The level of the line for an end; `undefined` for no line.
+   * The level of the line for an end; `undefined` for no line. What it fails with is reported once, and the line has
+   * its default level.
    * @default by code for errors, deadlines and limits, as go-grpc-middleware has it; `info` for all other ends
    */
   readonly level?: (outcome: Outcome, call: Call) => Level | undefined;
 }
+
+const LEVELS: readonly Level[] = ['debug', 'info', 'warn', 'error'];
 
 /** What is the server's fault is an error; what may be, or says that something is full, a warning. */
 const ERRORS = new Set([status.UNKNOWN, status.UNIMPLEMENTED, status.INTERNAL, status.DATA_LOSS]);
@@ -63,7 +69,8 @@ const WARNINGS = new Set([
 /**
  * Writes lines with path, peer, code, reason, count, bytes and duration. That a client cancels, goes away, or is
  * asked to by `drain` is no error. What an unknown error was goes to `options({ onError })`, once; the line has
- * the id that `errors()` gave it. A logger that throws changes nothing.
+ * the id that `errors()` gave it. A logger that throws, or rejects, changes nothing. One that stands on several
+ * mounts of a call writes once, as the outermost hears it; two with different loggers both write.
  *
  * @example
  * mount(server, NumberService.service, sources, logging({ logger: pino(), slowMs: 5000 }), errors());
@@ -72,8 +79,7 @@ const WARNINGS = new Set([
 export function logging(options: LoggingOptions = {}): Middleware {
   checkOptions(options, ['logger', 'objectFirst', 'start', 'slowMs', 'metadata', 'level']);
   const { logger = console, start = true, slowMs, metadata = [], level = levelOf } = options;
-  for (const name of ['debug', 'info', 'warn', 'error'] as const)
-    checkFunction(`logger.${name}`, (logger as Logger | null)?.[name]);
+  for (const name of LEVELS) checkFunction(`logger.${name}`, (logger as Logger | null)?.[name]);
   const { objectFirst = 'bindings' in logger || 'addSerializers' in logger } = options;
   if (typeof objectFirst !== 'boolean') throw expected('objectFirst', 'a boolean', objectFirst);
   if (typeof start !== 'boolean') throw expected('start', 'a boolean', start);
@@ -82,11 +88,23 @@ export function logging(options: LoggingOptions = {}): Middleware {
   checkFunction('level', level);
 
   const write = (at: Level, text: string, fields: object) => {
-    const answer = objectFirst ? logger[at](fields, text) : logger[at](text, fields);
-    if (isThenable(answer)) answer.then(undefined, () => {});
+    // A logger that fails must not change how the call goes.
+    survive(() => (objectFirst ? logger[at](fields, text) : logger[at](text, fields)));
+  };
+
+  let told = false;
+  const levelFor = (outcome: Outcome, call: Call) => {
+    try {
+      return answerOf('level', 'a level or nothing', level(outcome, call), isLevel);
+    } catch (error) {
+      if (!told) report(error, call);
+      told = true;
+      return levelOf(outcome);
+    }
   };
 
   return function logging(call) {
+    if (!once(call, logging)) return;
     const { stats } = call;
     const about = { path: call.path, peer: call.peer, ...allowed(call, metadata) };
     const soFar = () => ({
@@ -95,33 +113,30 @@ export function logging(options: LoggingOptions = {}): Middleware {
       durationMs: round(performance.now() - stats.startedAt),
     });
     let timer: NodeJS.Timeout | undefined;
-    let told: number | undefined;
+    let waits: number | undefined;
 
     const watch = (ms: number, after: number) => {
       timer = setTimeout(() => {
         const { waiting, since } = stats;
-        const waited = waiting === undefined || since === told ? 0 : performance.now() - since;
+        const told = waiting === undefined || waiting === 'layer' || since === waits;
+        const waited = told ? 0 : performance.now() - since;
         if (waited < ms) return watch(ms, ms - waited);
-        told = since;
-        quietly(() =>
-          write('warn', 'stream waits', { ...about, waiting, waitedMs: round(waited), ...soFar() }),
-        );
+        waits = since;
+        write('warn', 'stream waits', { ...about, waiting, waitedMs: round(waited), ...soFar() });
         watch(ms, ms);
       }, Math.ceil(after)).unref();
     };
 
-    if (start) quietly(() => write('info', 'stream started', about));
+    if (start) write('info', 'stream started', about);
     if (slowMs !== undefined) watch(slowMs, slowMs);
     return {
       end(outcome) {
         clearTimeout(timer);
-        quietly(() => {
-          const at = level(outcome, call);
-          if (at === undefined) return;
-          const { code, reason } = outcome;
-          const failure = reason === 'completed' ? undefined : failureOf(outcome, call, at);
-          write(at, 'stream finished', { ...about, code: status[code], reason, ...failure, ...soFar() });
-        });
+        const at = levelFor(outcome, call);
+        if (at === undefined) return;
+        const { code, reason } = outcome;
+        const failure = reason === 'completed' ? undefined : failureOf(outcome, call, at);
+        write(at, 'stream finished', { ...about, code: status[code], reason, ...failure, ...soFar() });
       },
     };
   };
@@ -138,13 +153,8 @@ function levelOf({ code, reason }: Outcome): Level {
   return WARNINGS.has(code) ? 'warn' : 'info';
 }
 
-/** A logger that fails must not change how the call goes. */
-function quietly(log: () => void): void {
-  try {
-    log();
-  } catch {
-    // There is nobody else to tell.
-  }
+function isLevel(answer: unknown): answer is Level | undefined {
+  return answer === undefined || LEVELS.includes(answer as Level);
 }
 
 /** What `options({ onError })` is told is not told twice. */

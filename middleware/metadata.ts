@@ -5,7 +5,9 @@
 import { createHash, getHashes } from 'node:crypto';
 import type { Metadata } from '@grpc/grpc-js';
 import { checkFunction, checkOptions, expected } from '../lib/check.ts';
+import { answerOf } from '../lib/hooks.ts';
 import { ResponseMetadata } from '../lib/metadata.ts';
+import { once } from '../lib/rpc.ts';
 import type { Call, Layer, Middleware, Outcome } from '../lib/types.ts';
 
 /** One value: bytes under a name that ends in `-bin`, printable ASCII under any other. */
@@ -41,7 +43,8 @@ export interface MetadataOptions {
 /**
  * Sets headers and trailers. One that is already there is replaced, so that the source has the last word on
  * fixed trailers and on headers, and the outermost middleware on computed trailers. Listed before `batch()`, it
- * counts also the messages that go out at the end. A function that throws fails the call, as any layer does.
+ * counts also the messages that go out at the end. A function that throws, or answers with a promise, fails the
+ * call, as any layer does. One that stands on several mounts of a call sets them once, on the outermost.
  *
  * @example
  * metadata({
@@ -60,9 +63,10 @@ export function metadata(options: MetadataOptions = {}): Middleware {
   const fixed = trailers.filter(([, value]) => typeof value !== 'function');
   const computed = trailers.filter(([, value]) => typeof value === 'function');
   return function metadata(call) {
+    if (!once(call, metadata)) return;
     const layer: Layer<unknown> = {};
-    if (headers.length) put(call.header, headers, call);
-    if (fixed.length) put(call.trailer, fixed, undefined);
+    if (headers.length) put('header', call.header, headers, call);
+    if (fixed.length) put('trailer', call.trailer, fixed, undefined);
     if (flush)
       layer.start = next => {
         next();
@@ -70,7 +74,7 @@ export function metadata(options: MetadataOptions = {}): Middleware {
       };
     if (computed.length) {
       const { stats } = call;
-      layer.end = outcome => put(call.trailer, computed, ending(call, outcome, stats));
+      layer.end = outcome => put('trailer', call.trailer, computed, ending(call, outcome, stats));
     }
     return layer;
   };
@@ -93,7 +97,8 @@ export interface ChecksumOptions<Res> {
 
 /**
  * Sums up the messages as they go, for a trailer by which a client knows that it has got them all. It sums up what
- * passes it: list it before `batch()` for what is sent, after it for what the source yields.
+ * passes it: list it before `batch()` for what is sent, after it for what the source yields. One that stands on
+ * several mounts of a call sums up once, on the outermost; what `bytes` throws, or a promise of it, ends the call.
  *
  * @example
  * checksum({ bytes: message => Chunk.encode(message).finish() });
@@ -106,10 +111,11 @@ export function checksum<Res = any>(options: ChecksumOptions<Res>): Middleware<a
   if (!getHashes().includes(algorithm)) throw expected('algorithm', 'a hash of `node:crypto`', algorithm);
   checkFields('trailer', { [trailer]: '' });
   return function checksum(call, next) {
+    if (!once(call, checksum)) return;
     const hash = createHash(algorithm);
     return {
       message(message) {
-        hash.update(bytes(message));
+        hash.update(answerOf('bytes', 'bytes or text', bytes(message), isBytes));
         next.message(message);
       },
       end: () => call.trailer.set(trailer, hash.digest('hex')),
@@ -128,7 +134,7 @@ function checkFields(kind: 'header' | 'trailer', fields: object): Field[] {
     if (typeof value !== 'function') checkContent(`${kind}.${name}`, value);
     const sample = name.endsWith('-bin') ? Buffer.alloc(0) : '';
     try {
-      put(trial, [[name, typeof value === 'function' ? sample : value]], undefined);
+      put(kind, trial, [[name, typeof value === 'function' ? sample : value]], undefined);
     } catch (error) {
       if (error instanceof TypeError) throw error;
       throw new TypeError((error as Error).message, { cause: error });
@@ -137,16 +143,31 @@ function checkFields(kind: 'header' | 'trailer', fields: object): Field[] {
   return list;
 }
 
+const CONTENT = 'text, a number, bytes or a list of these';
+
 function checkContent(name: string, content: unknown): void {
   if (content === undefined) return;
   for (const entry of Array.isArray(content) ? content : [content])
-    if (!['string', 'number', 'bigint'].includes(typeof entry) && !(entry instanceof Uint8Array))
-      throw expected(name, 'text, a number, bytes or a list of these', entry);
+    if (!isEntry(entry)) throw expected(name, CONTENT, entry);
 }
 
-function put(metadata: Metadata, fields: readonly Field[], about: unknown): void {
+function isContent(content: unknown): content is MetadataContent {
+  if (Array.isArray(content)) return content.every(isEntry);
+  return content === undefined || isEntry(content);
+}
+
+function isEntry(entry: unknown): entry is MetadataEntry {
+  return ['string', 'number', 'bigint'].includes(typeof entry) || entry instanceof Uint8Array;
+}
+
+function isBytes(answer: unknown): answer is Uint8Array | string {
+  return typeof answer === 'string' || answer instanceof Uint8Array;
+}
+
+function put(kind: 'header' | 'trailer', metadata: Metadata, fields: readonly Field[], about: unknown): void {
   for (const [name, value] of fields) {
-    const content = typeof value === 'function' ? value(about) : value;
+    const content =
+      typeof value === 'function' ? answerOf(`${kind}.${name}`, CONTENT, value(about), isContent) : value;
     if (content === undefined) continue;
     const [first, ...more] = Array.isArray(content) ? content : [content];
     if (first !== undefined) metadata.set(name, sendable(first));

@@ -11,7 +11,15 @@ import type { Call, Layer, Middleware, Outcome } from '../lib/types.ts';
 import { type IsError, isFailure } from './otel/failure.ts';
 import { guard, type Safely } from './otel/guard.ts';
 import { type Instruments, instrumentsOf } from './otel/instruments.ts';
-import { checkHooks, checkProvider, type Filter, isOfInterest, PerCall } from './otel/scope.ts';
+import {
+  attributesFrom,
+  checkHooks,
+  checkProvider,
+  type Filter,
+  isOfInterest,
+  PerCall,
+  passes,
+} from './otel/scope.ts';
 import {
   methodAttributes,
   methodOf,
@@ -81,11 +89,11 @@ export function metrics(options: MetricsOptions = {}): Middleware {
   const open = (call: Call): Layer<unknown> | undefined => {
     const to = instruments();
     if (to === undefined || measurements.get(call.metadata)?.over === false) return undefined;
-    const more = metricAttributes && safely('metricAttributes', () => metricAttributes(call), undefined);
+    const more = attributesFrom('metricAttributes', metricAttributes, call, safely);
     return new Measurement(call, to, { semconv, isError, safely, more });
   };
   return function metrics(call) {
-    if (safely('filter', () => filter(call), true))
+    if (passes(filter, call, safely))
       return safely('the start of a measurement', () => open(call), undefined);
   };
 }

@@ -3,7 +3,7 @@ import type { Call, Layer, Middleware } from '../lib/types.ts';
 import { existingSpan, takeOver } from './otel/existing.ts';
 import { Follower, Recording } from './otel/recording.ts';
 import { isResume } from './otel/resume.ts';
-import { PerCall, scope } from './otel/scope.ts';
+import { attributesFrom, PerCall, passes, scope } from './otel/scope.ts';
 import { methodOf } from './otel/semconv.ts';
 import { callAttributes, childSpan, type Opened, serverSpan } from './otel/span.ts';
 import { type Settings, settle, type TracingOptions } from './otel/tracing-options.ts';
@@ -34,7 +34,7 @@ export function tracing(options: TracingOptions = {}): Middleware {
   const settings = settle(options);
   const { filter, safely } = settings;
   return function tracing(call) {
-    if (safely('filter', () => filter(call), true))
+    if (passes(filter, call, safely))
       return safely('a span', () => follow(call, settings) ?? open(call, settings), undefined);
   };
 }
@@ -54,8 +54,7 @@ function open(call: Call, settings: Settings): Layer<unknown> {
   const tracer = provider.getTracer(scope.name, scope.version, { schemaUrl: scope.schemaUrl });
   const links = safely('links', () => settings.links(call), []);
   const attributes = callAttributes(call, semconv, settings.requestHeaders);
-  const more = spanAttributes && safely('spanAttributes', () => spanAttributes(call), undefined);
-  Object.assign(attributes, more);
+  Object.assign(attributes, attributesFrom('spanAttributes', spanAttributes, call, safely));
   if (links.some(isResume)) attributes['leat.stream.resumed'] = true;
   const span = existingSpan();
   let opened: Opened;

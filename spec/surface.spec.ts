@@ -18,6 +18,7 @@ describe('the surface of leat', () => {
       'options',
       'plain',
       'produce',
+      'serverOptions',
       'wrap',
     ]);
   });

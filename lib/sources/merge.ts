@@ -1,5 +1,5 @@
 import type { Stream } from '../types.ts';
-import { checkLimit, checkSignal, expected } from './check.ts';
+import { checkLimit, checkOptions, checkSignal, expected } from './check.ts';
 import { type Failure, Feed, NONE } from './feed.ts';
 import { Fifo } from './fifo.ts';
 import { hush, type Item, isStream, iterate, read, release } from './iterate.ts';
@@ -43,16 +43,14 @@ export function merge(...given: readonly unknown[]): Merged<Stream<unknown>> {
   return new MergeFeed(streams, concurrency, signal);
 }
 
-const names = ['concurrency', 'signal'];
+const names = ['concurrency', 'signal'] as const;
 
 /** A promise of a stream, or a misspelt name, must not pass for options: nobody would miss what is not read. */
 function isOptions(value: unknown): value is MergeOptions {
   if (typeof value !== 'object' || value === null || isStream(value)) return false;
   // A `call` will do, so other objects may have more.
   if (Object.getPrototypeOf(value) !== Object.prototype) return names.some(name => name in value);
-  for (const name of Object.keys(value))
-    if (!names.includes(name))
-      throw new TypeError(`Expected an option of \`merge\`, got \`${name}\`; it has ${names.join(', ')}`);
+  checkOptions<MergeOptions>(value, names);
   return true;
 }
 

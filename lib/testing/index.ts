@@ -145,7 +145,9 @@ export function open(target: any, request: unknown, options: TestOptions = {}): 
   const host = 'localhost';
   // What a client sends is how much time is left, and never less than none.
   const expiresAt = Math.max(Number(deadline), Date.now());
-  const client = { path, peer, host, deadline: expiresAt, metadata, slowBy, took };
+  // Each call has its own, as on a server.
+  const own = metadata.clone();
+  const client = { path, peer, host, deadline: expiresAt, metadata: own, slowBy, took };
   const stream = new FakeStream(request, client);
   const work = new Work();
   const parts = partsOf(target);

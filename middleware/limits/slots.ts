@@ -7,7 +7,8 @@ export class Slots {
   constructor(
     readonly whose: string,
     private readonly max: number,
-    readonly keyOf: (call: Call) => string,
+    /** What they have in common; a stream that has nothing is not counted. */
+    readonly keyOf: (call: Call) => string | undefined,
   ) {}
 
   isFull(key: string): boolean {

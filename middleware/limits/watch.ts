@@ -38,7 +38,7 @@ export class Watch {
     const now = performance.now();
     const age = this.endsAt - now;
     const idle = idleMs - this.waited('source', now);
-    const stall = stallMs - this.waited('flow_control', now);
+    const stall = stallMs - Math.min(this.waited('flow_control', now), now - (this.stats?.takenAt ?? 0));
     const { UNAVAILABLE, ABORTED } = status;
     if (age <= 0) return this.next.end(limited(UNAVAILABLE, 'the stream has reached its maximum age', 0));
     const late = Math.min(idle, stall) <= 0;

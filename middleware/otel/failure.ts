@@ -1,4 +1,5 @@
 import { status } from '@grpc/grpc-js';
+import { answerOf, isBoolean } from '../../lib/hooks.ts';
 import type { Call, Outcome } from '../../lib/types.ts';
 import type { Safely } from './guard.ts';
 
@@ -33,6 +34,12 @@ export function isFailure(
   isError: IsError | undefined,
   safely: Safely,
 ): boolean {
-  const decided = isError && safely('isError', () => isError(outcome, call), undefined);
+  const decide = (isError: IsError) =>
+    answerOf('isError', 'true, false or undefined', isError(outcome, call), isDecision);
+  const decided = isError && safely('isError', () => decide(isError), undefined);
   return decided ?? (ERRORS.has(outcome.code) || status[outcome.code] === undefined);
+}
+
+function isDecision(answer: unknown): answer is boolean | undefined {
+  return answer === undefined || isBoolean(answer);
 }

@@ -1,6 +1,9 @@
 import type { Metadata } from '@grpc/grpc-js';
+import type { Attributes } from '@opentelemetry/api';
 import { checkFunction, expected } from '../../lib/check.ts';
+import { answerOf, isBoolean } from '../../lib/hooks.ts';
 import type { Call } from '../../lib/types.ts';
+import type { Safely } from './guard.ts';
 
 /** What spans, metrics and events of ours are signed with. */
 export const scope: { readonly name: string; readonly version: string; readonly schemaUrl: string } = {
@@ -10,6 +13,28 @@ export const scope: { readonly name: string; readonly version: string; readonly 
 };
 
 export type Filter = (call: Call) => boolean;
+
+/** Whether a call is of interest; one is, when that cannot be found out. */
+export function passes(filter: Filter, call: Call, safely: Safely): boolean {
+  return safely('filter', () => answerOf('filter', 'a boolean', filter(call), isBoolean), true);
+}
+
+/** What the user adds to the attributes of a call. */
+export function attributesFrom(
+  name: string,
+  hook: ((call: Call) => Attributes) | undefined,
+  call: Call,
+  safely: Safely,
+): Attributes | undefined {
+  // Copied here, where an accessor that throws is caught.
+  return (
+    hook && safely(name, () => ({ ...answerOf(name, 'attributes', hook(call), areAttributes) }), undefined)
+  );
+}
+
+function areAttributes(answer: unknown): answer is Attributes | undefined {
+  return answer === undefined || (typeof answer === 'object' && answer !== null && !Array.isArray(answer));
+}
 
 /** Leaves out what infrastructure asks all day long. */
 export function isOfInterest({ path }: Call): boolean {

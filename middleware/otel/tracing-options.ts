@@ -1,5 +1,6 @@
 import type { Attributes, Link, TracerProvider } from '@opentelemetry/api';
 import { checkDuration, checkFunction, checkInteger, checkOptions, expected } from '../../lib/check.ts';
+import { answerOf, isBoolean } from '../../lib/hooks.ts';
 import type { Call } from '../../lib/types.ts';
 import type { LoggerProviderLike } from './events.ts';
 import { type Exceptions, exceptionsOf } from './exceptions.ts';
@@ -126,8 +127,11 @@ export function settle(options: TracingOptions): Settings {
     exceptions: exceptionsOf(options.exceptions),
     existingSpan,
     renameExisting: options.renameExisting ?? false,
-    isPublic: typeof publicEndpoint === 'function' ? publicEndpoint : () => publicEndpoint,
-    links: call => [links?.(call) ?? []].flat() as Link[],
+    isPublic: call =>
+      typeof publicEndpoint === 'function'
+        ? answerOf('publicEndpoint', 'a boolean', publicEndpoint(call), isBoolean)
+        : publicEndpoint,
+    links: call => [answerOf('links', 'links', links?.(call), areLinks) ?? []].flat(),
     filter,
     requestHeaders: names('requestHeaders', options.requestHeaders),
     responseHeaders: names('responseHeaders', options.responseHeaders),
@@ -143,6 +147,15 @@ function names(option: string, given: readonly string[] = []): readonly string[]
   if (!Array.isArray(given) || !given.every(name => typeof name === 'string'))
     throw expected(option, 'an array of names', given);
   return given.map(name => name.toLowerCase());
+}
+
+function areLinks(answer: unknown): answer is Link | Link[] | undefined {
+  return answer === undefined || [answer].flat().every(isLink);
+}
+
+function isLink(link: unknown): link is Link {
+  const { context } = (link ?? {}) as Partial<Link>;
+  return typeof context === 'object' && context !== null;
 }
 
 function atLeastASecond(name: string, ms: number): void {

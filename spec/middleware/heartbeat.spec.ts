@@ -1,6 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import { expect } from 'chai';
-import { type Call, counters, type Middleware, StatusError } from '../../lib/index.ts';
+import { type Call, counters, type Middleware, options, StatusError } from '../../lib/index.ts';
 import { batch } from '../../middleware/batch.ts';
 import { type HeartbeatOptions, heartbeat } from '../../middleware/heartbeat.ts';
 import { limits } from '../../middleware/limits.ts';
@@ -39,9 +39,9 @@ describe('heartbeat()', () => {
       [{ make, everyMs: '5' as never }, 'Expected `everyMs` to be a number of milliseconds'],
       [{ everyMs: 5 }, 'Expected `make` to be a function, got `undefined` (undefined)'],
     ];
-    for (const [options, sentence] of wrong)
-      it(`refuses ${JSON.stringify(options)}`, () => {
-        expect(() => heartbeat(options as never)).to.throw(TypeError, sentence);
+    for (const [given, sentence] of wrong)
+      it(`refuses ${JSON.stringify(given)}`, () => {
+        expect(() => heartbeat(given as never)).to.throw(TypeError, sentence);
       });
   });
 });
@@ -148,6 +148,52 @@ function behaves(on: MountName): void {
     calling.cancel();
   });
 
+  it('goes on while another layer holds the next message', async () => {
+    let held = 0;
+    const holding: Middleware = () => ({
+      ready() {
+        held += 1;
+        return held > 1 ? new Promise<void>(() => {}) : undefined;
+      },
+    });
+    const server = await serve(on, parked, [heartbeat({ everyMs: 15, make }), holding]);
+    const calling = server.open({ max: 2 });
+    const messages: unknown[] = [];
+    calling.stream.on('data', message => messages.push(message));
+    // A handler that was written by hand may be a message ahead.
+    const beats = () => messages.filter(message => typeof message !== 'number');
+    await until('three heartbeats', () => beats().length === 3);
+    expect(beats()).to.deep.equal([beat, beat, beat]);
+    calling.cancel();
+  });
+
+  it('goes on while a rate does, and while a batch waits', async () => {
+    for (const layer of [limits({ maxMessagesPerSecond: 0.5 }), batch({ maxDelayMs: 60_000 })]) {
+      const server = await serve(on, parked, [heartbeat({ everyMs: 15, make }), layer]);
+      const calling = server.open({ max: 3 });
+      const messages: unknown[] = [];
+      calling.stream.on('data', message => messages.push(message));
+      await until('three heartbeats', () => messages.length > 3);
+      expect(messages.filter(message => message !== 1).slice(0, 3)).to.deep.equal([beat, beat, beat]);
+      calling.cancel();
+    }
+  });
+
+  it('does not pile up before a client that reads nothing', async () => {
+    let made = 0;
+    const large = () => {
+      made += 1;
+      return { beat: 'x'.repeat(20_000) };
+    };
+    const server = await serve(on, parked, [heartbeat({ everyMs: 2, make: large })]);
+    const raw = rawCall(server.port);
+    await until('the window of HTTP/2 is full', () => made >= 4);
+    // What lies in between holds some: a client that took them had had hundreds by then.
+    for (let i = 0; i < 15; i++) await sleep(20);
+    expect(made).to.be.below(20);
+    raw.socket.destroy();
+  });
+
   it('goes past a batch that is listed after it', async () => {
     const merge = (messages: unknown[]): any => ({ list: messages });
     const server = await serve(on, parked, [
@@ -161,6 +207,20 @@ function behaves(on: MountName): void {
     expect(messages).to.deep.equal([{ list: [1, 2] }, beat]);
     calling.cancel();
   });
+
+  for (const [what, answer] of [
+    ['a promise', async () => beat],
+    ['a promise that rejects', async () => Promise.reject(new Error('no pulse'))],
+    ['nothing', () => undefined],
+  ] as const)
+    it(`ends the call when make answers with ${what}, and says so`, async () => {
+      const errors: unknown[] = [];
+      const hear = options({ onError: error => errors.push(error) });
+      const server = await serve(on, parked, [hear, heartbeat({ everyMs: 5, make: answer })]);
+      expect(await server.call()).to.include({ code: status.UNKNOWN, details: 'internal error' });
+      expect(String(errors[0])).to.include('TypeError: Expected `make()` to return a message, got `');
+      expect(errors).to.have.length(1);
+    });
 
   it('ends the call when the message cannot be made, or not be sent', async () => {
     const broken = () => {

@@ -1,11 +1,14 @@
 import { constants } from 'node:http2';
-import { status } from '@grpc/grpc-js';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Client, credentials, Metadata, ServerCredentials, status } from '@grpc/grpc-js';
 import { expect } from 'chai';
-import { all, type Call, type Middleware, StatusError } from '../../lib/index.ts';
+import { all, type Call, interceptor, type Middleware, options, StatusError } from '../../lib/index.ts';
 import { type LimitsOptions, limits } from '../../middleware/limits.ts';
 import {
   type AnySource,
   type Calling,
+  definition,
   type MountName,
   mountNames,
   type Reply,
@@ -26,13 +29,47 @@ const first = (calling: Calling) => new Promise(resolve => calling.stream.once('
 const hint = ({ trailer }: Reply) => trailer.get('grpc-retry-pushback-ms')[0];
 const reading = ({ code, details }: Reply) => ({ code, details });
 
+/** Reads some KiB, then nothing for a moment, until the stream is closed. */
+const slowly = (port: number) => {
+  const raw = rawCall(port);
+  let bytes = 0;
+  raw.stream.on('data', chunk => {
+    bytes += chunk.length;
+    raw.stream.pause();
+    setTimeout(() => raw.stream.resume(), 12);
+  });
+  const since = performance.now();
+  return new Promise<{ bytes: number; ms: number; code: unknown; reset: number | undefined }>(resolve => {
+    let code: unknown;
+    raw.stream.on('trailers', trailers => {
+      code = trailers['grpc-status'];
+    });
+    raw.stream.on('close', () => {
+      const { rstCode } = raw.stream;
+      raw.socket.destroy();
+      resolve({ bytes, ms: performance.now() - since, code, reset: rstCode || undefined });
+    });
+  });
+};
+
 describe('limits()', () => {
   afterEach(stopAll);
   for (const on of mountNames) describe(`on ${on}`, () => behaves(on));
 
   it('L9 limits nothing that is not given, and costs nothing then', () => {
-    const layer = limits({})({} as Call, { message() {}, end() {} });
-    expect(layer).to.deep.equal({});
+    const call = { metadata: new Metadata() } as Call;
+    const layer = limits({ maxStreams: 1 })(call, { message() {}, end() {} });
+    expect(Object.keys(layer ?? {})).to.deep.equal(['end']);
+  });
+
+  it('sees through an interceptor of ours what a client takes of a large message', async () => {
+    const source: AnySource = () => ['x'.repeat(1_000_000)];
+    const server = await serve('mount', source, [limits({ maxStallMs: 200 })], {
+      interceptors: [interceptor()],
+    });
+    const { code, ms } = await slowly(server.port);
+    expect(code).to.equal('0');
+    expect(ms).to.be.above(400);
   });
 
   describe('options', () => {
@@ -47,11 +84,13 @@ describe('limits()', () => {
       [{ maxMessagesPerSecond: 0 }, 'Expected `maxMessagesPerSecond` to be a number from 0.001'],
       [{ maxBytesPerSecond: null as never }, 'Expected `maxBytesPerSecond` to be a number from 0.001'],
       [{ peerOf: 'ip' as never }, 'Expected `peerOf` to be a function, got `ip` (string)'],
+      [{}, 'Expected `options` to have at least one limit of maxStreams, maxStreamsPerPeer, '],
+      [{ retryMs: 5, maxStreams: undefined } as never, 'Expected `options` to have at least one limit'],
       [{ retryMs: -1 }, 'Expected `retryMs` to be a number of milliseconds'],
     ];
-    for (const [options, sentence] of wrong)
-      it(`refuses ${JSON.stringify(options)}`, () => {
-        expect(() => limits(options)).to.throw(TypeError, sentence);
+    for (const [given, sentence] of wrong)
+      it(`refuses ${JSON.stringify(given)}`, () => {
+        expect(() => limits(given)).to.throw(TypeError, sentence);
       });
   });
 });
@@ -63,14 +102,14 @@ function behaves(on: MountName): void {
       [{ maxStreamsPerPeer: 2 }, 'too many streams of this client'],
       [{ maxStreamsPerMethod: 2 }, 'too many streams of this method'],
     ];
-    for (const [options, details] of kinds)
-      it(`${Object.keys(options)} refuses one more, with a hint, until one has ended`, async () => {
+    for (const [given, details] of kinds)
+      it(`${Object.keys(given)} refuses one more, with a hint, until one has ended`, async () => {
         let started = 0;
         const source: AnySource = (request, call) => {
           started += 1;
           return parked(request, call);
         };
-        const server = await serve(on, source, [limits({ ...options, retryMs: 250 })]);
+        const server = await serve(on, source, [limits({ ...given, retryMs: 250 })]);
         const open = [server.open(), server.open()];
         await Promise.all(open.map(first));
         const refused = await server.call();
@@ -92,6 +131,56 @@ function behaves(on: MountName): void {
       const other = server.open('bob');
       await first(other);
       for (const calling of [one, other]) calling.cancel();
+    });
+
+    for (const [what, answer] of [
+      ['a promise', async () => 'tenant'],
+      ['a promise that rejects', async () => Promise.reject(new Error('who?'))],
+      ['nothing', () => undefined],
+      ['a number', () => 7],
+    ] as const)
+      it(`lets nobody in when peerOf answers with ${what}, and says so`, async () => {
+        const errors: unknown[] = [];
+        const hear = options({ onError: error => errors.push(error) });
+        const server = await serve(on, parked, [
+          hear,
+          limits({ maxStreams: 1, maxStreamsPerPeer: 1, peerOf: answer as never }),
+        ]);
+        // No slot is lost: the next one fails alike.
+        for (let i = 0; i < 2; i++)
+          expect(reading(await server.call())).to.deep.equal({
+            code: status.UNKNOWN,
+            details: 'internal error',
+          });
+        expect(errors.map(error => String(error).slice(0, 54))).to.deep.equal(
+          Array(2).fill('TypeError: Expected `peerOf()` to return a string, got'),
+        );
+      });
+
+    it('does not count clients that have no address together', async () => {
+      const guard = limits({ maxStreamsPerPeer: 1, maxStreams: 3 });
+      const path = `unix:${join(tmpdir(), `leat-${process.pid}-${on}.sock`)}`;
+      const server = await serve(on, parked, [guard]);
+      await new Promise<void>((resolve, reject) =>
+        server.server.bindAsync(path, ServerCredentials.createInsecure(), error =>
+          error ? reject(error) : resolve(),
+        ),
+      );
+      const tcp = server.open();
+      await first(tcp);
+      expect((await server.call()).details).to.equal('too many streams of this client');
+      const client = new Client(path, credentials.createInsecure());
+      const { requestSerialize, responseDeserialize } = definition.stream;
+      const open = () =>
+        client.makeServerStreamRequest(definition.stream.path, requestSerialize, responseDeserialize, {});
+      const streams = [open(), open()];
+      for (const stream of streams) stream.on('error', () => {});
+      await Promise.all(streams.map(stream => new Promise(resolve => stream.once('data', resolve))));
+      const refused = await new Promise<any>(resolve => open().on('error', resolve).resume());
+      expect(refused.details).to.equal('too many streams');
+      client.close();
+      for (const stream of streams) stream.cancel();
+      tcp.cancel();
     });
 
     it('X8 gives every slot back, however a call ends, and lets no more in than there are', async () => {
@@ -305,9 +394,51 @@ function behaves(on: MountName): void {
     });
   });
 
+  describe('maxStallMs, with a client that takes little at a time', () => {
+    for (const [what, count, size] of [
+      ['one large message', 1, 1_000_000],
+      ['messages of a window each', 8, 131_072],
+      ['messages of some KiB', 100, 10_000],
+      ['small messages', 1000, 1000],
+    ] as const)
+      it(`leaves it alone: ${what}`, async () => {
+        const source: AnySource = () => Array.from({ length: count }, () => 'x'.repeat(size));
+        const server = await serve(on, source, [limits({ maxStallMs: 200 })]);
+        const { bytes, ms, code, reset } = await slowly(server.port);
+        expect({ code, reset }).to.deep.equal({ code: '0', reset: undefined });
+        expect(bytes).to.equal(count * (size + 7));
+        expect(ms).to.be.above(400);
+      });
+
+    it('leaves it what was sent before a limit ended its stream', async () => {
+      const source: AnySource = async function* (_request, call: Call) {
+        yield 'x'.repeat(1_000_000);
+        await new Promise(resolve => call.signal.addEventListener('abort', resolve));
+      };
+      const server = await serve(on, source, [
+        options({ cleanupGraceMs: 200 }),
+        limits({ maxStreamAgeMs: 30, jitter: 0 }),
+      ]);
+      const { bytes, code, reset } = await slowly(server.port);
+      expect({ code, reset, bytes }).to.deep.equal({ code: '14', reset: undefined, bytes: 1_000_007 });
+    });
+
+    it('ends it when it stops to take, in the middle of a message', async () => {
+      const ends: string[] = [];
+      const seen: Middleware = () => ({ end: ({ details }) => void ends.push(details) });
+      const source: AnySource = () => ['x'.repeat(1_000_000), 'y'];
+      const server = await serve(on, source, [seen, limits({ maxStallMs: 40 })]);
+      const raw = rawCall(server.port);
+      raw.stream.once('data', () => raw.stream.pause());
+      await until('the stream has ended', () => ends.length > 0);
+      expect(ends).to.deep.equal(['the client did not read for too long']);
+      raw.socket.destroy();
+    });
+  });
+
   describe('rates', () => {
-    const timed = async (options: LimitsOptions, source: AnySource) => {
-      const server = await serve(on, source, [limits(options)]);
+    const timed = async (given: LimitsOptions, source: AnySource) => {
+      const server = await serve(on, source, [limits(given)]);
       const since = performance.now();
       const { code, messages } = await server.call();
       expect(code).to.equal(0);

@@ -133,7 +133,7 @@ describe('merge()', () => {
     for (const wrong of [{ concurency: 2 }, { concurrency: 2, signals: 1 }])
       expect(() => merge([1], wrong as never)).to.throw(
         TypeError,
-        `Expected an option of \`merge\`, got \`${Object.keys(wrong).at(-1)}\`; it has concurrency, signal`,
+        `Expected \`options\` to have known names only, got \`${Object.keys(wrong).at(-1)}\`: `,
       );
     expect(await all(merge([1], {}))).to.deep.equal([1]);
   });

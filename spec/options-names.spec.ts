@@ -1,0 +1,299 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { Metadata, Server, status } from '@grpc/grpc-js';
+import { expect } from 'chai';
+import * as client from '../lib/client/index.ts';
+import { drain, drainOn, options, StatusError, serverOptions } from '../lib/index.ts';
+import * as sources from '../lib/sources/index.ts';
+import * as testing from '../lib/testing/index.ts';
+import { batch } from '../middleware/batch.ts';
+import { errors } from '../middleware/errors.ts';
+import { heartbeat } from '../middleware/heartbeat.ts';
+import { limits } from '../middleware/limits.ts';
+import { logging } from '../middleware/logging.ts';
+import { checksum, metadata } from '../middleware/metadata.ts';
+import { metrics } from '../middleware/metrics.ts';
+import { tracing } from '../middleware/tracing.ts';
+
+/** Something that takes options: every name it knows, with a value that it takes. */
+interface Row {
+  /** The entry of the package, and the type of the options there; none for what has no type of its own. */
+  readonly type: string | undefined;
+  readonly use: (options: any) => unknown;
+  readonly names: Record<string, unknown>;
+  /** What is needed beside the one that is tried. */
+  readonly needed?: Record<string, unknown>;
+}
+
+const any = () => {};
+const { signal } = new AbortController();
+const server = () => new Server();
+const listening = { capacity: 1, overflow: 'error', signal };
+const iterable = () => sources.channel<number>();
+const rule = (answer: unknown) => errors([[1, answer as never]]);
+
+const rows: Record<string, Row> = {
+  'options()': {
+    type: './Options',
+    use: options,
+    names: {
+      maxUnackedMessages: 1,
+      maxUnackedBytes: 1,
+      cleanupGraceMs: 1,
+      onError: any,
+      onOrphan: any,
+    },
+  },
+  'drain()': {
+    type: './DrainOptions',
+    use: given => void drain(server(), given),
+    names: { graceMs: 0, retryMs: 0, details: '' },
+  },
+  'drainOn()': {
+    type: './DrainOnOptions',
+    use: given => drainOn(server(), given)(),
+    names: { graceMs: 0, retryMs: 0, details: '', signals: ['SIGUSR2'], after: any },
+  },
+  'new StatusError()': {
+    type: './StatusErrorOptions',
+    use: given => new StatusError(status.NOT_FOUND, '', given),
+    names: { metadata: new Metadata(), cause: 1, details: [] },
+  },
+  'serverOptions()': {
+    type: undefined,
+    use: serverOptions,
+    names: { interceptors: [], 'grpc.keepalive_time_ms': 1, 'grpc.max_connection_idle_ms': 1 },
+  },
+  'channel()': {
+    type: './sources/ChannelOptions',
+    use: sources.channel,
+    names: { ...listening, onDrop: any },
+  },
+  'chunk()': {
+    type: './sources/ChunkOptions',
+    use: given => sources.chunk([1], given),
+    names: { maxItems: 1, maxDelayMs: 1, signal },
+    needed: { maxItems: 1 },
+  },
+  'from() an event': {
+    type: './sources/FromEventOptions',
+    use: given => sources.from(new EventTarget(), 'event', given),
+    names: { ...listening, end: 'end', error: 'error' },
+  },
+  'from() a stream': {
+    type: './sources/FromOptions',
+    use: given => sources.from([1], given),
+    names: listening,
+  },
+  'merge()': {
+    type: './sources/MergeOptions',
+    use: given => sources.merge(iterable(), given),
+    names: { concurrency: 1, signal },
+  },
+  'poll()': {
+    type: './sources/PollOptions',
+    use: given => sources.poll(any, given),
+    names: { everyMs: 1, until: () => true, signal },
+    needed: { everyMs: 1 },
+  },
+  'replay()': {
+    type: './sources/ReplayOptions',
+    use: given => sources.replay([], iterable(), given),
+    names: { id: any, window: 1, signal },
+    needed: { id: any },
+  },
+  'topic()': {
+    type: './sources/TopicOptions',
+    use: sources.topic,
+    names: { capacity: 1, overflow: 'latest', history: 1, key: any, startAfter: 0 },
+  },
+  'topic().subscribe()': {
+    type: './sources/SubscribeOptions',
+    use: given => sources.topic().subscribe(given),
+    names: { signal, after: 0, filter: () => true, capacity: 1, overflow: 'latest' },
+  },
+  'subscribe()': {
+    type: './client/SubscribeOptions',
+    use: given => client.subscribe(any as never, {}, given),
+    names: {
+      ...{ signal, deadline: 1, metadata: any, items: any, token: any, bookmark: any, after: 1, resume: any },
+      ...{ onResumeLost: any, dedupe: 1, onOk: 'end', retry: [], firstFailure: 'retry', backoff: {} },
+      ...{ maxHintMs: 1, healthyMs: 1, maxAttempts: 1, maxElapsedMs: 1, maxFruitless: 1, stallMs: 1 },
+      ...{ onAttempt: any, onHeader: any, onAttemptEnd: any },
+    },
+    needed: { token: any },
+  },
+  'backoff()': {
+    type: './client/BackoffOptions',
+    use: client.backoff,
+    names: { baseMs: 1, maxMs: 1, factor: 1, random: Math.random },
+  },
+  'subscribe({ backoff })': {
+    type: undefined,
+    use: backoff => client.subscribe(any as never, {}, { backoff }),
+    names: { baseMs: 1, maxMs: 1, factor: 1, random: Math.random },
+  },
+  'collect()': {
+    type: './testing/TestOptions',
+    use: given => testing.open(() => [], {}, given).cancel(),
+    names: {
+      ...{ metadata: new Metadata(), deadline: Infinity, cancelAfter: 1, stallAfter: 1, slowBy: 1 },
+      ...{ middleware: [], serialize: any, graceMs: 1, path: '/a/B', peer: 'unknown' },
+    },
+  },
+  'batch()': {
+    type: './batch/BatchOptions',
+    use: batch,
+    names: { maxItems: 1, maxBytes: 1, size: () => 1, maxDelayMs: 1, merge: any, onDrop: any },
+    needed: { size: () => 1 },
+  },
+  'errors()': {
+    type: './errors/ErrorsOptions',
+    use: given => errors([], given),
+    names: { default: 1, forward: true, makeId: any },
+  },
+  'the answer of a rule of errors()': {
+    type: undefined,
+    use: rule,
+    names: { code: 1, details: '', metadata: new Metadata() },
+    needed: { code: 1 },
+  },
+  'heartbeat()': {
+    type: './heartbeat/HeartbeatOptions',
+    use: heartbeat,
+    names: { everyMs: 1, make: any },
+    needed: { make: any },
+  },
+  'limits()': {
+    type: './limits/LimitsOptions',
+    use: limits,
+    names: {
+      ...{ maxStreams: 1, maxStreamsPerPeer: 1, maxStreamsPerMethod: 1, peerOf: any, retryMs: 1 },
+      ...{ maxStreamAgeMs: 1, jitter: 1, idleTimeoutMs: 1, maxStallMs: 1 },
+      ...{ maxMessagesPerSecond: 1, maxBytesPerSecond: 1 },
+    },
+    needed: { maxStreams: 1 },
+  },
+  'logging()': {
+    type: './logging/LoggingOptions',
+    use: logging,
+    names: { logger: console, objectFirst: true, start: true, slowMs: 1, metadata: [], level: any },
+  },
+  'metadata()': {
+    type: './metadata/MetadataOptions',
+    use: metadata,
+    names: { header: {}, trailer: {}, flush: true },
+  },
+  'checksum()': {
+    type: './metadata/ChecksumOptions',
+    use: checksum,
+    names: { bytes: any, algorithm: 'md5', trailer: 'x-sum' },
+    needed: { bytes: any },
+  },
+  'metrics()': {
+    type: './metrics/MetricsOptions',
+    use: metrics,
+    names: {
+      ...{ meterProvider: { getMeter: any }, semconv: 'stable', filter: any, metricAttributes: any },
+      ...{ isError: any, a66: true },
+    },
+  },
+  'tracing()': {
+    type: './tracing/TracingOptions',
+    use: tracing,
+    names: {
+      ...{ tracerProvider: { getTracer: any }, semconv: 'stable', existingSpan: 'ignore', links: any },
+      ...{ renameExisting: true, publicEndpoint: true, filter: any, requestHeaders: [], isError: any },
+      ...{ responseHeaders: [], responseTrailers: [], spanAttributes: any, exceptions: 'off' },
+      ...{ loggerProvider: { getLogger: any }, redactMessages: true, progress: { intervalMs: 1000 } },
+      ...{ segmentMs: 1000 },
+    },
+  },
+  'tracing({ progress })': {
+    type: undefined,
+    use: progress => tracing({ progress }),
+    names: { intervalMs: 1000, max: 1 },
+    needed: { intervalMs: 1000 },
+  },
+};
+
+describe('the names of options', () => {
+  for (const [what, row] of Object.entries(rows)) describe(what, () => knows(row));
+
+  it('are tried for everything that the package exports with options', () => {
+    const types = Object.values(rows).flatMap(({ type }) => type ?? []);
+    expect(types.sort()).to.deep.equal(exportedTypes().sort());
+  });
+
+  it('are all tried, as the types have them', () => {
+    for (const { type, names } of Object.values(rows))
+      if (type) expect(Object.keys(names).sort(), type).to.deep.equal(members(type).sort());
+  });
+});
+
+function knows({ use, names, needed = {} }: Row): void {
+  const known = Object.keys(names);
+
+  it('are taken when they are right, also when what they name is not set', () => {
+    for (const [name, value] of Object.entries(names)) use({ ...needed, [name]: value });
+    for (const name of known) if (!(name in needed)) use({ ...needed, [name]: undefined });
+  });
+
+  it('are refused with the nearest one when they are misspelt', () => {
+    for (const name of known)
+      expect(() => use({ ...needed, [`${name}x`]: names[name] }), name).to.throw(
+        TypeError,
+        `got \`${name}x\`: did you mean \`${name}\`?`,
+      );
+  });
+
+  it('are refused with all that there are when they are nothing like these', () => {
+    expect(() => use({ ...needed, '~': 1 })).to.throw(TypeError, 'got `~`: it has `');
+    for (const name of known) expect(() => use({ ...needed, '~': 1 })).to.throw(`\`${name}\``);
+  });
+}
+
+const root = new URL('../', import.meta.url);
+const read = (path: string) => readFileSync(new URL(path, root), 'utf8');
+
+/** The sources of what the package exports, by entry. */
+function entries(): [entry: string, path: string][] {
+  const { exports } = JSON.parse(read('package.json'));
+  return Object.entries<{ default?: string }>(exports).flatMap(([entry, { default: built }]) =>
+    built ? [[entry.replace(/^\.$/, './'), built.replace('./dist/', '').replace(/js$/, 'ts')] as const] : [],
+  ) as [string, string][];
+}
+
+function exportedTypes(): string[] {
+  return entries().flatMap(([entry, path]) => {
+    const text = read(path);
+    const declared = [...text.matchAll(/export (?:interface|type) (\w*Options)\b/g)].map(([, name]) => name);
+    const passed = [...text.matchAll(/export (?:type )?\{([^}]*)\}/g)].flatMap(([, list]) =>
+      [...(list as string).matchAll(/\b(\w*Options)\b/g)].map(([, name]) => name),
+    );
+    return [...declared, ...passed]
+      .filter(name => name !== 'serverOptions')
+      .map(name => `${entry.replace(/\/?$/, '/')}${name}`);
+  });
+}
+
+/** The members of a type, and of those that it extends or stands for. */
+function members(type: string): string[] {
+  const [, folder = '', name = ''] = /^\.\/(?:(\w+)\/)?(\w+)$/.exec(type) ?? [];
+  const [, path = ''] = entries().find(([entry]) => entry === (folder ? `./${folder}` : './')) ?? [];
+  const beside = path.endsWith('index.ts') ? path.replace('index.ts', '') : 'middleware/';
+  const files = readdirSync(new URL(beside, root), { recursive: true, encoding: 'utf8' });
+  const text = files
+    .filter(file => file.endsWith('.ts') && (beside !== 'lib/' || !file.includes('/')))
+    .map(file => read(`${beside}${file}`))
+    .join('\n');
+  const of = (wanted: string): string[] => {
+    const [, alias] = new RegExp(`type ${wanted} = (\\w+);`).exec(text) ?? [];
+    if (alias) return of(alias);
+    const [, parent, body = ''] =
+      new RegExp(`interface ${wanted}(?:<[^{]*>)?(?: extends (\\w+))? \\{\\n(.*?)\\n\\}`, 's').exec(text) ??
+      [];
+    const own = [...body.matchAll(/^ {2}readonly (\w+)\??:/gm)].map(([, member]) => member as string);
+    return parent ? [...of(parent), ...own] : own;
+  };
+  return of(name);
+}
