@@ -1,7 +1,7 @@
 import type { Stream } from '../types.ts';
 import { checkLimit, checkSignal, expected } from './check.ts';
 import { type Failure, Feed, NONE } from './feed.ts';
-import { Fifo } from './fifo.ts';
+import { Fifo } from '../fifo.ts';
 import { hush, type Item, isStream, iterate, read, release } from './iterate.ts';
 
 export interface MergeOptions {

@@ -1,7 +1,7 @@
 import { status } from '@grpc/grpc-js';
 import { StatusError } from '../status.ts';
 import { type Failure, Feed, NONE } from './feed.ts';
-import { Fifo } from './fifo.ts';
+import { Fifo } from '../fifo.ts';
 import type { History } from './history.ts';
 import { Latest } from './latest.ts';
 
