@@ -1,5 +1,4 @@
 import { AsyncResource } from 'node:async_hooks';
-import { setImmediate as turn } from 'node:timers/promises';
 import { type Metadata, status } from '@grpc/grpc-js';
 import { counters } from './counters.ts';
 import type { Port, Writer } from './delivery.ts';
@@ -10,6 +9,7 @@ import { defaultSettings, type Settings } from './options.ts';
 import { type ErrorHook, report } from './report.ts';
 import { Stats } from './stats.ts';
 import { errorOf, INTERNAL_ERROR, isErrorCode, outcomeOf, sendableDetails } from './status.ts';
+import { MAX_AT_ONCE, turn } from './turns.ts';
 import type { Call, Layer, Middleware, Outcome, Sink } from './types.ts';
 import { DEADLINE_EXCEEDED, Wire } from './wire.ts';
 
@@ -31,9 +31,6 @@ enum State {
 
 const COMPLETED: Outcome = { code: status.OK, details: 'OK', reason: 'completed' };
 const MAX_TIMER_MS = 0x7fffffff;
-
-/** How many messages are asked for before everything else gets a turn, when the window never fills. */
-const MAX_AT_ONCE = 1024;
 
 /**
  * One RPC, and the one owner of its end: whoever calls `finish()` first decides, everything later is absorbed.
