@@ -3,6 +3,7 @@ import { type Metadata, status } from '@grpc/grpc-js';
 import { counters } from './counters.ts';
 import type { Port, Writer } from './delivery.ts';
 import { Gate } from './gate.ts';
+import type { Guest } from './hand-over.ts';
 import { type Live, live, refusal } from './live.ts';
 import { ResponseMetadata, sendable } from './metadata.ts';
 import { defaultSettings, type Settings } from './options.ts';
@@ -62,6 +63,8 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
   private early: Outcome | undefined;
   private outcome: Outcome | undefined;
   private announced: Outcome | undefined;
+  /** What the source returned, when that hears what its signal would say. */
+  private guest: Pick<Guest, 'abort'> | undefined;
   /** What went wrong at the far end while the layers heard of the end. */
   private spoiled: Outcome | undefined;
   /** The source, or the handler, came to its own end. */
@@ -238,6 +241,14 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
     if (!this.open) return;
     this.announced = outcome;
     this.controller?.abort(errorOf(outcome));
+    // Only now is a signal worth its price.
+    this.guest?.abort(this.signal.reason);
+  }
+
+  /** Has a stream that the source returned hear of an announcement, as it would by the signal. */
+  announceTo(guest: Pick<Guest, 'abort'>): void {
+    this.guest = guest;
+    if (this.announced) guest.abort(this.signal.reason);
   }
 
   /** Ends the call as its source did, once HTTP/2 took everything; `before` hears that it did. */

@@ -47,6 +47,7 @@ class Pull<Res> {
     this.guest = guestOf(this.puller);
     this.guest?.adopt();
     if (this.finished) this.giveBack(this.puller);
+    else if (this.guest) this.call.announceTo(this.guest);
   }
 
   refuse(error: unknown): void {
