@@ -34,6 +34,7 @@ export interface Guest {
 export const guest: unique symbol = Symbol.for('leat.guest') as never;
 
 /** An iterator of `leat/sources`, when this is one. */
-export function guestOf(iterator: object): Guest | undefined {
-  return Reflect.get(iterator, guest) === true ? (iterator as Guest) : undefined;
+export function guestOf(iterator: unknown): Guest | undefined {
+  const ours = (iterator as { [guest]?: true } | null | undefined)?.[guest] === true;
+  return ours ? (iterator as Guest) : undefined;
 }

@@ -1,5 +1,4 @@
 import type { Readable } from 'node:stream';
-import { types } from 'node:util';
 import { status } from '@grpc/grpc-js';
 import { isThenable, show } from './check.ts';
 import { Fifo } from './fifo.ts';
@@ -82,8 +81,8 @@ export function isMistake(error: unknown): error is StatusError {
  * only like a promise is left alone: a query of a database may begin when it is waited for.
  */
 export function hold(stream: object): void {
-  if (Array.isArray(stream) || types.isSet(stream))
-    for (const value of stream) if (types.isPromise(value)) forget(value);
+  if (Array.isArray(stream) || stream instanceof Set)
+    for (const value of stream) if (value instanceof Promise) forget(value);
 }
 
 /** One that walks through what is there already, which runs no code of its own. */

@@ -161,7 +161,6 @@ export abstract class Feed<T>
       else waiter.resolve({ done: true, value: undefined });
     }
     this.left = this.released();
-    if (!isThenable(this.left)) return;
     if (this.adopted) forget(this.left);
     else watchLeft(this.left);
   }

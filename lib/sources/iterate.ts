@@ -1,11 +1,9 @@
-import { isThenable } from '../check.ts';
 import { guestOf } from '../hand-over.ts';
 import { forget } from '../hooks.ts';
 import { fromIterator, hold, type Puller } from '../iterate.ts';
 import { Turns } from '../turns.ts';
 import type { ObservableLike, ReadableStreamLike, Stream } from '../types.ts';
 import { expected } from './check.ts';
-import { watchLeft } from './leaving.ts';
 import { fromObservable } from './listen.ts';
 
 /** What a stream yields. */
@@ -94,10 +92,9 @@ export class Reader<T> extends Turns {
     }
   }
 
-  /** It ended by itself, and what it read from may have not. */
-  ended(): void {
-    const left = guestOf(this.iterator)?.leave();
-    if (isThenable(left)) watchLeft(left);
+  /** It ended by itself; settles when what it read from has finished, too. */
+  ended(): unknown {
+    return guestOf(this.iterator)?.leave();
   }
 
   /** Settles when the iterator has finished, if it ever does. */

@@ -1,3 +1,4 @@
+import { isThenable } from '../check.ts';
 import { watch } from '../orphan.ts';
 
 /** How long what was left may take to finish before it counts as an orphan, as with `cleanupGraceMs`. */
@@ -24,8 +25,8 @@ export async function patiently(left: PromiseLike<unknown>, isStuck: () => boole
 }
 
 /** For what belongs to no call: its call watches the rest. */
-export function watchLeft(left: PromiseLike<unknown>): void {
-  watch(left, GRACE_MS, print);
+export function watchLeft(left: unknown): void {
+  if (isThenable(left)) watch(left, GRACE_MS, print);
 }
 
 let printed = false;

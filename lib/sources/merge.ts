@@ -4,7 +4,7 @@ import type { Stream } from '../types.ts';
 import { checkLimit, checkOptions, checkSignal } from './check.ts';
 import { type Failure, Feed, NONE } from './feed.ts';
 import { type Item, isStream, iterate, keep, type Reader, release } from './iterate.ts';
-import { finished } from './leaving.ts';
+import { finished, watchLeft } from './leaving.ts';
 
 export interface MergeOptions {
   /**
@@ -93,7 +93,7 @@ class Lane<T> {
   };
 
   private over(failure?: Failure): void {
-    if (this.merged.laneEnded(this, failure)) this.reader.ended();
+    if (this.merged.laneEnded(this, failure)) watchLeft(this.reader.ended());
   }
 }
 

@@ -41,8 +41,7 @@ export class PullFeed<T> extends Feed<T> {
 
   protected override async released(): Promise<void> {
     const stopped = this.options.stop?.();
-    if (this.exhausted) this.reader.ended();
-    await finished([stopped, this.exhausted ? undefined : this.reader.leave()]);
+    await finished([stopped, this.exhausted ? this.reader.ended() : this.reader.leave()]);
   }
 
   private readonly step = (step: IteratorResult<T>): void => {

@@ -2,7 +2,7 @@ import { answerOf } from '../hooks.ts';
 import type { Stream } from '../types.ts';
 import { checkInteger, checkOptions, checkSignal, expected } from './check.ts';
 import { iterate, keep, type Reader, release } from './iterate.ts';
-import { finished } from './leaving.ts';
+import { finished, watchLeft } from './leaving.ts';
 import { PullFeed } from './pull.ts';
 import { Recent } from './recent.ts';
 
@@ -66,14 +66,14 @@ export function replay<T>(
       seen.add(idOf(step.value));
       yield step.value;
     }
-    past.ended();
+    watchLeft(past.ended());
     phase = 'live';
     for (let step = await ahead; !step.done; step = await ahead) {
       if (!seen.delete(idOf(step.value))) yield step.value;
       ahead = present.read();
     }
     phase = 'over';
-    present.ended();
+    watchLeft(present.ended());
   }
 
   async function stop(): Promise<void> {

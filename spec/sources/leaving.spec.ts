@@ -121,11 +121,16 @@ describe('leaving', () => {
     });
 
   it('is watched where one fails beside others that do not answer', async () => {
-    const failing = channel<number>();
-    failing.fail(new StatusError(status.ABORTED, 'broken'));
-    const { call, orphans } = await serve(() => merge(few(), never(), failing));
-    expect((await call()).code).to.equal(status.ABORTED);
-    await until('the orphan is reported', () => orphans.length > 0);
+    const broken = () => {
+      const failing = channel<number>();
+      failing.fail(new StatusError(status.ABORTED, 'broken'));
+      return merge(few(), never(), failing);
+    };
+    for (const source of [broken, () => chunk(broken(), { maxItems: 2 }), () => from(broken())]) {
+      const { call, orphans } = await serve(source);
+      expect((await call()).code).to.equal(status.ABORTED);
+      await until('the orphan is reported', () => orphans.length > 0);
+    }
   });
 
   it('waits for a `finally` that takes longer than a lane that cannot be woken may', async () => {
