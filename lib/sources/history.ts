@@ -51,7 +51,7 @@ export class History<T> {
     if (after == null || after === '') return undefined;
     const sequence = typeof after === 'string' && !/^\d+$/.test(after) ? NaN : Number(after);
     // What was not set, in proto3; unless this is the number before the first.
-    if (sequence === 0 && (this.startAfter > 0 || this.capacity === 0)) return undefined;
+    if (String(after) === '0' && (this.startAfter > 0 || this.capacity === 0)) return undefined;
     if (!Number.isSafeInteger(sequence))
       throw new StatusError(status.INVALID_ARGUMENT, 'the sequence number to resume after is not an integer');
     if (sequence < this.first - 1)
