@@ -1,11 +1,11 @@
 import { AsyncResource } from 'node:async_hooks';
-import { setImmediate as turn } from 'node:timers/promises';
 import { type Metadata, status } from '@grpc/grpc-js';
 import { ownOf } from './broadcast.ts';
 import { budgetOf, fitting, sendableDetails } from './budget.ts';
 import { counters } from './counters.ts';
 import type { Port, Writer } from './delivery.ts';
 import { Gate } from './gate.ts';
+import type { Guest } from './hand-over.ts';
 import { type Live, live, refusal } from './live.ts';
 import { ResponseMetadata, sendable, sendableHeader } from './metadata.ts';
 import { defaultSettings, type Settings } from './options.ts';
@@ -14,6 +14,7 @@ import { type Rpc, recordOf } from './rpc.ts';
 import { Stats } from './stats.ts';
 import { errorOf, isErrorCode, isHidden, outcomeOf } from './status.ts';
 import { after, type Timer } from './timers.ts';
+import { MAX_AT_ONCE, turn } from './turns.ts';
 import type { Call, Layer, Middleware, Outcome, Sink } from './types.ts';
 import { DEADLINE_EXCEEDED, Wire } from './wire.ts';
 
@@ -34,9 +35,6 @@ enum State {
 }
 
 const COMPLETED: Outcome = { code: status.OK, details: 'OK', reason: 'completed' };
-
-/** How many messages are asked for before everything else gets a turn, when the window never fills. */
-const MAX_AT_ONCE = 1024;
 
 /**
  * One RPC, and the one owner of its end: whoever calls `finish()` first decides, everything later is absorbed.
@@ -68,6 +66,8 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
   private early: Outcome | undefined;
   private outcome: Outcome | undefined;
   private announced: Outcome | undefined;
+  /** What the source returned, when that hears what its signal would say. */
+  private guest: Pick<Guest, 'abort'> | undefined;
   /** What went wrong at the far end while the layers heard of the end. */
   private spoiled: Outcome | undefined;
   /** The source, or the handler, came to its own end. */
@@ -251,6 +251,14 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
     if (!this.open) return;
     this.announced = outcome;
     this.surely(() => this.controller?.abort(errorOf(outcome)));
+    // Only now is a signal worth its price.
+    if (this.guest) this.surely(() => this.guest?.abort(this.signal.reason));
+  }
+
+  /** Has a stream that the source returned hear of an announcement, as it would by the signal. */
+  announceTo(guest: Pick<Guest, 'abort'>): void {
+    this.guest = guest;
+    if (this.announced) guest.abort(this.signal.reason);
   }
 
   /** Ends the call as its source did, once HTTP/2 took everything; `before` hears that it did. */

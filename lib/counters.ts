@@ -1,6 +1,9 @@
 /** What was absorbed instead of crashing, over the life of this process. Only ever grows. */
 export interface Counters {
-  /** Sources that had not finished `cleanupGraceMs` after their call was over. */
+  /**
+   * Sources that had not finished `cleanupGraceMs` after their call was over, and what streams of `leat/sources`
+   * read from, and left, that had not finished after a second.
+   */
   orphans: number;
   /** Messages that came after the end of their call. */
   lateMessages: number;

@@ -46,7 +46,8 @@ const waiting = new WeakMap<Server, (() => void)[]>();
  * `call.signal`, may finish within the grace, and are ended with `UNAVAILABLE` and a retry hint when they did
  * not. Always resolves; called again it returns the same promise.
  *
- * A source that finished without ever having looked at its signal has said all it had to say, and ends `OK`.
+ * A source that finished without ever having looked at its signal has said all it had to say, and ends `OK`. A stream
+ * of `leat/sources` that a source returned hears of it as its signal would.
  *
  * @throws TypeError when an option is out of its range.
  */

@@ -6,7 +6,7 @@ import type { ServerCall } from './call.ts';
 import { expected, isThenable } from './check.ts';
 import { counters } from './counters.ts';
 import type { Port, WireStatus } from './delivery.ts';
-import { watch } from './orphans.ts';
+import { watch } from './orphan.ts';
 import { completed, Relay } from './relay.ts';
 import { report } from './report.ts';
 import { isErrorCode, isHidden, outcomeOf } from './status.ts';
@@ -157,10 +157,15 @@ export class Facade {
           this.fail(outcomeOf(error));
         },
       );
-      if (!this.call.open) void watch(this.call, returned);
+      if (!this.call.open) this.watch(returned);
     } catch (error) {
       this.fail(outcomeOf(error));
     }
+  }
+
+  private watch(work: PromiseLike<unknown>): void {
+    const { call } = this;
+    watch(work, call.settings.cleanupGraceMs, () => call.settings.onOrphan(call));
   }
 
   private finished(): void {
@@ -184,8 +189,8 @@ export class Facade {
 
   /** The call is over: when somebody else ended it, the handler may wait for something that will not come. */
   private released(): void {
-    const { call, relay, running, stream } = this;
-    if (running) void watch(call, running);
+    const { relay, running, stream } = this;
+    if (running) this.watch(running);
     if (relay.ended) return;
     const waits = stream.writableNeedDrain;
     process.nextTick(() => {

@@ -17,3 +17,24 @@ export abstract class HandingOver<T> {
 
 /** The answer that says to ask again. */
 export const AGAIN: IteratorResult<never, undefined> = { done: false, value: undefined as never };
+
+/** What an iterator of `leat/sources` has for whoever reads it, besides `next()`. */
+export interface Guest {
+  /** Says that whoever reads it also watches what it leaves behind. */
+  adopt(): void;
+  /** Ends it at once, as its signal does. */
+  abort(reason: unknown): void;
+  /** As `return()`, but settles when all that it read from has finished, however long that takes. */
+  leave(): unknown;
+  /** Something that it read from has not answered since, and cannot be woken. */
+  readonly stuck: boolean;
+}
+
+/** By name, as there may be a second copy of this package. */
+export const guest: unique symbol = Symbol.for('leat.guest') as never;
+
+/** An iterator of `leat/sources`, when this is one. */
+export function guestOf(iterator: unknown): Guest | undefined {
+  const ours = (iterator as { [guest]?: true } | null | undefined)?.[guest] === true;
+  return ours ? (iterator as Guest) : undefined;
+}

@@ -11,7 +11,11 @@ export function survive(hook: () => unknown): void {
 
 /** What nobody waits for must not end the process when it rejects. */
 export function forget(answer: unknown): void {
-  if (isThenable(answer)) answer.then(undefined, () => {});
+  try {
+    if (isThenable(answer)) answer.then(undefined, () => {});
+  } catch {
+    // One that is only like a promise may throw instead.
+  }
 }
 
 /**

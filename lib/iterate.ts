@@ -1,6 +1,10 @@
 import type { Readable } from 'node:stream';
 import { status } from '@grpc/grpc-js';
 import { isThenable, show } from './check.ts';
+import { Fifo } from './fifo.ts';
+import { forget } from './hooks.ts';
+import { Lead, MAX_BURST } from './lead.ts';
+import { observe } from './observable.ts';
 import { StatusError } from './status.ts';
 import type { ObservableLike, ReadableStreamLike, Stream } from './types.ts';
 
@@ -25,7 +29,10 @@ export function iterate<T>(stream: Stream<T>): Puller<T> {
   if (isReadable(stream)) return fromReadable(stream);
   if (isReadableStream(stream)) return fromReadableStream(stream);
   if (Symbol.asyncIterator in stream) return iteratorOf(stream[Symbol.asyncIterator]());
-  if (Symbol.iterator in stream) return fromIterator(iteratorOf(stream[Symbol.iterator]()));
+  if (Symbol.iterator in stream) {
+    hold(stream);
+    return fromIterator(iteratorOf(stream[Symbol.iterator]()));
+  }
   if ('subscribe' in stream && typeof stream.subscribe === 'function') return fromObservable(stream);
   throw notIterable(stream);
 }
@@ -70,10 +77,25 @@ export function isMistake(error: unknown): error is StatusError {
 }
 
 /**
+ * Promises that are there before anybody asks for them may reject before, too, and then end the process. What is
+ * only like a promise is left alone: a query of a database may begin when it is waited for.
+ */
+export function hold(stream: object): void {
+  if (Array.isArray(stream) || stream instanceof Set)
+    for (const value of stream) if (value instanceof Promise) forget(value);
+}
+
+/** One that walks through what is there already, which runs no code of its own. */
+function isBuiltIn<T>(iterator: Iterator<T>): iterator is IterableIterator<T> {
+  return /^(Array|Set|Map) Iterator$/.test(String(Reflect.get(iterator, Symbol.toStringTag)));
+}
+
+/**
  * Promises among the values of a plain iterable are awaited, as `for await` does. One that rejects is the end of
  * it, and the iterator is closed, unless that was done already.
  */
-function fromIterator<T>(iterator: Iterator<T>): Puller<T> {
+export function fromIterator<T>(iterator: Iterator<T>): Puller<Awaited<T>> {
+  let steps = iterator;
   let closed = false;
   const close = () => {
     if (closed) return;
@@ -82,9 +104,14 @@ function fromIterator<T>(iterator: Iterator<T>): Puller<T> {
   };
   return {
     next() {
-      const step = iterator.next();
-      if (step.done || !isThenable(step.value)) return step;
-      return Promise.resolve(step.value as T).then(
+      const step = steps.next();
+      if (step.done || !isThenable(step.value)) return step as IteratorResult<Awaited<T>>;
+      if (steps === iterator && isBuiltIn(iterator)) {
+        const rest = [...iterator];
+        hold(rest);
+        steps = rest.values();
+      }
+      return Promise.resolve(step.value).then(
         value => ({ done: false, value }),
         error => {
           try {
@@ -134,48 +161,59 @@ function fromReadableStream<T>(stream: ReadableStreamLike<T>): Puller<T> {
   };
 }
 
+/** What was emitted before it failed, or ran too far ahead, comes before the error. */
 function fromObservable<T>(observable: ObservableLike<T>): Puller<T> {
-  let values: T[] = [];
+  const values = new Fifo<T>();
+  const lead = new Lead(MAX_OBSERVABLE_LEAD);
   let ended = false;
   let failure: { error: unknown } | undefined;
   let wake: (() => void) | undefined;
-  let subscription: ReturnType<ObservableLike<T>['subscribe']> | undefined;
+  let unsubscribe: (() => void) | undefined;
   const end = () => {
     ended = true;
     wake?.();
-    if (typeof subscription === 'function') subscription();
-    else subscription?.unsubscribe();
-    subscription = undefined;
+    const leave = unsubscribe;
+    unsubscribe = undefined;
+    leave?.();
   };
   const fail = (error: unknown) => {
-    failure ??= { error };
+    if (ended) return;
+    failure = { error };
     end();
   };
-  subscription = observable.subscribe({
+  unsubscribe = observe(observable, {
+    get closed() {
+      return ended;
+    },
     next(value) {
       if (ended) return;
+      if (!lead.admits(values.size)) return fail(tooFarAhead(values.size));
       values.push(value);
-      if (values.length <= MAX_OBSERVABLE_LEAD) return wake?.();
-      values = [];
-      fail(new StatusError(status.RESOURCE_EXHAUSTED, 'the client is too slow for this stream'));
+      wake?.();
     },
     error: fail,
     complete: end,
   });
   if (ended) end();
+  const next = (): IteratorResult<T> | Promise<IteratorResult<T>> => {
+    if (values.size > 0) return { done: false, value: values.shift() };
+    if (failure) throw failure.error;
+    if (ended) return { done: true, value: undefined };
+    return new Promise<void>(resolve => {
+      wake = resolve;
+    }).then(next);
+  };
   return {
-    async next() {
-      while (values.length === 0 && !ended)
-        await new Promise<void>(resolve => {
-          wake = resolve;
-        });
-      if (values.length > 0) return { done: false, value: values.shift() as T };
-      if (failure) throw failure.error;
-      return { done: true, value: undefined };
-    },
+    next,
     return() {
-      values = [];
+      values.clear();
       end();
     },
   };
+}
+
+function tooFarAhead(stored: number): StatusError {
+  const slow = stored < MAX_BURST;
+  const details = slow ? 'the client is too slow for this stream' : 'this stream has too much at once';
+  return new StatusError(status.RESOURCE_EXHAUSTED, details);
 }

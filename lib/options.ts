@@ -15,8 +15,8 @@ export interface Options {
    */
   readonly maxUnackedBytes?: number;
   /**
-   * How long a source may take to finish once its call is over before it is reported as an orphan, and a client
-   * to take the status of a call that was ended before its stream is reset.
+   * How long a source, and what it returned, may take to finish once its call is over before it is reported as an
+   * orphan, and a client to take the status of a call that was ended before its stream is reset.
    * @default 1000
    */
   readonly cleanupGraceMs?: number;

@@ -1,9 +1,9 @@
 import type { ServerCall } from './call.ts';
 import { isThenable } from './check.ts';
 import { counters } from './counters.ts';
-import { AGAIN, HandingOver } from './hand-over.ts';
-import { survive } from './hooks.ts';
+import { AGAIN, type Guest, guestOf, HandingOver } from './hand-over.ts';
 import { isMistake, iterate, type Puller } from './iterate.ts';
+import { watch } from './orphan.ts';
 import { report } from './report.ts';
 import type { Source, Stream } from './types.ts';
 
@@ -28,6 +28,8 @@ export async function pump<Req, Res>(call: ServerCall<Req>, source: Source<Req, 
 /** One iterator being pulled: at most one `next()` at a time, and one `return()` unless it ended by itself. */
 class Pull<Res> {
   private puller: Puller<Res> | undefined;
+  /** The same, when it is one of ours. */
+  private guest: Guest | undefined;
   private finished = false;
   private pending: PromiseLike<unknown> | undefined;
 
@@ -42,7 +44,10 @@ class Pull<Res> {
       this.pending = undefined;
     }
     this.puller = iterate(opened);
+    this.guest = guestOf(this.puller);
+    this.guest?.adopt();
     if (this.finished) this.giveBack(this.puller);
+    else if (this.guest) this.call.announceTo(this.guest);
   }
 
   refuse(error: unknown): void {
@@ -73,7 +78,7 @@ class Pull<Res> {
         }
         if (step === AGAIN) continue;
         if (step.done) {
-          this.finished = true;
+          this.exhausted();
           if (call.open) await call.completed();
           return;
         }
@@ -83,7 +88,7 @@ class Pull<Res> {
     } catch (error) {
       this.pending = undefined;
       const over = this.finished || !call.open;
-      this.finished = true;
+      this.exhausted();
       if (over) return this.late(error);
       await call.failed(error);
     }
@@ -94,33 +99,39 @@ class Pull<Res> {
     if (this.finished) return;
     this.finished = true;
     if (this.puller) this.giveBack(this.puller);
-    else if (this.pending) void this.watch(undefined);
+    else if (this.pending) this.watch(undefined);
+  }
+
+  /** It ended by itself; what one of ours read from may have not. */
+  private exhausted(): void {
+    const { finished } = this;
+    this.finished = true;
+    const left = finished ? undefined : this.guest?.leave();
+    if (isThenable(left)) this.watch(left);
   }
 
   private giveBack(puller: Puller<Res>): void {
     try {
-      const returned = puller.return?.();
-      if (isThenable(returned) || this.pending) void this.watch(returned);
+      const returned = this.guest ? this.guest.leave() : puller.return?.();
+      if (isThenable(returned) || this.pending) this.watch(returned);
       else this.closed(returned);
     } catch (error) {
       this.late(error);
     }
   }
 
-  private async watch(returned: unknown): Promise<void> {
+  private watch(returned: unknown): void {
     const { settings } = this.call;
-    const timer = setTimeout(() => {
-      counters.orphans += 1;
-      survive(() => settings.onOrphan(this.call));
-    }, settings.cleanupGraceMs);
-    timer.unref();
+    watch(this.settled(returned), settings.cleanupGraceMs, () => settings.onOrphan(this.call));
+  }
+
+  private async settled(returned: unknown): Promise<void> {
     try {
       this.closed(await returned);
     } catch (error) {
       this.late(error);
     }
     await Promise.resolve(this.pending).catch(() => {});
-    clearTimeout(timer);
   }
 
   private closed(step: unknown): void {

@@ -5,8 +5,11 @@ import type { Stats } from './stats.ts';
 export type Source<Req, Res> = (request: Req, call: Call<Req>) => Stream<Res> | Promise<Stream<Res>>;
 
 /**
- * Everything a source may return. Node's `Readable` is an AsyncIterable; an observable cannot be slowed
- * down, so one that runs 1,024 messages ahead of its client ends with `RESOURCE_EXHAUSTED`.
+ * Everything a source may return. Node's `Readable` is an AsyncIterable. An observable cannot be slowed down, so
+ * one that runs 1,024 messages ahead of its client ends with `RESOURCE_EXHAUSTED`, after what it had emitted. What
+ * it emits in one turn of the event loop, when no client could be served, does not count, up to 131,072.
+ *
+ * Do not change a message that was yielded: it may be held as it is for as long as its client takes.
  */
 export type Stream<T> = AsyncIterable<T> | Iterable<T> | ReadableStreamLike<T> | ObservableLike<T>;
 

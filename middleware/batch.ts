@@ -36,7 +36,8 @@ export interface BatchOptions<Res> {
 
 /**
  * Holds messages until there are enough of them, or the first has waited long enough, or the call ends: then they
- * go before the status, also before that of an error. Once the client is gone they are dropped.
+ * go before the status, also before that of an error. Once the client is gone they are dropped. It holds the
+ * objects themselves: do not change a message that you have yielded.
  *
  * A source is still not pulled while the client takes nothing, so that beyond the window there is never more than
  * one batch. With `merge` a message costs a fraction of what it costs alone; without, batches only make fewer and

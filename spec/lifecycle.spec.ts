@@ -1411,20 +1411,79 @@ function readsAnything(on: (typeof pulling)[number]): void {
     }
   });
 
-  it('S8 ends an observable that runs far ahead of its client', async () => {
+  it('S8 ends an observable that runs far ahead of its client, after what it had emitted', async () => {
     const log: string[] = [];
+    const block = 'x'.repeat(1000);
+    let emitted = 0;
     const server = await serve(on, () => ({
       subscribe(observer) {
-        for (let i = 0; i < 5000; i++) observer.next(i);
-        return () => void log.push('unsubscribed');
+        const timer = setInterval(() => {
+          for (let i = 0; i < 100; i++) observer.next({ n: ++emitted, block });
+        }, 1);
+        return () => {
+          clearInterval(timer);
+          log.push('unsubscribed');
+        };
       },
     }));
-    const { code, details } = await server.call();
+    const { stream, reply } = server.open({}, { paused: true });
+    const messages: { n: number }[] = [];
+    stream.once('data', message => {
+      messages.push(message);
+      stream.pause();
+    });
+    await until('it is unsubscribed', () => log.length > 0, 9000);
+    stream.on('data', message => messages.push(message)).resume();
+    const { code, details } = await reply;
     expect({ code, details }).to.deep.equal({
       code: status.RESOURCE_EXHAUSTED,
       details: 'the client is too slow for this stream',
     });
+    expect(messages.map(({ n }) => n)).to.deep.equal(messages.map((_, index) => index + 1));
+    expect(messages.length).to.be.within(1025, emitted);
     expect(log).to.deep.equal(['unsubscribed']);
+  });
+
+  it('S8 reads an observable that emits 5,000 while it is subscribed to, and one more later', async () => {
+    const server = await serve(on, () => ({
+      subscribe(observer) {
+        for (let i = 0; i < 5000; i++) observer.next(i);
+        setImmediate(() => {
+          observer.next(5000);
+          observer.complete();
+        });
+        return () => {};
+      },
+    }));
+    const { code, messages } = await server.call();
+    expect({ code, count: messages.length }).to.deep.equal({ code: status.OK, count: 5001 });
+    expect(messages).to.deep.equal(messages.map((_, index) => index));
+  });
+
+  it('S8 stores a bounded part of what an observable emits at once, and delivers that', async () => {
+    const server = await serve(on, () => ({
+      subscribe(observer) {
+        for (let i = 0; i < 1_000_000; i++) observer.next(i);
+        return () => {};
+      },
+    }));
+    const { code, details, messages } = await server.call();
+    expect({ code, details, count: messages.length }).to.deep.equal({
+      code: status.RESOURCE_EXHAUSTED,
+      details: 'this stream has too much at once',
+      count: 131_072,
+    });
+  });
+
+  it('S8 delivers what an observable emitted before it threw', async () => {
+    const server = await serve(on, () => ({
+      subscribe(observer) {
+        observer.next(1);
+        throw new StatusError(status.ABORTED, 'enough');
+      },
+    }));
+    const { code, messages } = await server.call();
+    expect({ code, messages }).to.deep.equal({ code: status.ABORTED, messages: [1] });
   });
 }
 

@@ -1,8 +1,9 @@
 import { status } from '@grpc/grpc-js';
+import { Fifo } from '../fifo.ts';
+import { survive } from '../hooks.ts';
 import { StatusError } from '../status.ts';
 import { checkFunction, checkInteger, checkOneOf, checkOptions, checkSignal } from './check.ts';
 import { Feed, NONE } from './feed.ts';
-import { Fifo } from './fifo.ts';
 
 /**
  * What `push` does when the channel is full. `wait`: takes the item and answers a promise to wait for.
@@ -23,7 +24,7 @@ export interface ChannelOptions<T> {
   /** @default 'wait' */
   readonly overflow?: Overflow;
   /**
-   * Hears of each item that was dropped; what it throws is ignored. What it pushes itself while the channel is
+   * Hears of each item that was dropped; what it throws, or rejects with, is ignored. What it pushes itself while the channel is
    * full is dropped and counted, and it does not hear of that.
    */
   readonly onDrop?: (item: T) => void;
@@ -34,7 +35,7 @@ export interface ChannelOptions<T> {
 /** A bounded queue for one consumer: push in at one end, `for await` at the other. */
 export interface Channel<T> extends AsyncIterableIterator<T, undefined>, AsyncDisposable {
   /**
-   * Puts an item in. `true` when the consumer gets it; `false` when it was dropped, or nobody reads any more.
+   * Puts an item in: the object itself, so do not change it after that. `true` when the consumer gets it; `false` when it was dropped, or nobody reads any more.
    * With `wait` and no room it is a promise that settles when there is room again: one for a whole burst.
    * A producer that does not wait for it goes over the capacity.
    * @throws StatusError RESOURCE_EXHAUSTED when full, with overflow `error`.
@@ -80,7 +81,7 @@ export class ChannelFeed<T> extends Feed<T> implements Channel<T> {
   /** Set while `onDrop` runs. */
   private dropping = false;
 
-  private readonly capacity: number;
+  protected readonly capacity: number;
 
   constructor(
     capacity: number,
@@ -104,7 +105,7 @@ export class ChannelFeed<T> extends Feed<T> implements Channel<T> {
   push(item: T): boolean | Promise<boolean> {
     if (!this.open) return false;
     if (this.pass(item)) return true;
-    if (this.stored.size < this.capacity) {
+    if (this.fits(this.stored.size)) {
       this.stored.push(item);
       return true;
     }
@@ -120,7 +121,7 @@ export class ChannelFeed<T> extends Feed<T> implements Channel<T> {
         this.drop(item);
         return false;
       case 'error':
-        throw new StatusError(status.RESOURCE_EXHAUSTED, `the channel is full (${this.capacity})`);
+        throw new StatusError(status.RESOURCE_EXHAUSTED, `the channel is full (${this.size})`);
       default:
         this.stored.push(item);
         this.drop(this.stored.shift());
@@ -136,6 +137,11 @@ export class ChannelFeed<T> extends Feed<T> implements Channel<T> {
   fail(error: unknown): void {
     this.finish({ error });
     this.admit(true);
+  }
+
+  /** Whether one more may be stored beside so many. */
+  protected fits(stored: number): boolean {
+    return stored < this.capacity;
   }
 
   protected override take(): T | typeof NONE {
@@ -169,11 +175,7 @@ export class ChannelFeed<T> extends Feed<T> implements Channel<T> {
   private drop(item: T): void {
     this.dropped += 1;
     this.dropping = true;
-    try {
-      this.onDrop?.(item);
-    } catch {
-      // An observer changes nothing.
-    }
+    survive(() => this.onDrop?.(item));
     this.dropping = false;
   }
 }

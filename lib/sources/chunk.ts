@@ -1,10 +1,8 @@
+import { after, type Timer } from '../timers.ts';
 import type { Stream } from '../types.ts';
 import { checkDuration, checkInteger, checkOptions, checkSignal } from './check.ts';
 import { type Failure, Feed, NONE } from './feed.ts';
-import { iterate, read } from './iterate.ts';
-
-/** What one timer can hold. */
-const MAX_TIMER_MS = 0x7fffffff;
+import { iterate, type Reader } from './iterate.ts';
 
 export interface ChunkOptions {
   /** Most items in a chunk. Minimum 1. */
@@ -42,12 +40,12 @@ class ChunkFeed<T> extends Feed<T[]> {
   private items: T[] = [];
   /** When the first of them came. */
   private since = 0;
-  private timer: NodeJS.Timeout | undefined;
+  private timer: Timer | undefined;
   private reading = false;
   private exhausted = false;
 
   constructor(
-    private readonly iterator: AsyncIterator<T>,
+    private readonly reader: Reader<T>,
     private readonly maxItems: number,
     private readonly maxDelayMs: number,
     signal: AbortSignal | undefined,
@@ -65,12 +63,16 @@ class ChunkFeed<T> extends Feed<T[]> {
     this.startTimer();
     if (this.reading) return;
     this.reading = true;
-    read(this.iterator).then(this.step, this.failed);
+    this.reader.read().then(this.step, this.failed);
   }
 
-  protected override async released(): Promise<void> {
+  override get stuck(): boolean {
+    return this.reading || this.reader.stuck;
+  }
+
+  protected override released(): unknown {
     this.flush();
-    if (!this.exhausted) await this.iterator.return?.();
+    return this.exhausted ? this.reader.ended() : this.reader.leave();
   }
 
   private readonly step = (step: IteratorResult<T>): void => {
@@ -82,7 +84,10 @@ class ChunkFeed<T> extends Feed<T[]> {
     if (this.awaited) this.wanted();
   };
 
-  private readonly failed = (error: unknown): void => this.over({ error });
+  private readonly failed = (error: unknown): void => {
+    this.reading = false;
+    this.over({ error });
+  };
 
   private over(failure?: Failure): void {
     this.exhausted = true;
@@ -91,9 +96,9 @@ class ChunkFeed<T> extends Feed<T[]> {
   }
 
   private startTimer(): void {
-    if (this.timer || this.items.length === 0 || this.maxDelayMs > MAX_TIMER_MS) return;
+    if (this.timer || this.items.length === 0 || this.maxDelayMs === Infinity) return;
     const left = this.since + this.maxDelayMs - performance.now();
-    this.timer = setTimeout(() => this.handOver(), Math.max(0, left));
+    this.timer = after(Math.max(0, left), () => this.handOver());
   }
 
   /** Gives what there is to who waits; while nobody does, it stays. */
@@ -102,7 +107,7 @@ class ChunkFeed<T> extends Feed<T[]> {
   }
 
   private flush(): T[] {
-    clearTimeout(this.timer);
+    this.timer?.stop();
     this.timer = undefined;
     const { items } = this;
     this.items = [];

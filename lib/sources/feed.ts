@@ -1,7 +1,14 @@
-import { AGAIN, HandingOver, type Taker } from '../hand-over.ts';
+import { isThenable } from '../check.ts';
+import { AGAIN, type Guest, guest, HandingOver, type Taker } from '../hand-over.ts';
+import { forget } from '../hooks.ts';
+import { MAX_AT_ONCE, turn } from '../turns.ts';
+import { patiently, watchLeft } from './leaving.ts';
 
 /** What `take` answers when nothing is there. */
 export const NONE: unique symbol = Symbol('none');
+
+/** What `take` answers when it looks further only after everybody else had a turn; it calls `serve` then. */
+export const LATER: unique symbol = Symbol('later');
 
 /** Why a feed ends early; a box, because anything can be thrown, `undefined` too. */
 export interface Failure {
@@ -24,17 +31,27 @@ const ENDED = 2;
  */
 export abstract class Feed<T>
   extends HandingOver<T>
-  implements AsyncIterableIterator<T, undefined>, AsyncDisposable
+  implements AsyncIterableIterator<T, undefined>, AsyncDisposable, Guest
 {
+  static {
+    Object.defineProperty(Feed.prototype, guest, { value: true });
+  }
+
   private phase: typeof OPEN | typeof CLOSING | typeof ENDED = OPEN;
   private readonly waiting: Waiter<T>[] = [];
   /** Set while the first who waits takes items as they come, and goes on waiting. */
   private taker: Taker<T> | undefined;
   private failure: Failure | undefined;
   private unfollow: (() => void) | undefined;
+  /** Whoever reads this watches what it leaves. */
+  private adopted = false;
+  /** What `released` answered. */
+  private left: unknown;
+  /** Items given since somebody last had to wait. */
+  private atOnce = 0;
 
   /** The next item stored, or `NONE`. */
-  protected abstract take(): T | typeof NONE;
+  protected abstract take(): T | typeof NONE | typeof LATER;
 
   /** Somebody began to wait: get something, if that is what this feed does. */
   protected wanted(): void {}
@@ -56,12 +73,32 @@ export abstract class Feed<T>
     return this.waiting.length > 0;
   }
 
+  /** There may be something for those who wait. */
+  protected get searching(): boolean {
+    return false;
+  }
+
+  get stuck(): boolean {
+    return false;
+  }
+
+  adopt(): void {
+    this.adopted = true;
+  }
+
+  abort(reason: unknown): void {
+    this.stop({ error: reason });
+  }
+
+  leave(): unknown {
+    this.stop();
+    return this.left;
+  }
+
   /** Ends the feed when the signal aborts. Called at the end of a constructor. */
   protected follow(signal: AbortSignal | undefined): void {
     if (signal === undefined) return;
-    const abort = () => {
-      this.stop({ error: signal.reason });
-    };
+    const abort = () => this.abort(signal.reason);
     if (signal.aborted) return abort();
     signal.addEventListener('abort', abort);
     this.unfollow = () => signal.removeEventListener('abort', abort);
@@ -90,18 +127,29 @@ export abstract class Feed<T>
     if (this.phase !== OPEN) return;
     this.phase = CLOSING;
     this.failure = failure;
-    if (this.waiting.length > 0) this.end();
+    if (this.waiting.length > 0 && !this.searching) this.end();
   }
 
-  /** Ends the feed now; what is stored is let go. Answers what `released` did. */
-  protected stop(failure?: Failure): unknown {
+  /** Ends the feed now; what is stored is let go. */
+  protected stop(failure?: Failure): void {
     if (this.phase === ENDED) return;
     this.failure = failure;
-    return this.end();
+    this.end();
+  }
+
+  /** Looks again for those who wait. */
+  protected serve(): void {
+    while (this.waiting.length > 0) {
+      const value = this.take();
+      if (value === LATER || this.phase === ENDED) return;
+      if (value !== NONE) this.hand(value);
+      else if (this.phase === CLOSING) this.end();
+      else return;
+    }
   }
 
   /** Tells everybody: the error to the first who waits, or to the next who asks; the others that it is over. */
-  private end(): unknown {
+  private end(): void {
     this.phase = ENDED;
     this.taker = undefined;
     this.unfollow?.();
@@ -112,15 +160,18 @@ export abstract class Feed<T>
       if (failure) waiter.reject(failure.error);
       else waiter.resolve({ done: true, value: undefined });
     }
-    const released = this.released();
-    if (released instanceof Promise) released.catch(() => {});
-    return released;
+    this.left = this.released();
+    if (this.adopted) forget(this.left);
+    else watchLeft(this.left);
   }
 
   next(): Promise<IteratorResult<T, undefined>> {
     try {
       const step = this.due();
-      return step ? Promise.resolve(step) : this.park();
+      if (step === undefined) return this.park();
+      if (++this.atOnce < MAX_AT_ONCE) return Promise.resolve(step);
+      this.atOnce = 0;
+      return turn(step);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -137,6 +188,7 @@ export abstract class Feed<T>
   private due(): IteratorResult<T, undefined> | undefined {
     if (this.phase !== ENDED && this.waiting.length === 0) {
       const value = this.take();
+      if (value === LATER) return undefined;
       if (value !== NONE) return { done: false, value };
       if (this.phase === CLOSING) this.end();
     }
@@ -148,6 +200,7 @@ export abstract class Feed<T>
   }
 
   private park(): Promise<IteratorResult<T, undefined>> {
+    this.atOnce = 0;
     const parked = new Promise<IteratorResult<T, undefined>>((resolve, reject) => {
       this.waiting.push({ resolve, reject });
     });
@@ -156,7 +209,10 @@ export abstract class Feed<T>
   }
 
   async return(): Promise<IteratorReturnResult<undefined>> {
-    await this.stop();
+    const over = this.ended;
+    const left = this.leave();
+    // Who ends it hears of what fails then.
+    if (isThenable(left) && !over) await patiently(left, () => this.stuck);
     return { done: true, value: undefined };
   }
 

@@ -1,6 +1,7 @@
+import { isString } from '../hooks.ts';
 import type { ObservableLike, Stream } from '../types.ts';
 import { checkInteger, checkOneOf, checkOptions, checkSignal, expected } from './check.ts';
-import { isStream, iterate } from './iterate.ts';
+import { iterate, keep } from './iterate.ts';
 import { fromObservable, Listening, type ListenOptions } from './listen.ts';
 import { PullFeed } from './pull.ts';
 
@@ -58,9 +59,9 @@ export function from<T>(
   checkOneOf('overflow', options.overflow ?? 'error', ['drop-newest', 'drop-oldest', 'latest', 'error']);
   checkSignal(options.signal);
   if (event !== undefined) return fromEvent(source as EmitterLike | TargetLike, event, options);
-  if (!isStream(source)) throw expected('source', 'an emitter with an event, or a stream', source);
-  if (isObservable(source)) return fromObservable(source, options);
-  return new PullFeed(iterate('source', source), { signal: options.signal });
+  const stream = keep('source', source as Stream<T>, 'an emitter with an event, or a stream');
+  if (isObservable(stream)) return fromObservable(stream, options);
+  return new PullFeed(iterate('source', stream), { signal: options.signal });
 }
 
 function isObservable<T>(stream: Stream<T>): stream is ObservableLike<T> {
@@ -76,10 +77,13 @@ function fromEvent<T>(
   options: FromEventOptions,
 ): Listening<T> {
   const { end = [], error = 'error' } = options;
+  const names = [end].flat();
+  if (!names.every(isString)) throw expected('end', 'the name of an event, or a list of them', end);
+  if (!isString(error)) throw expected('error', 'the name of an event', error);
   const feed = new Listening<T>(options);
   const listeners: [string, (value: T) => void][] = [[event, value => void feed.push(value)]];
   listeners.push([error, value => feed.fail(value)]);
-  for (const name of [end].flat()) listeners.push([name, () => feed.close()]);
+  for (const name of names) listeners.push([name, () => feed.close()]);
   const [add, remove] = methods(source);
   return feed.attach(() => {
     for (const [name, listener] of listeners) add.call(source, name, listener);

@@ -1,6 +1,9 @@
 import { status } from '@grpc/grpc-js';
 import { StatusError } from '../status.ts';
 
+/** A sequence number, as a client may send it. */
+export type After = number | bigint | string | null | undefined;
+
 /** The last items published, by sequence number, in a ring. */
 export class History<T> {
   /** Sequence number of the last item. */
@@ -41,11 +44,14 @@ export class History<T> {
   }
 
   /**
-   * The sequence number that follows the one given; `undefined` when it is still to come.
+   * The sequence number that follows the one given; `undefined` when it is still to come, or none is given.
    * @throws StatusError OUT_OF_RANGE when it is not to be had here, INVALID_ARGUMENT when it is no number.
    */
-  next(after: number | bigint | string): number | undefined {
+  next(after: After): number | undefined {
+    if (after == null || after === '') return undefined;
     const sequence = typeof after === 'string' && !/^\d+$/.test(after) ? NaN : Number(after);
+    // What was not set, in proto3; unless this is the number before the first.
+    if (String(after) === '0' && (this.startAfter > 0 || this.capacity === 0)) return undefined;
     if (!Number.isSafeInteger(sequence))
       throw new StatusError(status.INVALID_ARGUMENT, 'the sequence number to resume after is not an integer');
     if (sequence < this.first - 1)

@@ -1,3 +1,7 @@
+import { guestOf } from '../hand-over.ts';
+import { forget } from '../hooks.ts';
+import { fromIterator, hold, type Puller } from '../iterate.ts';
+import { Turns } from '../turns.ts';
 import type { ObservableLike, ReadableStreamLike, Stream } from '../types.ts';
 import { expected } from './check.ts';
 import { fromObservable } from './listen.ts';
@@ -36,50 +40,86 @@ function isReadable<T>(stream: Stream<T>): stream is Stream<T> & NodeReadable<T>
   return Symbol.asyncIterator in stream && 'destroy' in stream && 'pipe' in stream;
 }
 
-/** A Node stream may fail before it is read, which nobody hears of until its iterator tells. */
-export function hush<T>(stream: Stream<T>): void {
+/**
+ * What is to be read later, or not at all: a Node stream may fail before it is read, and so may a promise of a list,
+ * which nobody hears of until the iterator tells.
+ * @throws TypeError when it is no stream.
+ */
+export function keep<T>(
+  name: string,
+  stream: Stream<T>,
+  what = 'an AsyncIterable or another stream',
+): Stream<T> {
+  if (!isStream(stream)) {
+    forget(stream);
+    throw expected(name, what, stream);
+  }
   if (isReadable(stream)) stream.on('error', () => {});
+  hold(stream);
+  return stream;
 }
 
 /** Opens any stream for pulling, in the way that `return()` wakes a pending `next()` if there is one. */
-export function iterate<T>(name: string, stream: Stream<T>): AsyncIterator<T> {
-  if (!isStream(stream)) throw expected(name, 'an AsyncIterable or another stream', stream);
+export function iterate<T>(name: string, stream: Stream<T>): Reader<T> {
+  return new Reader(open(keep(name, stream)));
+}
+
+function open<T>(stream: Stream<T>): Puller<T> {
   if ('getReader' in stream) return fromReadableStream(stream);
   if (Symbol.asyncIterator in stream) {
     if (isReadable(stream)) return fromReadable(stream);
     return stream[Symbol.asyncIterator]();
   }
-  if (Symbol.iterator in stream) return fromIterator(stream[Symbol.iterator]());
+  if (Symbol.iterator in stream) return fromIterator(stream[Symbol.iterator]()) as Puller<T>;
   return fromObservable(stream);
 }
 
-/** Asks an iterator for its next step; what it throws at once is a rejection too. */
-export function read<T>(iterator: AsyncIterator<T>): Promise<IteratorResult<T>> {
-  try {
-    return Promise.resolve(iterator.next());
-  } catch (error) {
-    return Promise.reject(error);
+/** Somebody else's iterator, which is asked for one step at a time, and left once. */
+export class Reader<T> extends Turns {
+  private left: Promise<unknown> | undefined;
+
+  constructor(private readonly iterator: Puller<T>) {
+    super();
+    guestOf(iterator)?.adopt();
+  }
+
+  /** Asks for the next step; what is thrown at once is a rejection too. */
+  read(): Promise<IteratorResult<T>> {
+    try {
+      return this.step()?.then(this.resume) ?? Promise.resolve(this.iterator.next());
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** It ended by itself; settles when what it read from has finished, too. */
+  ended(): unknown {
+    return guestOf(this.iterator)?.leave();
+  }
+
+  /** Settles when the iterator has finished, if it ever does. */
+  leave(): Promise<unknown> {
+    this.left ??= this.close();
+    return this.left;
+  }
+
+  /** Whether it waits, once it was left, for something that was read from. */
+  get stuck(): boolean {
+    return guestOf(this.iterator)?.stuck ?? false;
+  }
+
+  private readonly resume = (): IteratorResult<T> | Promise<IteratorResult<T>> =>
+    this.left ? { done: true, value: undefined } : this.iterator.next();
+
+  private async close(): Promise<unknown> {
+    const ours = guestOf(this.iterator);
+    return ours ? ours.leave() : this.iterator.return?.();
   }
 }
 
-/** A plain iterator; promises among its values are awaited, as `for await` does. */
-function fromIterator<T>(iterator: Iterator<T>): AsyncIterator<T> {
-  return {
-    async next() {
-      const step = iterator.next();
-      return step.done ? step : { done: false, value: await step.value };
-    },
-    async return() {
-      iterator.return?.();
-      return { done: true, value: undefined };
-    },
-  };
-}
-
 /** A Node stream's own iterator wakes only when the stream is destroyed. */
-function fromReadable<T>(stream: NodeReadable<T>): AsyncIterator<T> {
+function fromReadable<T>(stream: NodeReadable<T>): Puller<T> {
   const iterator = stream[Symbol.asyncIterator]();
-  hush(stream);
   return {
     next: () => iterator.next(),
     async return() {
@@ -93,7 +133,7 @@ function fromReadable<T>(stream: NodeReadable<T>): AsyncIterator<T> {
 }
 
 /** A web stream's own iterator wakes for nothing; its reader does when it is cancelled. */
-function fromReadableStream<T>(stream: ReadableStreamLike<T>): AsyncIterator<T> {
+function fromReadableStream<T>(stream: ReadableStreamLike<T>): Puller<T> {
   const reader = stream.getReader();
   return {
     next: () => reader.read() as Promise<IteratorResult<T>>,
@@ -106,5 +146,5 @@ function fromReadableStream<T>(stream: ReadableStreamLike<T>): AsyncIterator<T> 
 
 /** Lets go of a stream that was never opened. An observable holds nothing before that. */
 export async function release(stream: Stream<unknown>): Promise<void> {
-  if (Symbol.asyncIterator in stream || 'getReader' in stream) await iterate('source', stream).return?.();
+  if (Symbol.asyncIterator in stream || 'getReader' in stream) await iterate('source', stream).leave();
 }

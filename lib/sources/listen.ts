@@ -1,27 +1,37 @@
+import { Lead } from '../lead.ts';
+import { observe } from '../observable.ts';
 import type { ObservableLike } from '../types.ts';
 import { ChannelFeed, type Overflow } from './channel.ts';
 
 /** What happens when an emitter or an observable, which cannot be slowed down, runs ahead of its consumer. */
 export interface ListenOptions {
   /**
-   * How many items are stored for a consumer that is busy. Minimum 1.
+   * How many items are stored for a consumer that is busy. Minimum 1. When left out, and `overflow` is `error`,
+   * what is emitted in one turn of the event loop, before anybody could be served, does not count, up to 131,072.
    * @default 1024
    */
   readonly capacity?: number;
   /**
    * What a full store does, as for a `channel`; `error` ends with `RESOURCE_EXHAUSTED`, after what is stored.
+   * The others drop what does not fit, also when nobody could have taken it: a list that is emitted at once is
+   * cut to `capacity`.
    * @default 'error'
    */
   readonly overflow?: Exclude<Overflow, 'wait'>;
   readonly signal?: AbortSignal;
 }
 
+const DEFAULT_CAPACITY = 1024;
+
 /** A channel fed by listeners, which are removed as soon as nothing more can go in. */
 export class Listening<T> extends ChannelFeed<T> {
   private detach: (() => void) | undefined;
+  /** When nobody said how much may be stored. */
+  private readonly lead: Lead | undefined;
 
-  constructor({ capacity = 1024, overflow = 'error', signal }: ListenOptions) {
-    super(capacity, overflow, undefined, signal);
+  constructor({ capacity, overflow = 'error', signal }: ListenOptions) {
+    super(capacity ?? DEFAULT_CAPACITY, overflow, undefined, signal);
+    if (capacity === undefined && overflow === 'error') this.lead = new Lead(DEFAULT_CAPACITY);
   }
 
   /** Adds the listeners; `add` answers how to remove them, and may already be pushing. */
@@ -51,6 +61,10 @@ export class Listening<T> extends ChannelFeed<T> {
     this.unlisten();
   }
 
+  protected override fits(stored: number): boolean {
+    return this.lead?.admits(stored) ?? super.fits(stored);
+  }
+
   protected override released(): void {
     super.released();
     this.unlisten();
@@ -66,13 +80,14 @@ export class Listening<T> extends ChannelFeed<T> {
 /** Subscribes at once. */
 export function fromObservable<T>(observable: ObservableLike<T>, options: ListenOptions = {}): Listening<T> {
   const feed = new Listening<T>(options);
-  return feed.attach(() => {
-    const subscription = observable.subscribe({
+  return feed.attach(() =>
+    observe(observable, {
+      get closed() {
+        return !feed.writable;
+      },
       next: item => void feed.push(item),
       error: error => feed.fail(error),
       complete: () => feed.close(),
-    });
-    // Some answer nothing, whatever the type says.
-    return () => (typeof subscription === 'function' ? subscription() : subscription?.unsubscribe());
-  });
+    }),
+  );
 }

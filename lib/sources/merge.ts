@@ -1,8 +1,10 @@
+import { Fifo } from '../fifo.ts';
+import { forget } from '../hooks.ts';
 import type { Stream } from '../types.ts';
-import { checkLimit, checkOptions, checkSignal, expected } from './check.ts';
+import { checkLimit, checkOptions, checkSignal } from './check.ts';
 import { type Failure, Feed, NONE } from './feed.ts';
-import { Fifo } from './fifo.ts';
-import { hush, type Item, isStream, iterate, read, release } from './iterate.ts';
+import { type Item, isStream, iterate, keep, type Reader, release } from './iterate.ts';
+import { finished, watchLeft } from './leaving.ts';
 
 export interface MergeOptions {
   /**
@@ -18,7 +20,8 @@ type Merged<S> = AsyncIterableIterator<Item<S>, undefined> & AsyncDisposable;
 
 /**
  * Joins sources into one, each item as it comes. Every source is read one item ahead. The first error stops
- * the others and comes after the items that came before it. The last argument may be options.
+ * the others and comes after the items that came before it. The last argument may be options: a plain object that
+ * is no stream, or one that has `signal` or `concurrency`.
  *
  * @example
  * return merge(...shards.map(shard => shard.scan(query)), { concurrency: 4, signal: call.signal });
@@ -35,55 +38,71 @@ export function merge(...given: readonly unknown[]): Merged<Stream<unknown>> {
   const { concurrency = Infinity, signal } = options ?? {};
   checkLimit('concurrency', concurrency, 1);
   checkSignal(signal);
-  const streams = sources.map((source, index) => {
-    if (!isStream(source)) throw expected(`sources[${index}]`, 'an AsyncIterable or another stream', source);
-    hush(source);
-    return source;
-  });
+  const streams = sources.map((source, index) => keep(`sources[${index}]`, source as Stream<unknown>));
   return new MergeFeed(streams, concurrency, signal);
 }
 
 const names = ['concurrency', 'signal'] as const;
 
-/** A promise of a stream, or a misspelt name, must not pass for options: nobody would miss what is not read. */
+/**
+ * A plain object that is no stream is meant for options, and so is another one that has one of them, such as a
+ * `call`. A promise of a stream is neither.
+ */
 function isOptions(value: unknown): value is MergeOptions {
   if (typeof value !== 'object' || value === null || isStream(value)) return false;
-  // A `call` will do, so other objects may have more.
-  if (Object.getPrototypeOf(value) !== Object.prototype) return names.some(name => name in value);
-  checkOptions<MergeOptions>(value, names);
-  return true;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  const plain = prototype === null || Object.getPrototypeOf(prototype) === null;
+  if (plain) checkOptions<MergeOptions>(value, names);
+  return plain || names.some(name => name in value);
 }
 
 /** One source being read. */
 class Lane<T> {
-  private readonly iterator: AsyncIterator<T>;
+  private readonly reader: Reader<T>;
+  private pulling = false;
 
   constructor(
     stream: Stream<T>,
     private readonly merged: MergeFeed<T>,
   ) {
-    this.iterator = iterate('source', stream);
+    this.reader = iterate('source', stream);
   }
 
   pull(): void {
-    read(this.iterator).then(this.step, this.failed);
+    this.pulling = true;
+    this.reader.read().then(this.step, this.failed);
   }
 
-  close(): unknown {
-    return this.iterator.return?.();
+  close(): Promise<unknown> {
+    return this.reader.leave();
+  }
+
+  get stuck(): boolean {
+    return this.pulling || this.reader.stuck;
   }
 
   private readonly step = (step: IteratorResult<T>): void => {
-    if (step.done) this.merged.laneEnded(this);
+    this.pulling = false;
+    if (step.done) this.over();
     else this.merged.laneYielded(this, step.value);
   };
 
-  private readonly failed = (error: unknown): void => this.merged.laneEnded(this, { error });
+  private readonly failed = (error: unknown): void => {
+    this.pulling = false;
+    this.over({ error });
+  };
+
+  private over(failure?: Failure): void {
+    if (this.merged.laneEnded(this, failure)) watchLeft(this.reader.ended());
+  }
 }
 
 class MergeFeed<T> extends Feed<T> {
   private readonly unopened: Stream<T>[];
   private readonly lanes = new Set<Lane<T>>();
+  /** Those that were left before their end. */
+  private closing: Lane<T>[] = [];
+  private closed: Promise<void> | undefined;
   private readonly ready = new Fifo<{ lane: Lane<T>; value: T }>();
 
   constructor(
@@ -102,10 +121,16 @@ class MergeFeed<T> extends Feed<T> {
     else this.ready.push({ lane, value });
   }
 
-  laneEnded(lane: Lane<T>, failure?: Failure): void {
-    this.lanes.delete(lane);
+  /** Answers whether that lane was read from until then. */
+  laneEnded(lane: Lane<T>, failure?: Failure): boolean {
+    const wasRead = this.lanes.delete(lane);
     if (failure) this.fail(failure);
     else if (this.open) this.fill();
+    return wasRead;
+  }
+
+  override get stuck(): boolean {
+    return this.closing.some(lane => lane.stuck);
   }
 
   protected override take(): T | typeof NONE {
@@ -119,9 +144,10 @@ class MergeFeed<T> extends Feed<T> {
     this.fill();
   }
 
-  protected override released(): Promise<unknown> {
+  protected override released(): Promise<void> {
     this.ready.clear();
-    return this.letGo();
+    this.letGo();
+    return this.closed as Promise<void>;
   }
 
   /** Opens as many as may be open. */
@@ -140,13 +166,16 @@ class MergeFeed<T> extends Feed<T> {
 
   private fail(failure: Failure): void {
     this.finish(failure);
-    this.letGo().catch(() => {});
+    this.letGo();
   }
 
-  private async letGo(): Promise<void> {
-    const closing = [...this.lanes].map(async lane => lane.close());
-    const releasing = this.unopened.splice(0).map(release);
+  /** The first time, leaves what is open, and what was to be opened. */
+  private letGo(): void {
+    if (this.closed) return;
+    this.closing = [...this.lanes];
     this.lanes.clear();
-    await Promise.all([...closing, ...releasing]);
+    const releasing = this.unopened.splice(0).map(release);
+    this.closed = finished([...this.closing.map(lane => lane.close()), ...releasing]);
+    forget(this.closed);
   }
 }

@@ -1,3 +1,4 @@
+import { answerOf, isBoolean } from '../hooks.ts';
 import { checkDuration, checkFunction, checkOptions, checkSignal, expected } from './check.ts';
 import { PullFeed } from './pull.ts';
 import { sleep } from './sleep.ts';
@@ -5,15 +6,16 @@ import { sleep } from './sleep.ts';
 export interface PollOptions<T> {
   /** Milliseconds from the start of one call to the start of the next. Minimum 0. */
   readonly everyMs: number;
-  /** Whether a value is the last one. It is yielded too. */
-  readonly until?: (value: T) => boolean;
+  /** Whether a value is the last one. It is yielded too, once a promise of the answer is fulfilled. */
+  readonly until?: (value: T) => boolean | Promise<boolean>;
   /** Ends the polling at once; the consumer gets `signal.reason` thrown. */
   readonly signal?: AbortSignal;
 }
 
 /**
  * Calls a function again and again, and yields what it answers. The first call is made at once; one call is
- * over before the next begins, and none is made that nobody waits for. What the function throws ends it.
+ * over before the next begins, and none is made that nobody waits for. What the function throws ends it, and so
+ * does an `until` that throws, or answers anything but a boolean.
  *
  * @param fn gets a signal that aborts when nobody waits for its answer any more.
  * @example
@@ -36,7 +38,7 @@ export function poll<T>(
     for (;;) {
       const due = performance.now() + everyMs;
       const value = await fn(stopped.signal);
-      const last = until?.(value);
+      const last = until !== undefined && (await isLast(until(value)));
       yield value;
       if (last) return;
       await sleep(Math.max(0, due - performance.now()), stopped.signal);
@@ -44,4 +46,8 @@ export function poll<T>(
   }
 
   return new PullFeed(poll(), { signal, stop: () => stopped.abort() });
+}
+
+async function isLast(answer: boolean | Promise<boolean>): Promise<boolean> {
+  return answerOf('until', 'a boolean', await answer, isBoolean);
 }

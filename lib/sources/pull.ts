@@ -1,22 +1,27 @@
 import { Feed, NONE } from './feed.ts';
-import { read } from './iterate.ts';
+import { Reader } from './iterate.ts';
+import { finished } from './leaving.ts';
 
 export interface PullOptions {
   readonly signal?: AbortSignal | undefined;
   /** Wakes whatever the iterator waits for; called once, however it ends, before its `return()`. */
   readonly stop?: () => unknown;
+  /** Whether something else than the iterator has not answered. */
+  readonly stuck?: () => boolean;
 }
 
 /** Any iterator, made wakeable: at most one `next()` of it at a time, and only when somebody waits. */
 export class PullFeed<T> extends Feed<T> {
   private pulling = false;
   private exhausted = false;
+  private readonly reader: Reader<T>;
 
   constructor(
-    private readonly iterator: AsyncIterator<T>,
+    iterator: AsyncIterator<T> | Reader<T>,
     private readonly options: PullOptions,
   ) {
     super();
+    this.reader = iterator instanceof Reader ? iterator : new Reader(iterator);
     this.follow(options.signal);
   }
 
@@ -27,11 +32,16 @@ export class PullFeed<T> extends Feed<T> {
   protected override wanted(): void {
     if (this.pulling) return;
     this.pulling = true;
-    read(this.iterator).then(this.step, this.failed);
+    this.reader.read().then(this.step, this.failed);
+  }
+
+  override get stuck(): boolean {
+    return this.pulling || this.reader.stuck || (this.options.stuck?.() ?? false);
   }
 
   protected override async released(): Promise<void> {
-    await Promise.all([this.options.stop?.(), this.exhausted ? undefined : this.iterator.return?.()]);
+    const stopped = this.options.stop?.();
+    await finished([stopped, this.exhausted ? this.reader.ended() : this.reader.leave()]);
   }
 
   private readonly step = (step: IteratorResult<T>): void => {
@@ -43,6 +53,7 @@ export class PullFeed<T> extends Feed<T> {
   };
 
   private readonly failed = (error: unknown): void => {
+    this.pulling = false;
     this.exhausted = true;
     this.stop({ error });
   };

@@ -1,11 +1,16 @@
+import { answerOf } from '../hooks.ts';
 import type { Stream } from '../types.ts';
 import { checkInteger, checkOptions, checkSignal, expected } from './check.ts';
-import { hush, isStream, iterate, read, release } from './iterate.ts';
+import { iterate, keep, type Reader, release } from './iterate.ts';
+import { finished, watchLeft } from './leaving.ts';
 import { PullFeed } from './pull.ts';
 import { Recent } from './recent.ts';
 
 export interface ReplayOptions<T> {
-  /** What tells one message from every other: a primitive, such as a sequence number or a unique string. */
+  /**
+   * What tells one message from every other: a primitive, such as a sequence number or a unique string. Anything
+   * else, and a promise of it, ends the stream with a TypeError.
+   */
   readonly id: (item: T) => unknown;
   /**
    * How many of the last ids of history are remembered, to know them again among the live ones: at least as
@@ -31,47 +36,64 @@ export function replay<T>(
   live: Stream<T>,
   options: ReplayOptions<T>,
 ): AsyncIterableIterator<T, undefined> & AsyncDisposable {
-  if (typeof history !== 'function' && !isStream(history))
-    throw expected('history', 'a stream or a function', history);
+  if (typeof history !== 'function') keep('history', history, 'a stream or a function');
   checkOptions(options, ['id', 'window', 'signal']);
   const { id, window = 65_536, signal } = options;
   if (typeof id !== 'function') throw expected('id', 'a function', id);
   checkInteger('window', window, 1);
   checkSignal(signal);
   const present = iterate('live', live);
-  if (typeof history !== 'function') hush(history);
-  let past: AsyncIterator<T> | undefined;
+  /** What is live was asked for its first item, and has not answered. */
+  let asked = false;
+  let past: Reader<T> | undefined;
   let phase: 'unopened' | 'history' | 'live' | 'over' = 'unopened';
 
+  const idOf = (item: T) => answerOf('id', 'a primitive', id(item), isPrimitive);
+
   async function* replay(): AsyncGenerator<T, void, undefined> {
-    let ahead = read(present);
-    ahead.catch(() => {});
+    let ahead = present.read();
+    asked = true;
+    const answer = () => {
+      asked = false;
+    };
+    ahead.then(answer, answer);
     const stored = typeof history === 'function' ? await history() : history;
     if (phase === 'over') return await release(stored);
     past = iterate('history', stored);
     phase = 'history';
     const seen = new Recent<unknown>(window);
-    for (let step = await read(past); !step.done; step = await read(past)) {
-      seen.add(id(step.value));
+    for (let step = await past.read(); !step.done; step = await past.read()) {
+      seen.add(idOf(step.value));
       yield step.value;
     }
+    watchLeft(past.ended());
     phase = 'live';
     for (let step = await ahead; !step.done; step = await ahead) {
-      if (!seen.delete(id(step.value))) yield step.value;
-      ahead = read(present);
+      if (!seen.delete(idOf(step.value))) yield step.value;
+      ahead = present.read();
     }
     phase = 'over';
+    watchLeft(present.ended());
   }
 
   async function stop(): Promise<void> {
     const was = phase;
     phase = 'over';
-    await Promise.all([
+    await finished([
       was === 'unopened' && typeof history !== 'function' ? release(history) : undefined,
-      was === 'history' ? past?.return?.() : undefined,
-      was !== 'over' ? present.return?.() : undefined,
+      was === 'history' ? past?.leave() : undefined,
+      was !== 'over' ? present.leave() : undefined,
     ]);
   }
 
-  return new PullFeed(replay(), { signal, stop });
+  return new PullFeed(replay(), {
+    signal,
+    stop,
+    stuck: () => asked || present.stuck || (past?.stuck ?? false),
+  });
+}
+
+/** What a `Set` finds again. */
+function isPrimitive(answer: unknown): answer is unknown {
+  return answer != null && typeof answer !== 'object' && typeof answer !== 'function';
 }

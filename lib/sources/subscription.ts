@@ -1,7 +1,9 @@
 import { status } from '@grpc/grpc-js';
+import { Fifo } from '../fifo.ts';
+import { answerOf, isBoolean } from '../hooks.ts';
 import { StatusError } from '../status.ts';
-import { type Failure, Feed, NONE } from './feed.ts';
-import { Fifo } from './fifo.ts';
+import { MAX_AT_ONCE } from '../turns.ts';
+import { type Failure, Feed, LATER, NONE } from './feed.ts';
 import type { History } from './history.ts';
 import { Latest } from './latest.ts';
 
@@ -106,11 +108,19 @@ export class SubscriptionFeed<T> extends Feed<T> implements Subscription<T> {
     else this.overflown(item, key);
   }
 
-  protected override take(): T | typeof NONE {
+  protected override get searching(): boolean {
+    return this.cursor !== undefined;
+  }
+
+  protected override take(): T | typeof NONE | typeof LATER {
     const { stored } = this;
     const { history } = this.hub;
     if (stored.size > 0) return stored.shift();
-    while (this.cursor !== undefined) {
+    for (let looked = 0; this.cursor !== undefined; looked++) {
+      if (looked === MAX_AT_ONCE) {
+        setImmediate(() => this.serve());
+        return LATER;
+      }
       const item = history.get(this.cursor);
       this.cursor = this.cursor < history.last ? this.cursor + 1 : undefined;
       if (this.filter === undefined || this.wants(item)) return item;
@@ -137,7 +147,7 @@ export class SubscriptionFeed<T> extends Feed<T> implements Subscription<T> {
 
   private wants(item: T): boolean {
     try {
-      return (this.filter as (item: T) => boolean)(item);
+      return answerOf('filter', 'a boolean', this.filter?.(item), isBoolean);
     } catch (error) {
       this.stop({ error });
       return false;

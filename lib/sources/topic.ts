@@ -1,7 +1,8 @@
 import { broadcastAnew } from '../broadcast.ts';
+import { answerOf } from '../hooks.ts';
 import { checkFunction, checkInteger, checkOneOf, checkOptions, checkSignal, expected } from './check.ts';
 import type { Failure } from './feed.ts';
-import { History } from './history.ts';
+import { type After, History } from './history.ts';
 import { type Hub, type SlowConsumer, type Subscription, SubscriptionFeed } from './subscription.ts';
 
 export interface TopicOptions<T> {
@@ -17,7 +18,10 @@ export interface TopicOptions<T> {
    * @default 0
    */
   readonly history?: number;
-  /** What an item is about: asked once for each item published, for `conflate`. */
+  /**
+   * What an item is about: asked once for each item published, for `conflate`. What it throws, and a TypeError
+   * when it answers with a promise, is thrown by `publish`, and that item is not published.
+   */
   readonly key?: (item: T) => unknown;
   /**
    * The sequence number before the first. Numbers must never come again, or a subscriber that comes back
@@ -32,11 +36,17 @@ export interface SubscribeOptions<T> {
   /** Ends the subscription at once; the consumer gets `signal.reason` thrown. A `call` will do as options. */
   readonly signal?: AbortSignal;
   /**
-   * Begin with the items after this sequence number; without it, or with `null`, with the next one published.
-   * A string of digits will do, such as a client's `last-event-id`.
+   * Begin with the items after this sequence number; without one with the next item published. A string of digits
+   * will do, such as a client's `last-event-id`. What proto3 has for a field that was not set is none, as is
+   * `null`: `''`, and `0` unless it is the number before the first of a topic with history. Such a topic gives
+   * all it has to who comes with `0`, and OUT_OF_RANGE once that is not all there was: where clients send a
+   * number, have a `startAfter` above 0.
    */
-  readonly after?: number | bigint | string | null | undefined;
-  /** Only these items, and only these count for `capacity`. Must be quick and publish nothing. */
+  readonly after?: After;
+  /**
+   * Only these items, and only these count for `capacity`. Must be quick and publish nothing. What it throws ends
+   * the subscription, and so does an answer that is no boolean, such as a promise.
+   */
   readonly filter?: (item: T) => boolean;
   /** For this subscriber only. */
   readonly capacity?: number;
@@ -49,7 +59,8 @@ export interface Topic<T> {
   /**
    * Gives an item to everybody who is subscribed now, and answers its sequence number. Does nothing once the
    * topic is closed. An item is encoded once for each publish, so an object that was changed may be
-   * published again; who is behind by then may get the change twice, and not what was before. One marked by
+   * published again; history, and who is behind by then, hold the object itself, and may get the change twice and
+   * not what was before: publish a new one where that matters. One marked by
    * `broadcast` is encoded once for all publishes, and must not change.
    */
   publish(item: T): number;
@@ -122,7 +133,7 @@ class LocalTopic<T> implements Topic<T>, Hub<T> {
   publish(item: T): number {
     if (this.closed) return this.history.last;
     if (typeof item === 'object' && item !== null) broadcastAnew(item);
-    const key = this.options.key?.(item);
+    const key = this.keyOf(item);
     const sequence = this.history.add(item, key);
     for (const subscription of this.subscriptions) {
       // From here on they came meanwhile, by a filter.
@@ -144,12 +155,17 @@ class LocalTopic<T> implements Topic<T>, Hub<T> {
     checkPolicy(capacity, overflow, this.options.key);
     checkFunction('filter', filter);
     checkSignal(signal);
-    const cursor = after == null ? undefined : this.history.next(after);
+    const cursor = this.history.next(after);
     const subscription = new SubscriptionFeed<T>(this, { capacity, overflow, filter, cursor });
     if (this.closed) subscription.complete(this.closed.failure);
     else this.subscriptions.add(subscription);
     subscription.start(signal);
     return subscription;
+  }
+
+  private keyOf(item: T): unknown {
+    const { key } = this.options;
+    return key && answerOf('key', 'a value to compare', key(item), isPlain);
   }
 
   close(): void {
@@ -166,4 +182,9 @@ class LocalTopic<T> implements Topic<T>, Hub<T> {
     for (const subscription of this.subscriptions) subscription.complete(failure);
     this.subscriptions.clear();
   }
+}
+
+/** Anything but a promise, which is like no other. */
+function isPlain(_answer: unknown): _answer is unknown {
+  return true;
 }

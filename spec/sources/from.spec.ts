@@ -120,11 +120,82 @@ describe('from()', () => {
     it('is unsubscribed when it runs 1,024 items ahead', async () => {
       const { observers, observable, each } = subject<number>();
       const numbers = from(observable);
-      for (let number = 1; number <= 1025; number++) each(observer => observer.next(number));
-      expect(observers.size).to.equal(0);
+      for (let number = 1; observers.size > 0; number++) {
+        each(observer => observer.next(number));
+        await settled();
+      }
       const { items, error } = await failure(numbers);
-      expect(items).to.have.length(1024);
+      expect(items).to.have.length(1025);
       expect(error).to.include({ code: 8 });
+    });
+
+    it('may emit more than that at once, when nobody could be served, again and again', async () => {
+      const { observable, each } = subject<number>();
+      const numbers = from(observable);
+      const burst = Array.from({ length: 5000 }, (_, number) => number);
+      for (let round = 0; round < 3; round++) {
+        for (const number of burst) each(observer => observer.next(number));
+        await settled();
+        each(observer => observer.next(-1));
+        expect(await taken(numbers, 5001)).to.deep.equal([...burst, -1]);
+      }
+      each(observer => observer.complete());
+      expect(await all(numbers)).to.deep.equal([]);
+    });
+
+    it('is told to stop when it emits without end, and what it has emitted comes before the error', async () => {
+      let last = 0;
+      const numbers = from<number>({
+        subscribe(observer) {
+          while (!(observer as { closed?: boolean }).closed) observer.next(++last);
+          return () => {};
+        },
+      });
+      const { items, error } = await failure(numbers);
+      expect([items.length, last]).to.deep.equal([131_072, 131_073]);
+      expect(error).to.include({ code: 8 });
+    });
+
+    it('keeps to a capacity that was given, and to a policy, in a burst too', async () => {
+      const list: ObservableLike<number> = {
+        subscribe(observer) {
+          for (let number = 1; number <= 2000; number++) observer.next(number);
+          observer.complete();
+          return () => {};
+        },
+      };
+      const { items, error } = await failure(from(list, { capacity: 10 }));
+      expect([items.length, error.code]).to.deep.equal([10, 8]);
+      expect((await all(from(list, { overflow: 'drop-newest' }))).at(-1)).to.equal(1024);
+      expect((await all(from(list, { overflow: 'drop-oldest' })))[0]).to.equal(977);
+      expect(await all(from(list, { overflow: 'latest' }))).to.deep.equal([2000]);
+    });
+
+    it('fails when it cannot be subscribed to, at once or later, after what it emitted', async () => {
+      const ways: ObservableLike<number>['subscribe'][] = [
+        observer => {
+          observer.next(1);
+          throw new Error('broken');
+        },
+        (async (observer: { next(value: number): void }) => {
+          observer.next(1);
+          await settled();
+          throw new Error('broken');
+        }) as never,
+      ];
+      for (const subscribe of ways) {
+        const { items, error } = await failure(from({ subscribe }));
+        expect([items, error.message]).to.deep.equal([[1], 'broken']);
+      }
+    });
+
+    it('is unsubscribed by what it promises, once that is there', async () => {
+      let unsubscribed = 0;
+      const subscription = { unsubscribe: () => void unsubscribed++ };
+      const numbers = from<number>({ subscribe: (async () => subscription) as never });
+      await numbers.return?.();
+      await settled();
+      expect(unsubscribed).to.equal(1);
     });
   });
 
@@ -221,5 +292,11 @@ describe('from()', () => {
     );
     expect(() => from({} as never, 'event')).to.throw(TypeError, /an EventEmitter or an EventTarget/);
     expect(() => from([], { overflow: 'wait' as never })).to.throw(TypeError, /`overflow`/);
+    for (const end of [5, ['end', 5], null])
+      expect(() => from(new EventEmitter(), 'event', { end: end as never })).to.throw(
+        TypeError,
+        /^Expected `end` to be the name of an event, or a list of them, got /,
+      );
+    expect(() => from(new EventEmitter(), 'event', { error: null as never })).to.throw(TypeError, /`error`/);
   });
 });

@@ -248,9 +248,9 @@ describe('topic()', () => {
     it('answers OUT_OF_RANGE for what it no longer has, or has not yet', () => {
       const letters = topic<string>({ history: 3, startAfter: 100 });
       for (const letter of 'abcde') letters.publish(letter);
-      for (const after of [0, 101, '101', 106, 2 ** 40])
+      for (const after of [1, 101, '101', 106, 2 ** 40])
         expect(thrown(() => letters.subscribe({ after }))).to.include({ code: status.OUT_OF_RANGE });
-      for (const after of [1.5, NaN, '', 'x', '-1', '1e3', '99999999999999999999'])
+      for (const after of [1.5, NaN, ' ', 'x', '-1', '1e3', '99999999999999999999'])
         expect(thrown(() => letters.subscribe({ after }))).to.include({ code: status.INVALID_ARGUMENT });
       expect(letters.subscribers).to.equal(0);
     });
@@ -294,13 +294,35 @@ describe('topic()', () => {
       expect((await all(slow)).map(({ at }) => at)).to.deep.equal([23, 24, ...rest].sort((a, b) => a - b));
     });
 
-    it('is not asked for by a subscriber that comes after `null`', async () => {
-      const numbers = topic<number>({ history: 3 });
-      for (const number of [1, 2]) numbers.publish(number);
-      const fresh = numbers.subscribe({ after: null });
-      numbers.publish(3);
+    it('is not asked for by a subscriber that comes after what was not set, in proto3 too', async () => {
+      const numbers = topic<number>({ history: 3, startAfter: 100 });
+      for (const number of [1, 2, 3, 4, 5]) numbers.publish(number);
+      // As proto-loader has an int64 unless it is told otherwise.
+      const long = { low: 0, high: 0, toString: () => '0' };
+      const fresh = [null, undefined, '', 0, -0, 0n, '0', long as never].map(after =>
+        numbers.subscribe({ after }),
+      );
+      numbers.publish(6);
       numbers.close();
-      expect(await all(fresh)).to.deep.equal([3]);
+      for (const items of await Promise.all(fresh.map(all))) expect(items).to.deep.equal([6]);
+    });
+
+    it('is what comes after 0 where that is the number before the first', async () => {
+      const numbers = topic<number>({ history: 3 });
+      const none = topic<number>();
+      for (const number of [1, 2, 3]) {
+        numbers.publish(number);
+        none.publish(number);
+      }
+      const whole = [0, 0n, '0'].map(after => numbers.subscribe({ after }));
+      const fresh = [none.subscribe({ after: 0 }), numbers.subscribe({ after: '' })];
+      for (const open of [numbers, none]) {
+        open.publish(4);
+        open.close();
+      }
+      for (const items of await Promise.all(whole.map(all))) expect(items).to.deep.equal([1, 2, 3, 4]);
+      for (const items of await Promise.all(fresh.map(all))) expect(items).to.deep.equal([4]);
+      expect(thrown(() => numbers.subscribe({ after: 0 }))).to.include({ code: status.OUT_OF_RANGE });
     });
 
     it('holds nothing for a subscriber that reads history slowly', async () => {

@@ -1,0 +1,13 @@
+import { counters } from './counters.ts';
+import { forget, survive } from './hooks.ts';
+
+/** Counts what has not finished in time, and tells somebody. */
+export function watch(work: PromiseLike<unknown>, graceMs: number, tell: () => unknown): void {
+  const timer = setTimeout(() => {
+    counters.orphans += 1;
+    survive(tell);
+  }, graceMs);
+  timer.unref();
+  const stop = () => clearTimeout(timer);
+  forget(work.then(stop, stop));
+}
