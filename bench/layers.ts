@@ -1,4 +1,4 @@
-import { all, type Call, type Sink } from '../lib/index.ts';
+import { type Call, compose, type Sink } from '../lib/index.ts';
 import { expose } from './child.ts';
 import { passing } from './servers/passing.ts';
 
@@ -14,7 +14,7 @@ const api = {
       },
       end() {},
     };
-    const layer = all(...passing(layers))({ path: '/bench' } as Call, counting);
+    const layer = compose(...passing(layers))({ path: '/bench' } as Call, counting);
     const sink = { message: layer?.message?.bind(layer) ?? counting.message };
 
     const message = { num: 1 };

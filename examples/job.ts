@@ -1,5 +1,5 @@
 import { credentials, status } from '@grpc/grpc-js';
-import { type Source, StatusError } from 'leat';
+import { type Method, StatusError } from 'leat';
 import { subscribe } from 'leat/client';
 import { poll, sleep } from 'leat/sources';
 import type { JobProgress } from '../proto/generated/streamservice/JobProgress.ts';
@@ -25,7 +25,7 @@ export class Jobs {
   ) {}
 
   /** Asked anew every half second, so a slow client gets what is then, not what was. */
-  readonly source: Source<JobRequest__Output, JobProgress> = ({ jobId }, { signal }) => {
+  readonly source: Method<JobRequest__Output, JobProgress> = ({ jobId }, { signal }) => {
     checkId(jobId);
     const job = this.jobs.get(jobId) ?? this.start(jobId);
     const progress = () => {

@@ -1,5 +1,5 @@
 import { credentials, status } from '@grpc/grpc-js';
-import { type Source, StatusError } from 'leat';
+import { type Method, StatusError } from 'leat';
 import { subscribe } from 'leat/client';
 import type { QueryRequest__Output } from '../proto/generated/streamservice/QueryRequest.ts';
 import type { QueryResult } from '../proto/generated/streamservice/QueryResult.ts';
@@ -24,7 +24,7 @@ type Row = { columns: Record<string, string> };
  * All of it happens in one transaction that sees one state and can change nothing. However the call ends, the
  * `finally` rolls that back, and the cursor is gone.
  */
-export function queryResults(database: Database): Source<QueryRequest__Output, QueryResult> {
+export function queryResults(database: Database): Method<QueryRequest__Output, QueryResult> {
   return async function* ({ query, batchSize }, { signal }) {
     if (query.includes('\0')) throw new StatusError(status.INVALID_ARGUMENT, 'the query has a NUL in it');
     const select = query.trim() === '' ? DEFAULT_QUERY : query;

@@ -1,6 +1,6 @@
 import { styleText } from 'node:util';
 import { credentials, status } from '@grpc/grpc-js';
-import { type Source, StatusError } from 'leat';
+import { type Method, StatusError } from 'leat';
 import { subscribe } from 'leat/client';
 import { sleep } from 'leat/sources';
 import type { LogEntry, LogEntry__Output } from '../proto/generated/streamservice/LogEntry.ts';
@@ -20,7 +20,7 @@ const MAX_HISTORY = 64 * 1024 * 1024;
  * directions, so nothing is missed or comes twice; and as a client pulls, so a slow one costs no memory. Looking
  * ten times a second works on every file system and for any number of clients, which `fs.watch` does not.
  */
-export function tailLogs(path: string): Source<LogRequest__Output, LogEntry> {
+export function tailLogs(path: string): Method<LogRequest__Output, LogEntry> {
   return async function* ({ serviceName, logLevel, lines, follow }, call) {
     if (logLevel !== '' && !LEVELS.includes(logLevel))
       throw new StatusError(status.INVALID_ARGUMENT, 'invalid log level');

@@ -1,7 +1,7 @@
 import { credentials, Metadata, status } from '@grpc/grpc-js';
-import { type Call, type Middleware, produce, type Source, StatusError } from 'leat';
+import { type Call, type Method, type Middleware, produce, StatusError } from 'leat';
 import { subscribe } from 'leat/client';
-import { type SlowConsumer, type Subscription, sleep, topic } from 'leat/sources';
+import { type SlowConsumer, sleep, type TopicSubscription, topic } from 'leat/sources';
 import type { SubscribeRequest__Output } from '../proto/generated/streamservice/SubscribeRequest.ts';
 import type { Update } from '../proto/generated/streamservice/Update.ts';
 import type { Example, Setting } from './example.ts';
@@ -9,7 +9,7 @@ import { streamservice } from './protos.ts';
 import { retrying } from './retrying.ts';
 
 const TOPICS = ['orders', 'inventory', 'alerts'];
-const POLICIES: SlowConsumer[] = ['drop-newest', 'drop-oldest', 'latest', 'conflate', 'disconnect'];
+const POLICIES: SlowConsumer[] = ['drop-newest', 'drop-oldest', 'latest', 'conflate', 'error'];
 
 /**
  * Publish and subscribe: each subscriber gets what it asked for once, whatever others do. One that is too slow
@@ -25,7 +25,7 @@ export class Updates {
     key: update => update.topic,
     startAfter: Date.now() * 1000,
   });
-  private readonly subscriptions = new WeakMap<Call, { subscription: Subscription<Update>; who: string }>();
+  private readonly subscriptions = new WeakMap<Call, { subscription: TopicSubscription<Update>; who: string }>();
   private readonly closed = new AbortController();
 
   constructor(private readonly setting: Setting) {}
@@ -41,7 +41,7 @@ export class Updates {
     });
   }
 
-  private readonly source: Source<SubscribeRequest__Output, Update> = ({ topics, clientId }, call) => {
+  private readonly source: Method<SubscribeRequest__Output, Update> = ({ topics, clientId }, call) => {
     const [after] = call.metadata.get('last-event-id');
     const [overflow = 'drop-newest'] = call.metadata.get('overflow').map(String);
     if (!isPolicy(overflow))

@@ -2,20 +2,23 @@ import { AsyncResource } from 'node:async_hooks';
 import { type Metadata, status } from '@grpc/grpc-js';
 import { ownOf } from './broadcast.ts';
 import { budgetOf, fitting, sendableDetails } from './budget.ts';
-import { counters } from './counters.ts';
+import { isThenable } from './check.ts';
+import type { Composing } from './compose.ts';
+import { counts } from './counters.ts';
 import type { Port, Writer } from './delivery.ts';
 import { Gate } from './gate.ts';
 import type { Guest } from './hand-over.ts';
 import { type Live, live, refusal } from './live.ts';
 import { ResponseMetadata, sendable, sendableHeader } from './metadata.ts';
 import { defaultSettings, type Settings } from './options.ts';
+import { watch } from './orphan.ts';
 import { type ErrorHook, report } from './report.ts';
 import { type Rpc, recordOf } from './rpc.ts';
 import { Stats } from './stats.ts';
-import { errorOf, isErrorCode, isHidden, outcomeOf } from './status.ts';
+import { changedOutcome, errorOf, isErrorCode, isHidden, outcomeOf } from './status.ts';
 import { after, type Timer } from './timers.ts';
 import { MAX_AT_ONCE, turn } from './turns.ts';
-import type { Call, Layer, Middleware, Outcome, Sink } from './types.ts';
+import type { Layer, Middleware, Outcome, Sink } from './types.ts';
 import { DEADLINE_EXCEEDED, Wire } from './wire.ts';
 
 /** What grpc-js knows about a call; its own call objects are this. */
@@ -40,7 +43,7 @@ const COMPLETED: Outcome = { code: status.OK, details: 'OK', reason: 'completed'
  * One RPC, and the one owner of its end: whoever calls `finish()` first decides, everything later is absorbed.
  * It is also the far end of the layers: what reaches it goes to the wire.
  */
-export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writer, Live {
+export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Writer, Live {
   // What each message looks at comes first: with thousands of streams, what is not together is not in the cache.
   readonly wire: Wire;
   private state: State = State.Open;
@@ -63,7 +66,10 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
   onEnded: (() => void) | undefined;
   private layer: Layer<unknown> = {};
   private composing = false;
+  /** How it was ended before its layers were all made. */
   private early: Outcome | undefined;
+  private heard: Promise<Outcome> | undefined;
+  private hear: ((outcome: Outcome) => void) | undefined;
   private outcome: Outcome | undefined;
   private announced: Outcome | undefined;
   /** What the source returned, when that hears what its signal would say. */
@@ -114,7 +120,7 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
   get signal(): AbortSignal {
     if (this.controller === undefined) {
       this.controller = new AbortController();
-      const outcome = this.outcome ?? this.announced;
+      const outcome = this.outcome ?? this.early ?? this.announced;
       if (outcome && !this.done) this.controller.abort(errorOf(outcome));
     }
     return this.controller.signal;
@@ -159,12 +165,19 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
     live.add(this);
     this.armDeadline();
     this.composing = true;
-    const layer = middleware(this, this) ?? {};
+    const made = middleware(this, this);
+    if (isThenable(made))
+      void (made as PromiseLike<Layer<unknown>>).then(layer => this.composed(layer, start));
+    else this.composed(made as Layer<unknown> | void, start);
+  }
+
+  private composed(made: Layer<unknown> | void, start: () => void): void {
+    const layer = made ?? {};
     this.composing = false;
     this.layer = layer;
     if (layer.message) this.messages = new Owned(layer as Sink<unknown>);
     this.early ??= Date.now() >= this.expiresAt ? DEADLINE_EXCEEDED : refusal(this);
-    if (this.early) return this.finish(this.early);
+    if (this.early) return this.close(this.early);
     const run = () => {
       if (layer.start) this.context = new AsyncResource('leat.call');
       this.counted?.wait('source', performance.now());
@@ -209,7 +222,7 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
   /** Hands a message to the wire; the headers go before the first one. */
   message(message: unknown): void {
     if (this.state === State.Ended) {
-      counters.lateMessages += 1;
+      counts.lateMessages += 1;
       return;
     }
     // Without headers of ours, grpc-js sends its own with the first message that goes through it.
@@ -220,11 +233,32 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
     this.wire.message(message);
   }
 
-  /** The end of the call, once all layers heard of it; while it is open, the order to tell them. */
+  /** A layer, or whoever holds the call, ends it. */
   end(outcome: Outcome): void {
-    if (this.composing) this.early ??= outcome;
-    else if (this.open) this.finish(outcome);
-    else if (this.state === State.Ending) this.conclude(outcome);
+    let sound: Outcome;
+    try {
+      sound = changedOutcome(outcome);
+    } catch (error) {
+      sound = outcomeOf(error);
+    }
+    this.finish(sound);
+  }
+
+  get over(): boolean {
+    return this.early !== undefined || !this.open;
+  }
+
+  get ending(): Promise<Outcome> {
+    const known = this.outcome ?? this.early;
+    if (known) return Promise.resolve(known);
+    this.heard ??= new Promise(resolve => {
+      this.hear = resolve;
+    });
+    return this.heard;
+  }
+
+  watch(work: PromiseLike<unknown>): void {
+    watch(work, this.settings.cleanupGraceMs, () => this.settings.onOrphan(this));
   }
 
   /** The source finished. One that was told to stop, and could hear it, did not say all it had to say. */
@@ -283,15 +317,24 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
 
   /** Ends the call; only the first time counts. */
   finish(outcome: Outcome): void {
-    if (!this.open) {
-      counters.lateEnds += 1;
-      return;
-    }
+    if (this.over) counts.lateEnds += 1;
+    else if (this.composing) this.endEarly(outcome);
+    else this.close(outcome);
+  }
+
+  private close(outcome: Outcome): void {
     this.state = State.Ending;
     this.outcome = outcome;
     this.timer?.stop();
     this.surely(() => this.counted?.wait(undefined, performance.now()));
     this.within(() => this.tell(outcome));
+  }
+
+  /** There are no layers yet to be told: they are made no further, and then told. */
+  private endEarly(outcome: Outcome): void {
+    this.early = outcome;
+    this.surely(() => this.controller?.abort(errorOf(outcome)));
+    this.hear?.(outcome);
   }
 
   /** What throws on the way to the end of a call is reported, and keeps the rest of that way from nothing. */
@@ -312,8 +355,16 @@ export class ServerCall<Req = unknown> implements Call<Req>, Sink<unknown>, Writ
     if (!this.done) this.surely(() => this.controller?.abort(errorOf(outcome)));
     this.gate.open();
     this.surely(() => this.released?.());
-    this.surely(() => this.layer.end?.(outcome));
-    this.conclude(outcome);
+    this.conclude(this.last(outcome));
+  }
+
+  /** How the call ends after all layers heard of it. */
+  private last(outcome: Outcome): Outcome {
+    let last: Outcome | void = outcome;
+    this.surely(() => {
+      last = this.layer.end?.(outcome);
+    });
+    return last ?? outcome;
   }
 
   fail(error: unknown): void {

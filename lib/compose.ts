@@ -1,94 +1,166 @@
 import { status } from '@grpc/grpc-js';
-import { checkFunction, checkMiddleware, expected, isThenable } from './check.ts';
-import { counters } from './counters.ts';
-import { answerOf, forget, isBoolean } from './hooks.ts';
+import { checkMiddleware, expected, isThenable } from './check.ts';
+import { counts } from './counters.ts';
+import { answerOf, isBoolean } from './hooks.ts';
 import { report } from './report.ts';
-import { outcomeOf, StatusError, soundOutcome } from './status.ts';
+import { changedOutcome, outcomeOf, StatusError } from './status.ts';
 import type { Call, Layer, Middleware, Outcome, Sink } from './types.ts';
+
+/** A middleware that is a list: one that stands in another list is laid open there. */
+const list: unique symbol = Symbol.for('leat.list') as never;
 
 /**
  * Makes a list of middleware one middleware; the first is the outermost.
  *
  * @example
- * const ours = all(tracing(), errors());
- * mount(server, NumberService.service, sources, ours);
+ * const ours = compose(tracing(), errors());
+ * mount(server, NumberService.service, methods, ours);
+ * @throws TypeError when one of them is not a function.
  */
-export function all(...middleware: readonly Middleware[]): Middleware {
+export function compose<Req = any, Res = any>(
+  ...middleware: readonly Middleware<Req, Res>[]
+): Middleware<Req, Res> {
   checkMiddleware(middleware);
-  return function all(call, root) {
-    const run: Run = { ending: false, refused: false };
-    const stages: Stage[] = [];
-    let messages: Stage | undefined;
-    let ends: Pick<Sink<unknown>, 'end'> = root;
-    for (const factory of middleware) {
-      const stage = new Stage(call, run, root, ends);
-      try {
-        stage.layer = layerOf(factory(call, new Outlet(root, messages, stage)));
-      } catch (error) {
-        stage.refuse(outcomeOf(error));
-      }
-      const { layer } = stage;
-      if (layer) {
-        stages.push(stage);
-        ends = stage;
-        if (layer.message) {
-          stage.take = layer.message;
-          messages = stage;
-        }
-      }
-      // The call is over: nobody further in has to hear of it.
-      if (run.refused) break;
-    }
-    return compose(stages, root, messages);
-  };
+  const flat = middleware.flatMap(one => (one as { [list]?: Middleware[] })[list] ?? [one]);
+  return Object.assign(
+    (call: Call<Req>, next: Sink<Res>) => new Layers(call, next as Sink<unknown>).make(flat),
+    {
+      [list]: flat,
+    },
+  );
 }
 
 /**
- * Applies a middleware to the calls that match; the others do not pay for it.
+ * Applies middleware to the calls that match; the others do not pay for it.
  *
  * @example
- * only(call => call.path.startsWith('/shop.'), tracing());
+ * only(call => call.path.startsWith('/shop.'), tracing(), metrics());
+ * only(NumberService.service.listNumbers, batch());
+ * @throws TypeError when `match` is neither a function nor the definition of a method, or a middleware is not a
+ * function. A `match` that does not answer with a boolean ends its call with `UNKNOWN`.
  */
-export function only(match: (call: Call) => boolean, middleware: Middleware): Middleware {
-  checkFunction('match', match);
-  checkFunction('middleware', middleware);
+export function only<Req = any, Res = any>(
+  match: ((call: Call<Req>) => boolean) | { readonly path: string },
+  ...middleware: readonly Middleware<Req, Res>[]
+): Middleware<Req, Res> {
+  const matches = matcherOf(match);
+  const composed = compose(...middleware);
   return function only(call, next) {
-    return answerOf('match', 'a boolean', match(call), isBoolean) ? middleware(call, next) : undefined;
+    return answerOf('match', 'a boolean', matches(call), isBoolean) ? composed(call, next) : undefined;
   };
 }
 
-/** What a factory returned; a middleware whose options were forgotten returns a function, an async one a promise. */
-function layerOf(returned: Layer<unknown> | void): Layer<unknown> | undefined {
-  if (!returned) return undefined;
-  forget(returned);
-  if (typeof returned !== 'object' || isThenable(returned))
-    throw expected('a middleware', 'a function that returns a layer or nothing', returned);
-  return returned;
+function matcherOf<Req>(match: ((call: Call<Req>) => boolean) | { readonly path: string }) {
+  if (typeof match === 'function') return match;
+  const path = match?.path;
+  if (typeof path !== 'string') throw expected('match', 'a function, or the definition of a method', match);
+  return (call: Call<Req>) => call.path === path;
 }
 
-/** The layers of one call as one layer. What none of them has, it has not either. */
-function compose(stages: Stage[], root: Sink<unknown>, messages: Stage | undefined): Layer<unknown> {
-  const layer: Layer<unknown> = {};
-  const innermost = stages.at(-1);
-  if (innermost === undefined) return layer;
-  layer.end = outcome => innermost.end(outcome);
-  if (messages) {
-    const inlet = new Inlet(root, messages);
-    layer.message = message => inlet.message(message);
+/** @internal What composing needs of a call beyond what middleware sees. */
+export interface Composing extends Call {
+  /** The call was ended: nobody further in has to hear of it. */
+  readonly over: boolean;
+  /** How, as soon as that is so. */
+  readonly ending: Promise<Outcome>;
+  /** Reports work that has not finished in time. */
+  watch(work: PromiseLike<unknown>): void;
+}
+
+/** The layers of one call, outermost first, as one layer. What none of them has, that has not either. */
+class Layers {
+  private readonly stages: Stage[] = [];
+  /** The innermost stage so far that takes messages. */
+  private taking: Stage | undefined;
+
+  constructor(
+    private readonly call: Call,
+    private readonly next: Sink<unknown>,
+  ) {}
+
+  /** Makes the layers from this one of the list on, and waits for those that are promised. */
+  make(factories: readonly Middleware[], from: number = 0): Layer<unknown> | Promise<Layer<unknown>> {
+    const call = this.call as Composing;
+    for (let index = from; index < factories.length && !call.over; index++) {
+      const waits = this.add(factories[index] as Middleware);
+      if (waits) return waits.then(() => this.make(factories, index + 1));
+    }
+    return this.composed();
   }
-  const starts = stages.filter(stage => stage.layer?.start);
-  if (starts.length)
-    layer.start = next => starts.reduceRight((inner, stage) => () => stage.start(inner), next)();
-  const holds = stages
-    .map(stage => stage.layer)
-    .filter(layer => layer?.ready !== undefined) as Layer<unknown>[];
-  if (holds.length === 1) layer.ready = () => holds[0]?.ready?.();
-  else if (holds.length) layer.ready = () => askAll(holds);
-  return layer;
+
+  private add(factory: Middleware): Promise<void> | undefined {
+    const stage = new Stage(this.call);
+    try {
+      const made = factory(this.call, new Next(this.next, this.taking));
+      if (isThenable(made)) return this.promised(stage, made);
+      this.admit(stage, made);
+    } catch (error) {
+      this.call.end(outcomeOf(error));
+    }
+  }
+
+  /** Waits for a layer while its call is open. One that comes later hears of the end. */
+  private async promised(stage: Stage, made: PromiseLike<Layer<unknown> | void>): Promise<void> {
+    const call = this.call as Composing;
+    try {
+      const layer = await Promise.race([made, call.ending]);
+      if (!call.over) return this.admit(stage, layer as Layer<unknown> | void);
+    } catch (error) {
+      if (!call.over) return call.end(outcomeOf(error));
+    }
+    call.watch(made);
+    const outcome = await call.ending;
+    try {
+      stage.layer = layerOf(await made);
+      stage.end(outcome);
+    } catch {
+      // Nobody waits for it any more.
+    }
+  }
+
+  private admit(stage: Stage, made: Layer<unknown> | void): void {
+    const layer = layerOf(made);
+    if (layer === undefined) return;
+    stage.layer = layer;
+    this.stages.push(stage);
+    if (layer.message === undefined) return;
+    stage.take = layer.message;
+    this.taking = stage;
+  }
+
+  private composed(): Layer<unknown> {
+    const { stages, taking } = this;
+    const layer: Layer<unknown> = {};
+    if (stages.length === 0) return layer;
+    layer.end = outcome => this.end(outcome);
+    if (taking) {
+      const inlet = new Next(this.next, taking);
+      layer.message = message => inlet.message(message);
+    }
+    const starts = stages.filter(stage => stage.layer?.start);
+    if (starts.length)
+      layer.start = inner => starts.reduceRight((within, stage) => () => stage.start(within), inner)();
+    const holds = stages.flatMap(stage => (stage.layer?.ready ? [stage.layer] : []));
+    if (holds.length === 1) layer.ready = () => holds[0]?.ready?.();
+    else if (holds.length) layer.ready = () => askAll(holds);
+    return layer;
+  }
+
+  /** Tells the layers, innermost first, and answers how the call ends after all of them. */
+  private end(outcome: Outcome): Outcome {
+    return this.stages.reduceRight((last, stage) => stage.end(last), outcome);
+  }
 }
 
-function askAll(layers: Layer<unknown>[]): void | Promise<void> {
-  const pending: Promise<void>[] = [];
+/** What a factory returned; a middleware whose options were forgotten returns a function. */
+function layerOf(returned: Layer<unknown> | void): Layer<unknown> | undefined {
+  if (returned === undefined || returned === null) return undefined;
+  if (typeof returned === 'object') return returned;
+  throw expected('a middleware', 'a function that returns a layer or nothing', returned);
+}
+
+function askAll(layers: readonly Layer<unknown>[]): void | Promise<void> {
+  const pending: PromiseLike<void>[] = [];
   for (const layer of layers) {
     try {
       const answer = layer.ready?.();
@@ -100,32 +172,17 @@ function askAll(layers: Layer<unknown>[]): void | Promise<void> {
   if (pending.length) return Promise.all(pending).then(() => {});
 }
 
-/** How far a list of layers has come. */
-interface Run {
-  /** The end is on its way outwards. */
-  ending: boolean;
-  /** A layer ended the call before. */
-  refused: boolean;
-}
-
 const nothing = (): void => {};
 
-/** One layer in its place: what the layers inside it send to. */
+/** One layer in its place. */
 class Stage {
   layer: Layer<unknown> | undefined;
   /** The `message` of the layer, looked up once: layers come in many shapes, which makes that slow. */
   take: (this: unknown, message: unknown) => unknown = nothing;
   ended = false;
-  private passed = false;
   private failure: Outcome | undefined;
 
-  constructor(
-    private readonly call: Call,
-    private readonly run: Run,
-    /** The far end: an `end` that reaches it while the call is open ends the call for everybody. */
-    private readonly root: Sink<unknown>,
-    private readonly outer: Pick<Sink<unknown>, 'end'>,
-  ) {}
+  constructor(private readonly call: Call) {}
 
   start(inner: () => void): void {
     let called = false;
@@ -135,65 +192,54 @@ class Stage {
         called = true;
         inner();
       });
-      if (isThenable(started)) started.then(undefined, error => this.refuse(outcomeOf(error)));
+      if (isThenable(started)) started.then(undefined, error => this.call.end(outcomeOf(error)));
     } catch (error) {
-      this.refuse(outcomeOf(error));
+      this.call.end(outcomeOf(error));
     }
   }
 
   private misused(): void {
-    const error = new StatusError(status.INTERNAL, 'a layer called next() twice in start');
+    const error = new StatusError(status.INTERNAL, 'a layer called inner() twice in start');
     report(error, this.call);
-    this.refuse(outcomeOf(error));
+    this.call.end(outcomeOf(error));
   }
 
   /** A message went wrong here; at the end of a call, that is how it ends. */
   failed(error: unknown): void {
     this.failure ??= outcomeOf(error);
-    this.refuse(this.failure);
+    this.call.end(this.failure);
   }
 
-  end(outcome: Outcome): void {
-    if (this.ended) return;
+  /** Tells the layer of the end, once, and answers how the call ends after it. */
+  end(outcome: Outcome): Outcome {
+    if (this.ended) return outcome;
     this.ended = true;
-    this.run.ending = true;
     // What failed on its way out at the end was not sent.
-    let last = outcome.reason === 'completed' ? (this.failure ?? outcome) : outcome;
+    const heard = outcome.reason === 'completed' ? (this.failure ?? outcome) : outcome;
     try {
-      const told: unknown = this.layer?.end?.(last);
-      if (isThenable(told)) told.then(undefined, error => report(error, this.call));
+      const answer: unknown = this.layer?.end?.(heard);
+      if (answer === undefined) return heard;
+      if (!isThenable(answer)) return changedOutcome(answer);
+      answer.then(undefined, error => report(error, this.call));
+      return heard;
     } catch (error) {
       report(error, this.call);
-      if (last.reason === 'completed') last = outcomeOf(error);
+      return heard.reason === 'completed' ? outcomeOf(error) : heard;
     }
-    this.pass(last);
-  }
-
-  /** Ends the call for everybody, unless it is ending already. */
-  refuse(outcome: Outcome): void {
-    this.run.refused = true;
-    if (!this.run.ending) this.root.end(outcome);
-  }
-
-  /** Lets the next layer out hear of the end: once, by the layer itself or after it. */
-  pass(outcome: Outcome): void {
-    if (this.passed) return;
-    this.passed = true;
-    this.outer.end(outcome);
   }
 }
 
-/** The way of messages to the next layer out that takes them, past those that do not, or to the far end. */
-class Inlet {
+/** Where a layer sends its messages: to the nearest layer further out that takes them, or to the far end. */
+class Next implements Sink<unknown> {
   constructor(
-    protected readonly root: Sink<unknown>,
+    private readonly far: Sink<unknown>,
     private readonly target: Stage | undefined,
   ) {}
 
   message(message: unknown): void {
     const { target } = this;
-    if (target === undefined) this.root.message(message);
-    else if (target.ended) counters.lateMessages += 1;
+    if (target === undefined) this.far.message(message);
+    else if (target.ended) counts.lateMessages += 1;
     else {
       try {
         const taken = target.take.call(target.layer, message);
@@ -203,21 +249,11 @@ class Inlet {
       }
     }
   }
-}
 
-/** Where one layer sends what it passes on. */
-class Outlet extends Inlet implements Sink<unknown> {
-  constructor(
-    root: Sink<unknown>,
-    target: Stage | undefined,
-    private readonly owner: Stage,
-  ) {
-    super(root, target);
-  }
-
-  end(outcome: Outcome): void {
-    const sound = soundOutcome(outcome);
-    if (this.owner.ended) this.owner.pass(sound);
-    else this.owner.refuse(sound);
+  /** Until 0.2.0: how layers ended calls and changed outcomes. */
+  end(): never {
+    throw new TypeError(
+      '`next.end` is gone: a layer changes an outcome by returning another one from `end`, and `call.end(outcome)` ends a call early',
+    );
   }
 }

@@ -1,16 +1,23 @@
 /** What was absorbed instead of crashing, over the life of this process. Only ever grows. */
 export interface Counters {
-  /**
-   * Sources that had not finished `cleanupGraceMs` after their call was over, and what streams of `leat/sources`
-   * read from, and left, that had not finished after a second.
-   */
-  orphans: number;
+  /** Sources and handlers that had not finished `cleanupGraceMs` after their call was over. */
+  readonly orphans: number;
   /** Messages that came after the end of their call. */
-  lateMessages: number;
+  readonly lateMessages: number;
   /** Statuses and errors that came after the end of their call. */
-  lateEnds: number;
+  readonly lateEnds: number;
   /** Metadata entries that may not be sent: reserved names, text that is not ASCII, too large. */
-  droppedMetadata: number;
+  readonly droppedMetadata: number;
 }
 
-export const counters: Counters = { orphans: 0, lateMessages: 0, lateEnds: 0, droppedMetadata: 0 };
+export const counts: { -readonly [Name in keyof Counters]: number } = {
+  orphans: 0,
+  lateMessages: 0,
+  lateEnds: 0,
+  droppedMetadata: 0,
+};
+
+/** The counts as they are now; compare two to know what happened in between. */
+export function counters(): Counters {
+  return { ...counts };
+}

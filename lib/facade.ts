@@ -4,9 +4,8 @@ import { type Metadata, type ServerWritableStream, status } from '@grpc/grpc-js'
 import { callAbove } from './below.ts';
 import type { ServerCall } from './call.ts';
 import { expected, isThenable } from './check.ts';
-import { counters } from './counters.ts';
+import { counts } from './counters.ts';
 import type { Port, WireStatus } from './delivery.ts';
-import { watch } from './orphan.ts';
 import { completed, Relay } from './relay.ts';
 import { report } from './report.ts';
 import { isErrorCode, isHidden, outcomeOf } from './status.ts';
@@ -157,15 +156,10 @@ export class Facade {
           this.fail(outcomeOf(error));
         },
       );
-      if (!this.call.open) this.watch(returned);
+      if (!this.call.open) this.call.watch(returned);
     } catch (error) {
       this.fail(outcomeOf(error));
     }
-  }
-
-  private watch(work: PromiseLike<unknown>): void {
-    const { call } = this;
-    watch(work, call.settings.cleanupGraceMs, () => call.settings.onOrphan(call));
   }
 
   private finished(): void {
@@ -182,7 +176,7 @@ export class Facade {
       this.end.call(stream);
       return;
     }
-    counters.lateEnds += 1;
+    counts.lateEnds += 1;
     const known = outcome.cause === this.failure?.cause || call.isAbort(outcome.cause);
     if (isHidden(outcome) && !known) report(outcome.cause, call);
   }
@@ -190,7 +184,7 @@ export class Facade {
   /** The call is over: when somebody else ended it, the handler may wait for something that will not come. */
   private released(): void {
     const { relay, running, stream } = this;
-    if (running) this.watch(running);
+    if (running) this.call.watch(running);
     if (relay.ended) return;
     const waits = stream.writableNeedDrain;
     process.nextTick(() => {
@@ -207,7 +201,7 @@ export class Facade {
   private written(args: Parameters<AnyStream['write']>): boolean {
     const { relay, stream } = this;
     if (relay.open && !stream.writableEnded) return this.write.apply(stream, args);
-    counters.lateMessages += 1;
+    counts.lateMessages += 1;
     const callback = (args as unknown[]).find(argument => typeof argument === 'function');
     // What a handler makes of this is no failure of its own.
     if (callback) process.nextTick(callback as Written, new DOMException('the call is over', 'AbortError'));
@@ -217,7 +211,7 @@ export class Facade {
   private ended(metadata: Metadata | undefined): AnyStream {
     const { relay, stream, telling } = this;
     if (telling) return stream;
-    if (stream.writableEnded || !relay.open) counters.lateEnds += 1;
+    if (stream.writableEnded || !relay.open) counts.lateEnds += 1;
     else {
       this.trailer = metadata;
       this.end.call(stream, metadata);

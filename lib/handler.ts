@@ -1,9 +1,9 @@
 import type { handleServerStreamingCall } from '@grpc/grpc-js';
-import type { Middleware, Source } from './types.ts';
+import type { Method, Middleware } from './types.ts';
 
 /** What a handler of ours was made of, so that another mount can take it apart again. */
 export interface Made<Req = any, Res = any> {
-  readonly source?: Source<Req, Res>;
+  readonly source?: Method<Req, Res>;
   readonly wrapped?: handleServerStreamingCall<Req, Res>;
   readonly middleware: readonly Middleware[];
 }

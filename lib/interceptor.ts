@@ -7,7 +7,7 @@ import {
 import { isOver, transparent } from './below.ts';
 import { type Origin, ServerCall } from './call.ts';
 import { checkMiddleware } from './check.ts';
-import { all } from './compose.ts';
+import { compose } from './compose.ts';
 import type { Port, WireStatus } from './delivery.ts';
 import { completed, Relay } from './relay.ts';
 import { isErrorCode, outcomeOf } from './status.ts';
@@ -23,7 +23,7 @@ import type { Middleware, Outcome } from './types.ts';
  */
 export function interceptor(...middleware: Middleware[]): ServerInterceptor {
   checkMiddleware(middleware);
-  const layers = all(...middleware);
+  const layers = compose(...middleware);
   return function leat(method, next) {
     if (method.requestStream || !method.responseStream) return next as never;
     return new Intercepted(method.path, next, layers) as never;

@@ -6,7 +6,7 @@ import { forget } from './hooks.ts';
 import { Lead, MAX_BURST } from './lead.ts';
 import { observe } from './observable.ts';
 import { StatusError } from './status.ts';
-import type { ObservableLike, ReadableStreamLike, Stream } from './types.ts';
+import type { ObservableLike, ReadableStreamLike, Source } from './types.ts';
 
 /** An iterator to pull from: `next` may answer with a promise or at once. */
 export interface Puller<T> {
@@ -24,7 +24,7 @@ const taken = new WeakSet<object>();
  * Opens whatever a source returned for pulling.
  * @throws StatusError INTERNAL when it cannot be read, or is already read by another call.
  */
-export function iterate<T>(stream: Stream<T>): Puller<T> {
+export function iterate<T>(stream: Source<T>): Puller<T> {
   if (typeof stream !== 'object' || stream === null) throw notIterable(stream);
   if (isReadable(stream)) return fromReadable(stream);
   if (isReadableStream(stream)) return fromReadableStream(stream);

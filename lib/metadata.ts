@@ -1,6 +1,6 @@
 import { Metadata, type MetadataValue } from '@grpc/grpc-js';
 import { budgetOf, fieldBytes } from './budget.ts';
-import { counters } from './counters.ts';
+import { counts } from './counters.ts';
 
 /** More values than this are cut. */
 const MAX_VALUES = 100;
@@ -105,7 +105,7 @@ function add(result: Metadata, key: string, values: MetadataValue[]): void {
       if (SINGLE_VALUE.has(key)) result.set(key, sent);
       else result.add(key, sent);
     } catch {
-      counters.droppedMetadata += 1;
+      counts.droppedMetadata += 1;
     }
   }
 }
@@ -126,7 +126,7 @@ function shorten(metadata: Metadata, maxBytes: number): Metadata {
   for (const entry of sizes) {
     if (bytes <= maxBytes && count < MAX_VALUES) break;
     metadata.remove(entry.key);
-    counters.droppedMetadata += 1;
+    counts.droppedMetadata += 1;
     bytes -= entry.bytes;
     count -= entry.count;
   }
@@ -140,7 +140,7 @@ function entries(metadata: Metadata | undefined): [string, MetadataValue[]][] {
     const all: [string, unknown][] = metadata === undefined ? [] : Object.entries(metadata.toJSON());
     return all.filter((entry): entry is [string, MetadataValue[]] => Array.isArray(entry[1]));
   } catch {
-    counters.droppedMetadata += 1;
+    counts.droppedMetadata += 1;
     return [];
   }
 }

@@ -3,7 +3,7 @@ import { checkFunction, checkMiddleware, expected } from './check.ts';
 import type { Serialize } from './delivery.ts';
 import { type Handler, type Mounted, partsOf } from './handler.ts';
 import { handle } from './produce.ts';
-import type { Middleware, Source } from './types.ts';
+import type { Method, Middleware } from './types.ts';
 import { wrap } from './wrap.ts';
 
 /** The request and the response of a method, as its definition has them on the server. */
@@ -16,9 +16,9 @@ type ResponseOf<M> = M extends { responseSerialize: (message: infer Res) => Buff
  */
 type Implementation<M> = M extends { requestStream: infer In; responseStream: infer Out }
   ? [boolean, boolean] extends [In, Out]
-    ? Source<RequestOf<M>, ResponseOf<M>> | Mounted<RequestOf<M>, ResponseOf<M>> | Plain
+    ? Method<RequestOf<M>, ResponseOf<M>> | Mounted<RequestOf<M>, ResponseOf<M>> | Plain
     : [In, Out] extends [false, true]
-      ? Source<RequestOf<M>, ResponseOf<M>> | Mounted<RequestOf<M>, ResponseOf<M>>
+      ? Method<RequestOf<M>, ResponseOf<M>> | Mounted<RequestOf<M>, ResponseOf<M>>
       : UntypedHandleCall
   : never;
 
@@ -35,12 +35,12 @@ type MethodOf<D, Name> =
  * One entry per method, by the name in the .proto or its camelCase; a method left out answers UNIMPLEMENTED.
  * One mapped type without `as`: in any other, a source by the camelCase of its name has no types of its own.
  */
-export type Sources<D> = [Names<D>] extends [never]
+export type Methods<D> = [Names<D>] extends [never]
   ? UntypedSources
   : { [Name in Names<D> | Uncapitalize<Names<D>>]?: Implementation<MethodOf<D, Name>> };
 
 /** For a definition that names no methods, such as that of a client which was loaded without types. */
-type UntypedSources = Record<string, Source<any, any> | Mounted<any, any> | Plain>;
+type UntypedSources = Record<string, Method<any, any> | Mounted<any, any> | Plain>;
 
 const kind: unique symbol = Symbol.for('leat.plain') as never;
 
@@ -78,7 +78,7 @@ export function plain(handler: UntypedHandleCall): Plain {
 export function mount<D>(
   server: Server,
   definition: D,
-  sources: Sources<D>,
+  sources: Methods<D>,
   ...middleware: Middleware[]
 ): void {
   if (typeof server?.addService !== 'function') throw expected('server', 'a grpc.Server', server);
@@ -112,7 +112,7 @@ export function mount<D>(
       );
     const { responseSerialize } = method;
     implementation[name] = handlerOf(
-      value as Source<unknown, unknown>,
+      value as Method<unknown, unknown>,
       sources,
       middleware,
       responseSerialize,
@@ -128,7 +128,7 @@ function isSource(value: object): boolean {
 }
 
 function handlerOf(
-  value: Source<unknown, unknown>,
+  value: Method<unknown, unknown>,
   sources: object,
   middleware: readonly Middleware[],
   serialize: Serialize,

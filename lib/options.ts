@@ -2,7 +2,7 @@ import { checkDuration, checkFunction, checkInteger, checkOptions } from './chec
 import { type ErrorHook, printError } from './report.ts';
 import type { Call, Middleware } from './types.ts';
 
-export interface Options {
+export interface ConfigureOptions {
   /**
    * How many messages may be handed to HTTP/2 and not yet be taken by it. More is faster until some hundreds;
    * it also bounds how long one source that never waits holds the event loop. Minimum 1.
@@ -26,7 +26,7 @@ export interface Options {
   readonly onOrphan?: (call: Call) => void;
 }
 
-export type Settings = Required<Options>;
+export type Settings = Required<ConfigureOptions>;
 
 const printed = new Set<string>();
 
@@ -62,12 +62,12 @@ export function defaultSettings(): Settings {
  * per message. The last one in the list wins.
  *
  * @example
- * mount(server, NumberService.service, sources, options({ onError: error => logger.error(error) }));
+ * mount(server, NumberService.service, sources, configure({ onError: error => logger.error(error) }));
  * @throws TypeError when an option is out of its range.
  */
-export function options(given: Options): Middleware {
+export function configure(given: ConfigureOptions): Middleware {
   checkOptions(given, ['maxUnackedMessages', 'maxUnackedBytes', 'cleanupGraceMs', 'onError', 'onOrphan']);
-  const changes: Options = Object.fromEntries(
+  const changes: ConfigureOptions = Object.fromEntries(
     Object.entries(given).filter(([, value]) => value !== undefined),
   );
   const { maxUnackedMessages, maxUnackedBytes, cleanupGraceMs, onError, onOrphan } = {
@@ -79,7 +79,7 @@ export function options(given: Options): Middleware {
   checkDuration('cleanupGraceMs', cleanupGraceMs);
   checkFunction('onError', onError);
   checkFunction('onOrphan', onOrphan);
-  return function options(call) {
+  return function configure(call) {
     const configurable = call as Call & Configurable;
     configurable.settings = { ...configurable.settings, ...changes };
   };

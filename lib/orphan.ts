@@ -1,10 +1,10 @@
-import { counters } from './counters.ts';
+import { counts } from './counters.ts';
 import { forget, survive } from './hooks.ts';
 
 /** Counts what has not finished in time, and tells somebody. */
 export function watch(work: PromiseLike<unknown>, graceMs: number, tell: () => unknown): void {
   const timer = setTimeout(() => {
-    counters.orphans += 1;
+    counts.orphans += 1;
     survive(tell);
   }, graceMs);
   timer.unref();

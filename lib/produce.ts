@@ -7,11 +7,11 @@ import {
 import { isOver } from './below.ts';
 import { ServerCall } from './call.ts';
 import { checkFunction, checkMiddleware } from './check.ts';
-import { all } from './compose.ts';
+import { compose } from './compose.ts';
 import type { Port, Serialize, WireStatus } from './delivery.ts';
 import { type Handler, mark } from './handler.ts';
 import { pump } from './pump.ts';
-import type { Middleware, Source } from './types.ts';
+import type { Method, Middleware } from './types.ts';
 
 /**
  * Makes a source a server-streaming handler of grpc-js, to be used in any `server.addService`.
@@ -26,7 +26,7 @@ import type { Middleware, Source } from './types.ts';
  * @throws TypeError when `source` or a middleware is not a function.
  */
 export function produce<Req, Res>(
-  source: Source<Req, Res>,
+  source: Method<Req, Res>,
   ...middleware: Middleware<Req, Res>[]
 ): Handler<Req, Res> {
   checkFunction('source', source);
@@ -36,11 +36,11 @@ export function produce<Req, Res>(
 
 /** The handler of a source; `serialize` tells the sizes of its messages where others encode them. */
 export function handle<Req, Res>(
-  source: Source<Req, Res>,
+  source: Method<Req, Res>,
   middleware: readonly Middleware[],
   serialize?: Serialize,
 ): Handler<Req, Res> {
-  const layers = all(...middleware);
+  const layers = compose(...middleware);
   const produced: handleServerStreamingCall<Req, Res> = function produced(stream) {
     const port = new StreamPort(stream);
     if (stream.cancelled || isOver(port.link)) return;

@@ -1,17 +1,17 @@
 import type { ServerCall } from './call.ts';
 import { isThenable } from './check.ts';
-import { counters } from './counters.ts';
+import { counts } from './counters.ts';
 import { AGAIN, type Guest, guestOf, HandingOver } from './hand-over.ts';
 import { isMistake, iterate, type Puller } from './iterate.ts';
 import { watch } from './orphan.ts';
 import { report } from './report.ts';
-import type { Source, Stream } from './types.ts';
+import type { Method, Source } from './types.ts';
 
 /**
  * Pulls a source into a call until one of them ends. Everything the source runs in, its `finally` included, is
  * called from here, so that the async context in which the layers started this holds for all of it.
  */
-export async function pump<Req, Res>(call: ServerCall<Req>, source: Source<Req, Res>): Promise<void> {
+export async function pump<Req, Res>(call: ServerCall<Req>, source: Method<Req, Res>): Promise<void> {
   const pull = new Pull<Res>(call);
   const released = new Promise<void>(resolve => {
     call.released = resolve;
@@ -36,11 +36,11 @@ class Pull<Res> {
   constructor(private readonly call: ServerCall) {}
 
   /** Opens the stream for pulling; one that comes when the call is over is closed again. */
-  async open(stream: Stream<Res> | PromiseLike<Stream<Res>>): Promise<void> {
-    let opened = stream as Stream<Res>;
+  async open(stream: Source<Res> | PromiseLike<Source<Res>>): Promise<void> {
+    let opened = stream as Source<Res>;
     if (isThenable(stream)) {
       this.pending = stream;
-      opened = (await stream) as Stream<Res>;
+      opened = (await stream) as Source<Res>;
       this.pending = undefined;
     }
     this.puller = iterate(opened);
@@ -83,7 +83,7 @@ class Pull<Res> {
           return;
         }
         if (call.open) messages.message(step.value);
-        else counters.lateMessages += 1;
+        else counts.lateMessages += 1;
       }
     } catch (error) {
       this.pending = undefined;

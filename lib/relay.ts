@@ -1,6 +1,6 @@
 import { type Metadata, status } from '@grpc/grpc-js';
 import type { ServerCall } from './call.ts';
-import { counters } from './counters.ts';
+import { counts } from './counters.ts';
 import { sendableHeader } from './metadata.ts';
 import type { Outcome } from './types.ts';
 
@@ -25,7 +25,7 @@ export class Relay {
   /** `ack` is called when the handler may send the next message, which is long before this one was sent. */
   message(message: unknown, ack: () => void): void {
     if (!this.open) {
-      counters.lateMessages += 1;
+      counts.lateMessages += 1;
       return;
     }
     this.call.messages.message(message);
@@ -42,7 +42,7 @@ export class Relay {
   /** The status the handler ends with; `sent` is called when everything before it was taken. */
   async status(outcome: Outcome, sent?: () => void): Promise<void> {
     if (!this.open) {
-      counters.lateEnds += 1;
+      counts.lateEnds += 1;
       return;
     }
     this.ended = true;

@@ -83,22 +83,21 @@ export function isHidden({ code, details, reason, cause }: Outcome): boolean {
   return unsaid && !isStatus(cause);
 }
 
-/** The outcome a layer made, if it is one; otherwise that of a layer that threw. */
-export function soundOutcome(outcome: Outcome): Outcome {
+/**
+ * The outcome that a layer answered with.
+ * @throws TypeError when it is none.
+ */
+export function changedOutcome(answer: unknown): Outcome {
   try {
-    const { code, details, reason, metadata, cause } = outcome;
-    if (code === status.OK || isErrorCode(code))
-      return {
-        code,
-        details: String(details ?? ''),
-        reason,
-        metadata: isMetadata(metadata) ? metadata : undefined,
-        cause,
-      };
+    const { code, details, reason, metadata, cause } = answer as Outcome;
+    if (code === status.OK || isErrorCode(code)) {
+      const trailers = isMetadata(metadata) ? metadata : undefined;
+      return { code, details: String(details ?? ''), reason, metadata: trailers, cause };
+    }
   } catch {
-    // Not an outcome.
+    // Said below.
   }
-  return outcomeOf(new TypeError(`a layer ended its call with ${show(outcome)}, which is no outcome`));
+  throw new TypeError(`Expected a layer to end its call with an outcome, got ${show(answer)}`);
 }
 
 /** The error that says how a call ended: what `signal.reason` is. It was not thrown anywhere, and has no stack. */

@@ -2,7 +2,7 @@ import type { Metadata, status } from '@grpc/grpc-js';
 import type { Stats } from './stats.ts';
 
 /** What yields the messages of one call: a factory, called once per call with the request. */
-export type Source<Req, Res> = (request: Req, call: Call<Req>) => Stream<Res> | Promise<Stream<Res>>;
+export type Method<Req, Res> = (request: Req, call: Call<Req>) => Source<Res> | Promise<Source<Res>>;
 
 /**
  * Everything a source may return. Node's `Readable` is an AsyncIterable. An observable cannot be slowed down, so
@@ -11,7 +11,7 @@ export type Source<Req, Res> = (request: Req, call: Call<Req>) => Stream<Res> | 
  *
  * Do not change a message that was yielded: it may be held as it is for as long as its client takes.
  */
-export type Stream<T> = AsyncIterable<T> | Iterable<T> | ReadableStreamLike<T> | ObservableLike<T>;
+export type Source<T> = AsyncIterable<T> | Iterable<T> | ReadableStreamLike<T> | ObservableLike<T>;
 
 /** The part of a web `ReadableStream` that is used. */
 export interface ReadableStreamLike<T> {
@@ -56,6 +56,8 @@ export interface Call<Req = unknown> {
   readonly stats: Stats;
   /** Sends the headers now, also when there are none to send. Does nothing the second time. */
   sendHeader(): void;
+  /** Ends the call now: everybody hears of it, innermost layer first. Does nothing when it has ended already. */
+  end(outcome: Outcome): void;
 }
 
 /**
@@ -80,27 +82,31 @@ export interface Outcome {
 /** Where messages go: the next layer out, and at last the wire. */
 export interface Sink<Res> {
   message(message: Res): void;
-  /** Ends the call. Called while the call is open, everybody hears of it, innermost first. */
-  end(outcome: Outcome): void;
 }
 
 /**
  * What one middleware does to one call. Every part is optional, and what a layer leaves out costs nothing.
- * None may await: work per message that is asynchronous belongs in the source.
+ * None may await: work per message that is asynchronous belongs in the source, work per call in the factory.
  */
 export interface Layer<Res> {
-  /** Around the start of the source: call `next` now, later, inside a context, or end the call instead. */
-  start?(next: () => void): void;
-  /** Each message on its way out. Pass it on to the next sink, or another, or several, or none. */
+  /** Around the start of the method: call `inner` now, later, inside a context, or end the call instead. */
+  start?(inner: () => void): void;
+  /** Each message on its way out. Pass it on to `next`, or another, or several, or none. */
   message?(message: Res): void;
   /**
-   * The end of the call, exactly once. It goes on to the next sink by itself; a layer passes it on
-   * only to send something before it, or to change it.
+   * The end of the call, exactly once, innermost layer first. What is returned goes on to the next layer out, and at
+   * last to the client; nothing returned leaves the outcome as it is.
    */
-  end?(outcome: Outcome): void;
+  end?(outcome: Outcome): Outcome | void;
   /** Asked before the next message is pulled from the source; a promise holds the pull. */
-  ready?(): void | Promise<void>;
+  ready?(): void | PromiseLike<void>;
 }
 
-/** Makes the layer of one call; `next` is where that layer sends what it passes on. */
-export type Middleware<Req = any, Res = any> = (call: Call<Req>, next: Sink<Res>) => Layer<Res> | void;
+/**
+ * Makes the layer of one call; `next` is where that layer sends its messages. The call waits for a promise, under its
+ * deadline and its cancellation; one that rejects ends the call as an error that is thrown does.
+ */
+export type Middleware<Req = any, Res = any> = (
+  call: Call<Req>,
+  next: Sink<Res>,
+) => Layer<Res> | void | PromiseLike<Layer<Res> | void>;

@@ -1,6 +1,6 @@
 import { type Metadata, status } from '@grpc/grpc-js';
 import { type Below, lookBelow } from './below.ts';
-import { counters } from './counters.ts';
+import { counts } from './counters.ts';
 import type { Delivery, Owner, Port, Serialize, WireStatus, Writer } from './delivery.ts';
 import { FrameDelivery } from './frame-delivery.ts';
 import { PortDelivery } from './port-delivery.ts';
@@ -63,7 +63,7 @@ export class Wire implements Owner {
 
   message(message: unknown): void {
     if (this.closed || this.last) {
-      counters.lateMessages += 1;
+      counts.lateMessages += 1;
       return;
     }
     this.delivery ??= this.choose();

@@ -6,7 +6,7 @@ import type {
 import { isOver } from './below.ts';
 import { ServerCall } from './call.ts';
 import { checkMiddleware, expected } from './check.ts';
-import { all } from './compose.ts';
+import { compose } from './compose.ts';
 import { Facade, portOf } from './facade.ts';
 import { type Handler, mark, partsOf } from './handler.ts';
 import { handle } from './produce.ts';
@@ -79,7 +79,7 @@ function wrapImplementation(implementation: object, middleware: readonly Middlew
 }
 
 function relayed(handler: AnyHandler, middleware: readonly Middleware[]): AnyHandler {
-  const layers = all(...middleware);
+  const layers = compose(...middleware);
   function wrapped(this: unknown, stream: AnyStream, ...rest: unknown[]): void {
     if (rest.length > 0 || !isServerStream(stream)) return Reflect.apply(handler, this, [stream, ...rest]);
     if (stream.cancelled || isOver((stream as { call?: unknown }).call)) return;

@@ -77,7 +77,7 @@ export function batch<Res = any>(options: BatchOptions<Res> = {}): Middleware<an
       try {
         flush();
       } catch (error) {
-        next.end(outcomeOf(error));
+        call.end(outcomeOf(error));
       }
     };
     /** One timer for all batches: it starts anew with each, and finds nothing to do after one that was full. */

@@ -35,6 +35,11 @@ export type ErrorRule = readonly [match: ErrorMatch, answer: ErrorAnswer];
 
 export interface ErrorsOptions {
   /**
+   * Which errors are which statuses; the first that matches counts.
+   * @default []
+   */
+  readonly rules?: Iterable<ErrorRule>;
+  /**
    * The code of errors that no rule is for; their details are always 'internal error'.
    * @default status.UNKNOWN
    */
@@ -55,7 +60,7 @@ export interface ErrorsOptions {
 /**
  * Maps errors to statuses, by the first rule that matches; of an `AggregateError`, also its members are tried.
  * A `StatusError` without a rule stays as it is. Everything else leaves as 'internal error' with an id in the
- * trailer `x-error-id`, and goes to `options({ onError })`, once, as it was thrown; `call.trailer` has the id.
+ * trailer `x-error-id`, and goes to `configure({ onError })`, once, as it was thrown; `call.trailer` has the id.
  *
  * Only what a source, a layer or the wire failed with is mapped: how a client, a deadline, a limit or a shutdown
  * ended a call stays, and so does `CANCELLED`. Under `interceptor()` errors of handlers arrive as statuses: rules
@@ -64,16 +69,21 @@ export interface ErrorsOptions {
  * error is one that no rule is for.
  *
  * @example
- * errors([
- *   [NotFound, status.NOT_FOUND],
- *   ['23505', { code: status.ALREADY_EXISTS, details: 'there is one already' }],
- *   [Invalid, error => new StatusError(status.INVALID_ARGUMENT, error.message, { details: [badRequest(error)] })],
- *   [error => error.name === 'TimeoutError', status.DEADLINE_EXCEEDED],
- * ]);
+ * errors({
+ *   rules: [
+ *     [NotFound, status.NOT_FOUND],
+ *     ['23505', { code: status.ALREADY_EXISTS, details: 'there is one already' }],
+ *     [Invalid, error => new StatusError(status.INVALID_ARGUMENT, error.message, { details: [badRequest(error)] })],
+ *     [error => error.name === 'TimeoutError', status.DEADLINE_EXCEEDED],
+ *   ],
+ * });
  * @throws TypeError when a rule or an option is not of its kind.
  */
-export function errors(rules: Iterable<ErrorRule> = [], options: ErrorsOptions = {}): Middleware {
-  checkOptions(options, ['default', 'forward', 'makeId']);
+export function errors(options: ErrorsOptions = {}): Middleware {
+  // Until 0.2.0: the list of rules stood alone.
+  if (Array.isArray(options)) throw new TypeError('`errors([…])` is `errors({ rules: […] })`');
+  checkOptions(options, ['rules', 'default', 'forward', 'makeId']);
+  const { rules = [] } = options;
   const { default: code = status.UNKNOWN, forward = false, makeId = () => randomUUID() } = options;
   if (typeof rules?.[Symbol.iterator] !== 'function') throw expected('rules', 'a list of rules', rules);
   const list = [...rules].map(compile);
@@ -104,7 +114,7 @@ export function errors(rules: Iterable<ErrorRule> = [], options: ErrorsOptions =
     return { ...outcome, code, details: INTERNAL_ERROR, metadata: undefined };
   };
 
-  return function errors(call, next) {
+  return function errors(call) {
     return {
       end(outcome) {
         if (outcome.reason !== 'error' || outcome.code === status.CANCELLED) return;
@@ -115,7 +125,7 @@ export function errors(rules: Iterable<ErrorRule> = [], options: ErrorsOptions =
         } catch (error) {
           report(error, call);
         }
-        next.end(mapped ?? unknown(outcome, call));
+        return mapped ?? unknown(outcome, call);
       },
     };
   };

@@ -59,7 +59,7 @@ export function heartbeat<Res = any>(options: HeartbeatOptions<Res>): Middleware
           try {
             send();
           } catch (error) {
-            next.end(outcomeOf(error));
+            call.end(outcomeOf(error));
           }
         }
       }

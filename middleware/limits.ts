@@ -107,7 +107,7 @@ export function limits(options: LimitsOptions): Middleware {
   const watched = Math.min(ageMs, idleMs, stallMs) < Infinity;
   const paced = maxMessagesPerSecond !== undefined || maxBytesPerSecond !== undefined;
 
-  return function limits(call, next) {
+  return function limits(call) {
     if (!once(call, limits)) return;
     const wanted: { slot: Slots; key: string }[] = [];
     for (const slot of slots) {
@@ -115,10 +115,10 @@ export function limits(options: LimitsOptions): Middleware {
       if (key !== undefined) wanted.push({ slot, key });
     }
     const full = wanted.find(({ slot, key }) => slot.isFull(key))?.slot;
-    if (full) return next.end(limited(status.RESOURCE_EXHAUSTED, `too many streams${full.whose}`, retryMs));
+    if (full) return call.end(limited(status.RESOURCE_EXHAUSTED, `too many streams${full.whose}`, retryMs));
     for (const { slot, key } of wanted) slot.take(key);
     const pace = paced ? new Pace(call.stats, maxMessagesPerSecond, maxBytesPerSecond) : undefined;
-    const watch = watched ? new Watch(call, next, bounds) : undefined;
+    const watch = watched ? new Watch(call, bounds) : undefined;
     const layer: Layer<unknown> = {};
     if (pace) layer.ready = () => pace.ready();
     if (wanted.length || pace || watch)

@@ -10,7 +10,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { Client, credentials, status } from '@grpc/grpc-js';
-import { type Call, type Middleware, options } from '../lib/index.ts';
+import { type Call, configure, type Middleware } from '../lib/index.ts';
 import {
   type AnySource,
   definition,
@@ -160,7 +160,7 @@ function heap(): number {
 
 async function leaveAll(): Promise<void> {
   const servers = new Map<MountName, Running>();
-  const report = options({
+  const report = configure({
     onError: () => {},
     onOrphan: () => {
       tally.orphans += 1;

@@ -4,13 +4,13 @@ import fc from 'fast-check';
 import { ServerCall } from '../lib/call.ts';
 import type { Port } from '../lib/delivery.ts';
 import {
-  all,
+  compose,
+  configure,
   interceptor,
   type Layer,
   type Middleware,
   mount,
   only,
-  options,
   produce,
   StatusError,
   wrap,
@@ -56,17 +56,17 @@ const cutShort = (name: string) =>
 
 /** A middleware that does as planned and writes down what happens to it. */
 function planned({ factory, start, message, end }: Plan, name: string, log: string[]): Middleware {
-  return (_call, next) => {
+  return (call, next) => {
     log.push(`${name} made`);
     if (factory === 'throws') throw failure(name);
     if (factory === 'makes nothing') return;
-    if (factory === 'ends') next.end(cutShort(name));
+    if (factory === 'ends') call.end(cutShort(name));
     const layer: Layer<string> = {};
     if (start !== 'none')
       layer.start = inner => {
         log.push(`${name} start`);
         if (start === 'throws') throw failure(name);
-        if (start === 'ends') next.end(cutShort(name));
+        if (start === 'ends') call.end(cutShort(name));
         if (start === 'passes' || start === 'passes twice') inner();
         if (start === 'passes twice') inner();
       };
@@ -74,7 +74,7 @@ function planned({ factory, start, message, end }: Plan, name: string, log: stri
       layer.message = given => {
         log.push(`${name} message ${given}`);
         if (message === 'throws') throw failure(name);
-        if (message === 'ends') next.end(cutShort(name));
+        if (message === 'ends') call.end(cutShort(name));
         if (message === 'passes' || message === 'doubles') next.message(given);
         if (message === 'doubles') next.message(`${given}'`);
         if (message === 'replaces') next.message(`${name}(${given})`);
@@ -84,9 +84,9 @@ function planned({ factory, start, message, end }: Plan, name: string, log: stri
         log.push(`${name} end ${outcome.code} ${outcome.reason}`);
         if (end === 'throws') throw failure(name);
         if (end === 'flushes') next.message(`rest of ${name}`);
-        if (end === 'changes') next.end({ ...outcome, details: `changed by ${name}` });
-        if (end === 'passes' || end === 'ends twice') next.end(outcome);
-        if (end === 'ends twice') next.end(cutShort(name));
+        if (end === 'changes') return { ...outcome, details: `changed by ${name}` };
+        if (end === 'ends twice') call.end(cutShort(name));
+        if (end === 'passes') return outcome;
       };
     return layer;
   };
@@ -111,8 +111,8 @@ function drive(middleware: Middleware, log: string[], { messages, last }: Script
     getDeadline: () => Number.POSITIVE_INFINITY,
   };
   const call = new ServerCall(origin, {}, port);
-  const quiet = options({ onError: () => {} });
-  call.begin(all(quiet, middleware), () => {
+  const quiet = configure({ onError: () => {} });
+  call.begin(compose(quiet, middleware), () => {
     log.push('source');
     for (let i = 0; i < messages; i++) if (call.open) call.messages.message(`m${i}`);
     if (last === 'completes') call.finish({ code: status.OK, details: 'OK', reason: 'completed' });
@@ -131,8 +131,8 @@ function logOf(plans: readonly Plan[], given: Script, compose: (list: Middleware
 const plans = fc.array(plan, { maxLength: 6 });
 const runs = { numRuns: Number(process.env.LEAT_RUNS ?? 2000) };
 
-describe('all()', () => {
-  const flat = (list: Middleware[]) => all(...list);
+describe('compose()', () => {
+  const flat = (list: Middleware[]) => compose(...list);
 
   it('is associative, however it is nested, and whatever throws or ends', () => {
     const cuts = fc.infiniteStream(fc.nat(6));
@@ -140,8 +140,8 @@ describe('all()', () => {
       fc.property(plans, script, cuts, (list, given, cut) => {
         const nest = (part: Middleware[]): Middleware => {
           const at = cut.next().value % (part.length + 1);
-          if (part.length < 2 || at === 0) return all(...part);
-          return all(nest(part.slice(0, at)), all(), nest(part.slice(at)));
+          if (part.length < 2 || at === 0) return compose(...part);
+          return compose(nest(part.slice(0, at)), compose(), nest(part.slice(at)));
         };
         expect(logOf(list, given, nest)).to.deep.equal(logOf(list, given, flat));
       }),
@@ -154,23 +154,23 @@ describe('all()', () => {
       fc.property(plan, script, (one, given) => {
         const bare = logOf([one], given, ([middleware]) => middleware as Middleware);
         expect(logOf([one], given, flat)).to.deep.equal(bare);
-        expect(logOf([one], given, ([middleware]) => all(all(), middleware as Middleware))).to.deep.equal(
-          bare,
-        );
-        expect(logOf([one], given, ([middleware]) => all(middleware as Middleware, all()))).to.deep.equal(
-          bare,
-        );
+        expect(
+          logOf([one], given, ([middleware]) => compose(compose(), middleware as Middleware)),
+        ).to.deep.equal(bare);
+        expect(
+          logOf([one], given, ([middleware]) => compose(middleware as Middleware, compose())),
+        ).to.deep.equal(bare);
       }),
       runs,
     );
   });
 
   it('of nothing costs nothing', () => {
-    expect(all()({} as never, {} as never)).to.deep.equal({});
+    expect(compose()({} as never, {} as never)).to.deep.equal({});
   });
 
   it('gives what none of its layers has to nobody', () => {
-    const layer = all(
+    const layer = compose(
       () => ({ end() {} }),
       () => {},
       () => ({ ready() {} }),
@@ -270,7 +270,7 @@ describe('all()', () => {
                     },
                   },
         );
-        const answer = (all(...list)({} as never, {} as never) as Layer<unknown>).ready?.();
+        const answer = (compose(...list)({} as never, {} as never) as Layer<unknown>).ready?.();
         expect(answer instanceof Promise).to.equal(answers.includes('later'));
         await answer;
         const of = (kinds: string[], what: string) =>
@@ -283,13 +283,13 @@ describe('all()', () => {
   it('does not keep the list it was given', () => {
     const log: string[] = [];
     const list = [planned({ factory: 'makes', start: 'none', message: 'none', end: 'none' }, 'a', log)];
-    const composed = all(...list);
+    const composed = compose(...list);
     list.push(planned({ factory: 'throws', start: 'none', message: 'none', end: 'none' }, 'b', log));
     drive(composed, log, { messages: 0, last: 'completes' });
     expect(log).to.deep.equal(['a made', 'source', 'status 0 OK']);
   });
 
-  it('M2 answers INTERNAL when a layer calls next() twice in start', () => {
+  it('M2 answers INTERNAL when a layer calls inner() twice in start', () => {
     const twice: Plan = { factory: 'makes', start: 'passes twice', message: 'none', end: 'listens' };
     // A source that is already done when it is started again has done no harm.
     expect(logOf([twice], { messages: 1, last: 'is cancelled' }, flat)).to.deep.equal([
@@ -298,7 +298,7 @@ describe('all()', () => {
       'source',
       'wire m0',
       'a end 13 error',
-      'status 13 a layer called next() twice in start',
+      'status 13 a layer called inner() twice in start',
     ]);
   });
 });
@@ -311,7 +311,7 @@ describe('only()', () => {
         const matching = logOf([one], given, ([middleware]) => only(() => true, middleware as Middleware));
         const other = logOf([one], given, ([middleware]) => only(() => false, middleware as Middleware));
         expect(matching).to.deep.equal(bare);
-        expect(other).to.deep.equal(logOf([], given, list => all(...list)));
+        expect(other).to.deep.equal(logOf([], given, list => compose(...list)));
       }),
       runs,
     );
@@ -320,8 +320,8 @@ describe('only()', () => {
   it('goes over every part of a list', () => {
     fc.assert(
       fc.property(plans, script, fc.boolean(), (list, given, matches) => {
-        const whole = logOf(list, given, parts => only(() => matches, all(...parts)));
-        const each = logOf(list, given, parts => all(...parts.map(part => only(() => matches, part))));
+        const whole = logOf(list, given, parts => only(() => matches, compose(...parts)));
+        const each = logOf(list, given, parts => compose(...parts.map(part => only(() => matches, part))));
         expect(whole).to.deep.equal(each);
       }),
       runs,
@@ -376,11 +376,14 @@ describe('misuse', () => {
   const server = { addService() {} } as never;
   const unnamed = Object.create(null);
   for (const [misuse, message] of [
-    [() => all(7 as never), 'Expected `middleware[0]` to be a function, got `7` (number)'],
-    [() => all(layer, {} as never), 'Expected `middleware[1]` to be a function, got `Object` (object)'],
-    [() => all([layer] as never), 'Expected `middleware[0]` to be a function, got `Array` (object)'],
-    [() => only('x' as never, layer), 'Expected `match` to be a function, got `x` (string)'],
-    [() => only(() => true, null as never), 'Expected `middleware` to be a function, got `null` (object)'],
+    [() => compose(7 as never), 'Expected `middleware[0]` to be a function, got `7` (number)'],
+    [() => compose(layer, {} as never), 'Expected `middleware[1]` to be a function, got `Object` (object)'],
+    [() => compose([layer] as never), 'Expected `middleware[0]` to be a function, got `Array` (object)'],
+    [
+      () => only('x' as never, layer),
+      'Expected `match` to be a function, or the definition of a method, got `x` (string)',
+    ],
+    [() => only(() => true, null as never), 'Expected `middleware[0]` to be a function, got `null` (object)'],
     [() => produce(undefined as never), 'Expected `source` to be a function, got `undefined` (undefined)'],
     [() => produce(() => [], 1n as never), 'Expected `middleware[0]` to be a function, got `1` (bigint)'],
     [() => wrap('x' as never), 'Expected `target` to be a handler or an implementation, got `x` (string)'],
@@ -415,23 +418,26 @@ describe('misuse', () => {
       'Expected `middleware[0]` to be a function, got `Symbol(x)` (symbol)',
     ],
     [
-      () => options({ maxUnackedMessages: 0 }),
+      () => configure({ maxUnackedMessages: 0 }),
       'Expected `maxUnackedMessages` to be an integer from 1 and up, got `0` (number)',
     ],
     [
-      () => options({ maxUnackedBytes: 1.5 }),
+      () => configure({ maxUnackedBytes: 1.5 }),
       'Expected `maxUnackedBytes` to be an integer from 1 and up, got `1.5` (number)',
     ],
     [
-      () => options({ cleanupGraceMs: Number.NaN }),
+      () => configure({ cleanupGraceMs: Number.NaN }),
       'Expected `cleanupGraceMs` to be a number of milliseconds from 0 to 2147483647, got `NaN` (number)',
     ],
     [
-      () => options({ cleanupGraceMs: '5' as never }),
+      () => configure({ cleanupGraceMs: '5' as never }),
       'Expected `cleanupGraceMs` to be a number of milliseconds from 0 to 2147483647, got `5` (string)',
     ],
-    [() => options({ onError: unnamed }), 'Expected `onError` to be a function, got `object` (object)'],
-    [() => options({ onOrphan: 'log' as never }), 'Expected `onOrphan` to be a function, got `log` (string)'],
+    [() => configure({ onError: unnamed }), 'Expected `onError` to be a function, got `object` (object)'],
+    [
+      () => configure({ onOrphan: 'log' as never }),
+      'Expected `onOrphan` to be a function, got `log` (string)',
+    ],
     [() => new StatusError(0, 'no error'), 'Expected `code` to be a status from 1 to 16, got `0` (number)'],
     [
       () => new StatusError(5, undefined as never),
@@ -445,6 +451,6 @@ describe('misuse', () => {
   it('of a value that cannot be shown says so', () => {
     const { proxy, revoke } = Proxy.revocable({}, {});
     revoke();
-    expect(() => all(proxy as never)).to.throw(TypeError, 'got `unprintable` (object)');
+    expect(() => compose(proxy as never)).to.throw(TypeError, 'got `unprintable` (object)');
   });
 });

@@ -10,7 +10,7 @@ import {
 } from '@grpc/grpc-js';
 import { fromJSON } from '@grpc/proto-loader';
 import { expect } from 'chai';
-import { counters, mount, type Outcome, options, produce, StatusError, wrap } from '../lib/index.ts';
+import { configure, counters, mount, type Outcome, produce, StatusError, wrap } from '../lib/index.ts';
 import { answered } from './support/answered.ts';
 import { exotics, listener, places } from './support/errors.ts';
 import {
@@ -344,9 +344,9 @@ function errors(on: MountName): void {
     for (const outcome of outcomes as Outcome[]) {
       for (const when of ['at the start', 'after a message']) {
         const server = await serve(on, () => ['first', 'second'], [
-          (_call, next) => ({
-            start: inner => (when === 'at the start' ? next.end(outcome) : inner()),
-            message: () => next.end(outcome),
+          call => ({
+            start: inner => (when === 'at the start' ? call.end(outcome) : inner()),
+            message: () => call.end(outcome),
           }),
         ]);
         const what = `${status[outcome.code]} ${outcome.reason} ${when}`;
@@ -374,7 +374,7 @@ function errors(on: MountName): void {
         return {};
       },
       () => ({ end: ({ code }) => void codes.push(code) }),
-      (_call, next) => ({ start: () => next.end(nonsense[index] as never) }),
+      call => ({ start: () => call.end(nonsense[index] as never) }),
     ]);
     for (index = 0; index < nonsense.length; index++) {
       const { code } = await answered(server, `nonsense ${index}`);
@@ -499,7 +499,7 @@ function existing(): void {
     destroys: thrown => stream => void stream.destroy(thrown() as Error),
     'emits it late': thrown => stream => void setImmediate(() => stream.emit('error', thrown() as Error)),
   };
-  const quiet = options({ onError: () => {} });
+  const quiet = configure({ onError: () => {} });
 
   for (const [way, handler] of Object.entries(ways)) {
     it(`S20 answers all that a wrapped handler ${way} with one status`, async () => {
@@ -588,12 +588,12 @@ function existing(): void {
       stream.emit('error', new Error('late'));
       setImmediate(() => stream.emit('error', new Error('later')));
     };
-    const before = counters.lateEnds;
+    const before = counters().lateEnds;
     const server = await start(one => one.addService(definition, { stream: wrap(handler, quiet) }));
     const reply = await server.call();
     expect(reply.code).to.equal(status.OK);
     expect(reply.messages).to.deep.equal(['only']);
-    await until('both were counted', () => counters.lateEnds >= before + 2);
+    await until('both were counted', () => counters().lateEnds >= before + 2);
   });
 }
 

@@ -13,7 +13,15 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import type { Below } from '../lib/below.ts';
 import type { ServerCall } from '../lib/call.ts';
-import { broadcast, type Call, interceptor, type Middleware, mount, options, produce } from '../lib/index.ts';
+import {
+  broadcast,
+  type Call,
+  configure,
+  interceptor,
+  type Middleware,
+  mount,
+  produce,
+} from '../lib/index.ts';
 import { connectRaw, frame, requestRaw, statusOf } from './support/frames.ts';
 import {
   type AnySource,
@@ -83,7 +91,7 @@ describe('frames that are written past grpc-js', () => {
               for (let copy = 0; copy <= copies; copy++) next.message(`${copy}${message}`);
             },
           });
-          const server = await serve(on, () => messages, [options(window), copying]);
+          const server = await serve(on, () => messages, [configure(window), copying]);
           const expected = messages.flatMap(message =>
             Array.from({ length: copies + 1 }, (_, copy) => `${copy}${message}`),
           );
@@ -107,7 +115,7 @@ describe('frames that are written past grpc-js', () => {
         }
       };
       for (const on of ['produce', 'mount'] as const) {
-        const server = await serve(on, source, [options({ maxUnackedMessages: limit })]);
+        const server = await serve(on, source, [configure({ maxUnackedMessages: limit })]);
         const session = connectRaw(server.port, { initialWindowSize: 0 });
         const stream = requestRaw(session);
         await until('as many as may be are pulled', () => pulled >= limit);
@@ -135,7 +143,7 @@ describe('frames that are written past grpc-js', () => {
           yield 'x'.repeat(bytes - 2);
         }
       };
-      const server = await serve('produce', source, [options({ maxUnackedBytes: limit })]);
+      const server = await serve('produce', source, [configure({ maxUnackedBytes: limit })]);
       const session = connectRaw(server.port, { initialWindowSize: 0 });
       requestRaw(session);
       await until('the window is full', () => pulled * (bytes + 5) >= limit);
@@ -163,7 +171,7 @@ describe('frames that are written past grpc-js', () => {
         pending = () => below.pendingBytes();
       };
       const messages = Array(20).fill('x'.repeat(17));
-      const server = await serve('produce', () => messages, [options(window), copying, look]);
+      const server = await serve('produce', () => messages, [configure(window), copying, look]);
       const session = connectRaw(server.port, { initialWindowSize: 0 });
       const stream = requestRaw(session);
       await until('something is written', () => pending() > 0);
@@ -186,14 +194,14 @@ describe('frames that are written past grpc-js', () => {
 
   for (const on of mountNames)
     it(`go before a status that is given in the same turn, on ${on}`, async () => {
-      const enough: Middleware = (_call, next) => ({
+      const enough: Middleware = (call, next) => ({
         message(message) {
           next.message(message);
           next.message(message);
-          if (message === 2) next.end({ code: status.ABORTED, details: 'enough', reason: 'limit' });
+          if (message === 2) call.end({ code: status.ABORTED, details: 'enough', reason: 'limit' });
         },
       });
-      const server = await serve(on, () => [1, 2, 3], [enough, options({ maxUnackedMessages: 1 })]);
+      const server = await serve(on, () => [1, 2, 3], [enough, configure({ maxUnackedMessages: 1 })]);
       const { code, messages } = await server.call();
       expect({ code, messages }).to.deep.equal({ code: status.ABORTED, messages: [1, 1, 2, 2] });
     });
@@ -358,7 +366,7 @@ describe('frames that are written past grpc-js', () => {
       yield 'y'.repeat(10_000);
       yield 'last';
     };
-    const server = await serve('produce', source, [options({ maxUnackedBytes: 30_000 })]);
+    const server = await serve('produce', source, [configure({ maxUnackedBytes: 30_000 })]);
     expect((await server.call()).messages).to.have.length(107);
     const numbers = framed(Array.from({ length: 100 }, (_, i) => Buffer.from(String(i)))).length;
     expect(writes).to.deep.equal([numbers, 10_007, 10_007 + 11]);

@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { status } from '@grpc/grpc-js';
 import { expect } from 'chai';
-import { type Middleware, mount, options } from '../lib/index.ts';
+import { configure, type Middleware, mount } from '../lib/index.ts';
 import { channel, topic } from '../lib/sources/index.ts';
 import { promisesIn } from './sources/tools.ts';
 import { type AnySource, definition, quiet, start, stopAll, turn, until } from './support/harness.ts';
@@ -66,7 +66,7 @@ describe('what leat/sources hands over', () => {
           asked = true;
           return items;
         },
-        options({ maxUnackedMessages: 4 }),
+        configure({ maxUnackedMessages: 4 }),
       );
       const { reply } = open();
       await until('the call is there', () => asked);
@@ -88,7 +88,7 @@ describe('what leat/sources hands over', () => {
       told.push(publishing, error);
       updates.publish('another');
     };
-    const failing = await serve((_, call) => updates.subscribe(call), options({ onError }));
+    const failing = await serve((_, call) => updates.subscribe(call), configure({ onError }));
     const first = failing.open();
     await until('the first is subscribed', () => updates.subscribers === 1);
     const { open } = await serve(async function* (_, call) {

@@ -3,12 +3,12 @@ import { type ServerWritableStream, status } from '@grpc/grpc-js';
 import { expect } from 'chai';
 import {
   callOf,
+  configure,
   counters,
   drain,
   interceptor,
   type Middleware,
   type Outcome,
-  options,
   StatusError,
   wrap,
 } from '../lib/index.ts';
@@ -99,7 +99,10 @@ describe('a handler under wrap()', () => {
       stream => void stream.destroy(new Gone()),
     ];
     for (const handler of fails) {
-      const { call } = await serve(handler, errors([[Gone, { code: status.NOT_FOUND, details: 'mapped' }]]));
+      const { call } = await serve(
+        handler,
+        errors({ rules: [[Gone, { code: status.NOT_FOUND, details: 'mapped' }]] }),
+      );
       expect(said(await call())).to.deep.equal({ code: status.NOT_FOUND, details: 'mapped' });
     }
   });
@@ -109,7 +112,7 @@ describe('a handler under wrap()', () => {
     const seen: unknown[] = [];
     const { call } = await serve(
       stream => void stream.emit('error', error),
-      errors([[(one: unknown) => seen.push(one) > 0, status.NOT_FOUND]]),
+      errors({ rules: [[(one: unknown) => seen.push(one) > 0, status.NOT_FOUND]] }),
     );
     await call();
     expect(seen).to.deep.equal([error]);
@@ -182,21 +185,21 @@ describe('a handler under wrap()', () => {
     };
     const { server } = await serve(
       handler,
-      options({ cleanupGraceMs: 10, onOrphan: call => void orphans.push(call.path) }),
+      configure({ cleanupGraceMs: 10, onOrphan: call => void orphans.push(call.path) }),
     );
-    const before = counters.orphans;
+    const before = counters().orphans;
     const calling = server.open();
     await new Promise(resolve => calling.stream.once('data', resolve));
     calling.cancel();
     await until('it is reported', () => orphans.length > 0);
-    expect(counters.orphans - before).to.equal(1);
+    expect(counters().orphans - before).to.equal(1);
     expect(orphans).to.deep.equal(['/spec.Service/Stream']);
     finish.resolve();
   });
 
   it('is no orphan when it finishes in time, or was never async', async () => {
     let orphans = 0;
-    const settings = options({ cleanupGraceMs: 10, onOrphan: () => void orphans++ });
+    const settings = configure({ cleanupGraceMs: 10, onOrphan: () => void orphans++ });
     for (const handler of [
       (async (stream: Stream) => {
         stream.write('a');
@@ -338,7 +341,7 @@ async function serve(
 ): Promise<{ server: Running; call: () => Promise<Reply>; reports: unknown[]; outcomes: Outcome[] }> {
   const reports: unknown[] = [];
   const outcomes: Outcome[] = [];
-  const heard = options({ onError: error => void reports.push(error), onOrphan: () => {} });
+  const heard = configure({ onError: error => void reports.push(error), onOrphan: () => {} });
   const listen: Middleware = () => ({ end: outcome => void outcomes.push(outcome) });
   const server = await start(one =>
     one.addService(definition, { stream: around(wrap(handler, heard, middleware, listen)) }),

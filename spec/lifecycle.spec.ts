@@ -5,15 +5,15 @@ import { type Server, ServerInterceptingCall, type ServerInterceptor, status } f
 import { expect } from 'chai';
 import {
   type Call,
+  configure,
   counters,
   drain,
   interceptor,
   type Middleware,
   mount,
-  options,
   produce,
+  type Source,
   StatusError,
-  type Stream,
   wrap,
 } from '../lib/index.ts';
 import { exotics } from './support/errors.ts';
@@ -110,13 +110,13 @@ class Probe implements AsyncIterableIterator<unknown> {
 
 /** An `onError` that keeps what it hears. */
 function hearing(errors: unknown[]): Middleware {
-  return options({ onError: error => void errors.push(error) });
+  return configure({ onError: error => void errors.push(error) });
 }
 
 const messageOf = (error: unknown): string => (error as Error).message;
 
 /** Takes one message at a time through: every message fills the window. */
-const narrow = options({ maxUnackedMessages: 1 });
+const narrow = configure({ maxUnackedMessages: 1 });
 
 describe('the lifecycle of a source', () => {
   afterEach(stopAll);
@@ -183,7 +183,7 @@ function cleansUp(on: MountName): void {
     'a deadline': { headers: { 'grpc-timeout': '40m' }, expected: '4 deadline' },
     'a drain': { act: ({ server }) => drain(server.server, { graceMs: 0 }), expected: '14 drain' },
     'a limit': {
-      act: ({ seen }) => seen.next.end({ code: 8, details: 'enough', reason: 'limit' }),
+      act: ({ seen }) => seen.call.end({ code: 8, details: 'enough', reason: 'limit' }),
       expected: '8 limit',
     },
     'a layer that throws': {
@@ -381,7 +381,7 @@ function stopsInTime(on: MountName): void {
   it('S4 S12 releases a source that waits for the window within one turn of the event loop', async () => {
     const log: string[] = [];
     const seen = watcher();
-    const server = await serve(on, endless(log), [options({ maxUnackedMessages: 4 }), seen.middleware]);
+    const server = await serve(on, endless(log), [configure({ maxUnackedMessages: 4 }), seen.middleware]);
     const peer = stalledPeer(server.port);
     const exchange = peer.open();
     await until('the window is full', () => seen.messages.length === 4);
@@ -458,7 +458,7 @@ function flows(on: MountName): void {
       async function* () {
         for (let i = 0; i < count; i++) yield `${i} ${'x'.repeat(90)}`;
       },
-      [options({ maxUnackedMessages: 8 })],
+      [configure({ maxUnackedMessages: 8 })],
     );
     const peer = new Peer(server.port, { settings: { initialWindowSize: 1500 } });
     const { stream, messages, closed, trailer: _ } = peer.open();
@@ -507,7 +507,7 @@ function flows(on: MountName): void {
   it('S14 hands on no more messages than the window has room for', async () => {
     for (const maxUnackedMessages of [1, 2, 7, 64]) {
       const seen = watcher();
-      const server = await serve(on, endless([]), [options({ maxUnackedMessages }), seen.middleware]);
+      const server = await serve(on, endless([]), [configure({ maxUnackedMessages }), seen.middleware]);
       const peer = stalledPeer(server.port);
       const exchange = peer.open();
       await until('the window is full', () => seen.messages.length >= maxUnackedMessages);
@@ -565,34 +565,34 @@ function flows(on: MountName): void {
 }
 
 function endsOnce(on: MountName): void {
-  for (const [what, act] of Object.entries<(next: Seen['next']) => void>({
-    'a second end': next => next.end({ code: 5, details: 'late', reason: 'error' }),
-    'a message after the end': next => next.message('late'),
-    'both, many times': next => {
+  for (const [what, act] of Object.entries<(call: Call, next: Seen['next']) => void>({
+    'a second end': call => call.end({ code: 5, details: 'late', reason: 'error' }),
+    'a message after the end': (_call, next) => next.message('late'),
+    'both, many times': (call, next) => {
       for (let i = 0; i < 10; i++) {
         next.message('late');
-        next.end({ code: 5, details: 'late', reason: 'error' });
+        call.end({ code: 5, details: 'late', reason: 'error' });
       }
     },
   })) {
     it(`S15 absorbs ${what}: the client reads the first outcome`, async () => {
       for (const first of ['completed', 'limit'] as const) {
         const seen = watcher();
-        const eager: Middleware = (_call, next) => ({
+        const eager: Middleware = (call, next) => ({
           message(message) {
             next.message(message);
-            if (first === 'limit') next.end({ code: 8, details: 'enough', reason: 'limit' });
-            if (first === 'limit') act(next);
+            if (first === 'limit') call.end({ code: 8, details: 'enough', reason: 'limit' });
+            if (first === 'limit') act(call, next);
           },
-          end(outcome) {
-            next.end(outcome);
-            act(next);
+          end() {
+            // What it sends now goes out before the status; what follows the end does not go out.
+            queueMicrotask(() => act(call, next));
           },
         });
         const server = await serve(on, () => [1], [seen.middleware, eager]);
         const exchange = new Peer(server.port).open();
         await exchange.closed;
-        act(seen.next);
+        act(seen.call, seen.next);
         await settled();
         expect(exchange.trailer).to.include({ 'grpc-status': first === 'limit' ? '8' : '0' });
         expect(seen.outcomes.map(({ reason }) => reason)).to.deep.equal([first]);
@@ -603,10 +603,10 @@ function endsOnce(on: MountName): void {
   it('S15 ends as a layer says, that ends the call with OK before its source', async () => {
     const log: string[] = [];
     const seen = watcher();
-    const first: Middleware = (_call, next) => ({
+    const first: Middleware = (call, next) => ({
       message(message) {
         next.message(message);
-        next.end({ code: 0, details: 'OK', reason: 'completed' });
+        call.end({ code: 0, details: 'OK', reason: 'completed' });
       },
     });
     const server = await serve(on, endless(log), [seen.middleware, first]);
@@ -622,7 +622,7 @@ function endsOnce(on: MountName): void {
     const server = await serve(on, parked([]), [seen.middleware]);
     const calling = server.open();
     calling.stream.once('data', () =>
-      seen.next.end({ code: status.CANCELLED, details: 'by another call', reason: 'cancelled' }),
+      seen.call.end({ code: status.CANCELLED, details: 'by another call', reason: 'cancelled' }),
     );
     const { code, details } = await calling.reply;
     expect({ code, details }).to.deep.equal({ code: status.CANCELLED, details: 'by another call' });
@@ -638,7 +638,7 @@ function endsOnce(on: MountName): void {
   })) {
     it(`S15 ends with a legal status when a layer changes the outcome to ${what}`, async () => {
       const seen = watcher();
-      const careless: Middleware = (_call, next) => ({ end: () => next.end(outcome as never) });
+      const careless: Middleware = () => ({ end: () => outcome as never });
       const server = await serve(on, () => [1], [seen.middleware, careless]);
       const exchange = new Peer(server.port).open();
       await exchange.closed;
@@ -699,7 +699,7 @@ function tellsWhy(on: MountName): void {
           yield 1;
           throw new Error('canary');
         },
-        [options({ onError })],
+        [configure({ onError })],
       );
       const { code, details, messages } = await server.call();
       expect({ code, details, messages }).to.deep.equal({
@@ -729,7 +729,7 @@ function tellsWhy(on: MountName): void {
     const seen = watcher();
     const server = await serve(on, parked([]), [seen.middleware]);
     const calling = server.open();
-    calling.stream.once('data', () => seen.next.end({ code: 8, details: 'enough', reason: 'limit' }));
+    calling.stream.once('data', () => seen.call.end({ code: 8, details: 'enough', reason: 'limit' }));
     const { code, details } = await calling.reply;
     expect({ code, details }).to.deep.equal({ code: 8, details: 'enough' });
     expect(seen.call.signal.reason).to.include({ code: 8, details: 'enough' });
@@ -865,7 +865,7 @@ function pulls(on: (typeof pulling)[number]): void {
   it('S2 closes an iterator that came when its call was over', async () => {
     const probe = new Probe(value);
     const seen = watcher();
-    const gate = deferred<Stream<unknown>>();
+    const gate = deferred<Source<unknown>>();
     const server = await serve(on, () => gate.promise, [seen.middleware]);
     const calling = server.open();
     await until('the call has started', () => hasCall(seen));
@@ -880,9 +880,9 @@ function pulls(on: (typeof pulling)[number]): void {
     const probe = new Probe(never);
     const orphans: Call[] = [];
     const seen = watcher();
-    const before = counters.orphans;
+    const before = counters().orphans;
     const server = await serve(on, () => probe, [
-      options({ cleanupGraceMs: 150, onOrphan: call => void orphans.push(call) }),
+      configure({ cleanupGraceMs: 150, onOrphan: call => void orphans.push(call) }),
       seen.middleware,
     ]);
     const calling = server.open();
@@ -892,17 +892,17 @@ function pulls(on: (typeof pulling)[number]): void {
     await until('the call is over', () => seen.outcomes.length > 0);
     await settled(1);
     expect(probe.log).to.deep.equal(['next', 'abort', 'return']);
-    expect(counters.orphans).to.equal(before);
+    expect(counters().orphans).to.equal(before);
     await until('the orphan is reported', () => orphans.length > 0);
     expect(orphans).to.deep.equal([seen.call]);
-    expect(counters.orphans).to.equal(before + 1);
+    expect(counters().orphans).to.equal(before + 1);
   });
 
   it('S3 counts the orphan of a source that never gives its iterator', async () => {
     const orphans: Call[] = [];
     const seen = watcher();
     const server = await serve(on, never, [
-      options({ cleanupGraceMs: 15, onOrphan: call => void orphans.push(call) }),
+      configure({ cleanupGraceMs: 15, onOrphan: call => void orphans.push(call) }),
       seen.middleware,
     ]);
     const calling = server.open();
@@ -919,16 +919,16 @@ function pulls(on: (typeof pulling)[number]): void {
       },
       () => Promise.reject(new Error('the hook is broken')) as never,
     ]) {
-      const before = counters.orphans;
+      const before = counters().orphans;
       const seen = watcher();
       const server = await serve(on, () => new Probe(never), [
-        options({ cleanupGraceMs: 1, onOrphan }),
+        configure({ cleanupGraceMs: 1, onOrphan }),
         seen.middleware,
       ]);
       const calling = server.open();
       await until('the call has started', () => hasCall(seen));
       calling.cancel();
-      await until('the orphan is counted', () => counters.orphans > before);
+      await until('the orphan is counted', () => counters().orphans > before);
       await settled();
     }
   });
@@ -971,7 +971,7 @@ function pulls(on: (typeof pulling)[number]): void {
           };
       const server = await serve(on, source, [narrow, hearing(errors), seen.middleware]);
       const calling = server.open();
-      calling.stream.once('data', () => seen.next.end({ code: 8, details: 'enough', reason: 'limit' }));
+      calling.stream.once('data', () => seen.call.end({ code: 8, details: 'enough', reason: 'limit' }));
       const { code, details } = await calling.reply;
       expect({ code, details }).to.deep.equal({ code: 8, details: 'enough' });
       await settled();
@@ -994,13 +994,13 @@ function pulls(on: (typeof pulling)[number]): void {
     });
 
     it('that never ends does not hold the call', async () => {
-      const before = counters.orphans;
+      const before = counters().orphans;
       expect(
         await ending(async function* () {
           yield await never();
         }),
       ).to.deep.equal([]);
-      await until('the orphan is counted', () => counters.orphans === before + 1);
+      await until('the orphan is counted', () => counters().orphans === before + 1);
     });
   });
 
@@ -1044,7 +1044,7 @@ function pulls(on: (typeof pulling)[number]): void {
     expect(made).to.have.length(2);
   });
 
-  for (const [kind, once] of Object.entries<() => Stream<unknown>>({
+  for (const [kind, once] of Object.entries<() => Source<unknown>>({
     'an async generator': async function* () {
       yield 1;
     },
@@ -1075,7 +1075,7 @@ function pulls(on: (typeof pulling)[number]): void {
       return { done: false, value: pull };
     });
     const seen = watcher();
-    const server = await serve(on, () => probe, [options({ maxUnackedMessages: 3 }), seen.middleware]);
+    const server = await serve(on, () => probe, [configure({ maxUnackedMessages: 3 }), seen.middleware]);
     const exchange = stalledPeer(server.port).open();
     await until('the window is full', () => seen.messages.length === 3);
     await settled(10);
@@ -1104,7 +1104,7 @@ function pulls(on: (typeof pulling)[number]): void {
       const source: AnySource = async function* () {
         for (;;) yield 'x'.repeat(size - 2);
       };
-      const server = await serve(on, source, [options({ maxUnackedBytes: 10_000 }), seen.middleware], {
+      const server = await serve(on, source, [configure({ maxUnackedBytes: 10_000 }), seen.middleware], {
         interceptors: [counting],
       });
       const exchange = stalledPeer(server.port).open();
@@ -1119,7 +1119,7 @@ function pulls(on: (typeof pulling)[number]): void {
   it('S14 sends a message that is larger than the window', async () => {
     const large = 'x'.repeat(300_000);
     const server = await serve(on, () => [large, 'small', large, large], [
-      options({ maxUnackedBytes: 1000 }),
+      configure({ maxUnackedBytes: 1000 }),
     ]);
     const { code, messages } = await server.call();
     expect(code).to.equal(0);
@@ -1200,7 +1200,7 @@ function pulls(on: (typeof pulling)[number]): void {
     const seen = watcher();
     const server = await serve(on, parked(log), [seen.middleware]);
     const calling = server.open();
-    calling.stream.once('data', () => seen.next.end({ code: 0, details: 'OK', reason: 'completed' }));
+    calling.stream.once('data', () => seen.call.end({ code: 0, details: 'OK', reason: 'completed' }));
     expect((await calling.reply).code).to.equal(0);
     await until('finally ran', () => log.length > 0, 500);
   });
@@ -1243,7 +1243,7 @@ function pulls(on: (typeof pulling)[number]): void {
 }
 
 function readsAnything(on: (typeof pulling)[number]): void {
-  const kinds: Record<string, () => Stream<unknown>> = {
+  const kinds: Record<string, () => Source<unknown>> = {
     'an array': () => [1, 2, 3],
     'a Set': () => new Set([1, 2, 3]),
     'an iterator': () => [1, 2, 3].values(),
@@ -1658,10 +1658,10 @@ function absorbs(on: (typeof legacyMounts)[number]): void {
       new ServerInterceptingCall(call, {
         sendMessage: (message, next) => void setTimeout(() => next(message), 5),
       });
-    const enough: Middleware = (_call, next) => ({
+    const enough: Middleware = (call, next) => ({
       message(message) {
         next.message(message);
-        if (message === 2) next.end({ code: 8, details: 'enough', reason: 'limit' });
+        if (message === 2) call.end({ code: 8, details: 'enough', reason: 'limit' });
       },
     });
     const handler: Handler = call => {

@@ -1,6 +1,6 @@
 import { ServerInterceptingCall, type ServerInterceptor, status } from '@grpc/grpc-js';
 import { expect } from 'chai';
-import { drain, type Middleware, type Outcome, options, StatusError, wrap } from '../lib/index.ts';
+import { configure, drain, type Middleware, type Outcome, wrap } from '../lib/index.ts';
 import { listener } from './support/errors.ts';
 import {
   type AnySource,
@@ -52,10 +52,6 @@ const parts: Record<string, { layer: Middleware; ends: object }> = {
 /** What a middleware may return by mistake. */
 const mistakes: Record<string, Middleware> = {
   'whose options were forgotten': (() => () => undefined) as never,
-  'that is async': (async () => ({ end: () => undefined })) as never,
-  'that is async and rejects': (async () => {
-    throw new StatusError(status.UNAUTHENTICATED, 'no token');
-  }) as never,
 };
 
 describe('what layers should not do', () => {
@@ -223,7 +219,7 @@ describe('a message that cannot be encoded', () => {
           for (const message of list as unknown[]) next.message(message);
         },
       });
-      const list = [...heard.middleware, options({ maxUnackedMessages: 1 }), flat];
+      const list = [...heard.middleware, configure({ maxUnackedMessages: 1 }), flat];
       const { call } = await serve(on, source, list);
       const { details, messages } = await call();
       expect(details).to.equal(says);

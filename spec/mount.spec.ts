@@ -10,7 +10,7 @@ import {
 } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import { expect } from 'chai';
-import { broadcast, type Middleware, mount, options, plain, produce, wrap } from '../lib/index.ts';
+import { broadcast, configure, type Middleware, mount, plain, produce, wrap } from '../lib/index.ts';
 import type { NumberServiceDefinition } from '../proto/generated/tutorial/NumberService.ts';
 import {
   type AnySource,
@@ -549,8 +549,8 @@ function encoding(): void {
         });
         for (const middleware of [
           [],
-          [options({ maxUnackedMessages: 1 })],
-          [options({ maxUnackedBytes: 5 })],
+          [configure({ maxUnackedMessages: 1 })],
+          [configure({ maxUnackedBytes: 5 })],
         ]) {
           const server = await start(
             one => mount(one, definition, { stream: source }, quiet, ...middleware),
@@ -559,7 +559,8 @@ function encoding(): void {
           expect((await server.call()).messages, way).to.deep.equal(expected);
         }
         const server = await start(
-          one => mount(one, definition, { stream: source }, quiet, twice, options({ maxUnackedMessages: 1 })),
+          one =>
+            mount(one, definition, { stream: source }, quiet, twice, configure({ maxUnackedMessages: 1 })),
           { interceptors: interceptors() },
         );
         expect((await server.call()).messages, `${way}, twice`).to.deep.equal(

@@ -1,8 +1,8 @@
 import { status } from '@grpc/grpc-js';
 import { expect } from 'chai';
 import {
-  all,
   type Call,
+  compose,
   counters,
   type Layer,
   type Middleware,
@@ -135,7 +135,7 @@ function laws(on: MountName): void {
       expect(log.slice(0, 4)).to.deep.equal(['inner made', 'held', 'let go', 'inner start']);
     });
 
-    it('M2 answers INTERNAL when a layer calls next twice', async () => {
+    it('M2 answers INTERNAL when a layer calls inner twice', async () => {
       const twice: Middleware = () => ({
         start(next) {
           next();
@@ -146,15 +146,15 @@ function laws(on: MountName): void {
       const { code, details } = await server.call();
       expect({ code, details }).to.deep.equal({
         code: status.INTERNAL,
-        details: 'a layer called next() twice in start',
+        details: 'a layer called inner() twice in start',
       });
     });
 
     it('M3 ends once, and never starts the source, when a layer ends the call instead', async () => {
       let started = false;
       const log: string[] = [];
-      const closed: Middleware = (_call, next) => ({
-        start: () => next.end({ code: status.UNAVAILABLE, details: 'closed', reason: 'limit' }),
+      const closed: Middleware = call => ({
+        start: () => call.end({ code: status.UNAVAILABLE, details: 'closed', reason: 'limit' }),
       });
       const source: AnySource = () => {
         started = true;
@@ -201,9 +201,9 @@ function laws(on: MountName): void {
         end: () => void setImmediate(() => next.message('late')),
       });
       const server = await serve(on, numbers, [recorder('out', log), tardy]);
-      const before = counters.lateMessages;
+      const before = counters().lateMessages;
       const { messages } = await server.call({ max: 1 });
-      await until('the late message was counted', () => counters.lateMessages === before + 1);
+      await until('the late message was counted', () => counters().lateMessages === before + 1);
       expect(messages).to.deep.equal([1]);
       expect(log.filter(line => line.includes('late'))).to.deep.equal([]);
     });
@@ -415,13 +415,16 @@ function laws(on: MountName): void {
     });
   });
 
-  describe('9: all(a, b) behaves as a, b', () => {
+  describe('9: compose(a, b) behaves as a, b', () => {
     it('gives the same log, nested at will', async () => {
       const plain: string[] = [];
       const nested: string[] = [];
       const lists: [string[], Middleware[]][] = [
         [plain, [recorder('a', plain), recorder('b', plain), recorder('c', plain)]],
-        [nested, [all(recorder('a', nested), all(all(), recorder('b', nested))), recorder('c', nested)]],
+        [
+          nested,
+          [compose(recorder('a', nested), compose(compose(), recorder('b', nested))), recorder('c', nested)],
+        ],
       ];
       for (const [, list] of lists) {
         const server = await serve(on, numbers, list);

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { Metadata, Server, status } from '@grpc/grpc-js';
 import { expect } from 'chai';
 import * as client from '../lib/client/index.ts';
-import { drain, drainOn, options, StatusError, serverOptions } from '../lib/index.ts';
+import { configure, drain, drainOn, StatusError, serverOptions } from '../lib/index.ts';
 import * as sources from '../lib/sources/index.ts';
 import * as testing from '../lib/testing/index.ts';
 import { batch } from '../middleware/batch.ts';
@@ -29,12 +29,12 @@ const { signal } = new AbortController();
 const server = () => new Server();
 const listening = { capacity: 1, overflow: 'error', signal };
 const iterable = () => sources.channel<number>();
-const rule = (answer: unknown) => errors([[1, answer as never]]);
+const rule = (answer: unknown) => errors({ rules: [[1, answer as never]] });
 
 const rows: Record<string, Row> = {
-  'options()': {
-    type: './Options',
-    use: options,
+  'configure()': {
+    type: './ConfigureOptions',
+    use: configure,
     names: {
       maxUnackedMessages: 1,
       maxUnackedBytes: 1,
@@ -107,7 +107,7 @@ const rows: Record<string, Row> = {
     names: { capacity: 1, overflow: 'latest', history: 1, key: any, startAfter: 0 },
   },
   'topic().subscribe()': {
-    type: './sources/SubscribeOptions',
+    type: './sources/TopicSubscribeOptions',
     use: given => sources.topic().subscribe(given),
     names: { signal, after: 0, filter: () => true, capacity: 1, overflow: 'latest' },
   },
@@ -136,7 +136,7 @@ const rows: Record<string, Row> = {
     type: './testing/TestOptions',
     use: given => testing.open(() => [], {}, given).cancel(),
     names: {
-      ...{ metadata: new Metadata(), deadline: Infinity, cancelAfter: 1, stallAfter: 1, slowBy: 1 },
+      ...{ metadata: new Metadata(), deadline: Infinity, cancelAfter: 1, stallAfter: 1, slowByMs: 1 },
       ...{ middleware: [], serialize: any, graceMs: 1, path: '/a/B', peer: 'unknown' },
     },
   },
@@ -148,7 +148,7 @@ const rows: Record<string, Row> = {
   },
   'errors()': {
     type: './errors/ErrorsOptions',
-    use: given => errors([], given),
+    use: given => errors({ ...given }),
     names: { default: 1, forward: true, makeId: any },
   },
   'the answer of a rule of errors()': {

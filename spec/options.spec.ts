@@ -2,8 +2,9 @@ import { Server, status } from '@grpc/grpc-js';
 import { expect } from 'chai';
 import { backoff, subscribe } from '../lib/client/index.ts';
 import {
-  all,
   type Call,
+  compose,
+  configure,
   counters,
   type Detail,
   drain,
@@ -11,7 +12,6 @@ import {
   interceptor,
   type Middleware,
   only,
-  options,
   produce,
   StatusError,
   wrap,
@@ -42,39 +42,40 @@ const detail: Detail = { typeUrl: 'type.googleapis.com/google.rpc.Help', value: 
 
 /** What is said, and what it is said to. */
 const misuse: Record<string, Record<string, () => unknown>> = {
-  'options()': {
+  'configure()': {
     'Expected `maxUnackedMessages` to be an integer from 1 and up, got `0` (number)': () =>
-      options({ maxUnackedMessages: 0 }),
+      configure({ maxUnackedMessages: 0 }),
     'Expected `maxUnackedMessages` to be an integer from 1 and up, got `1.5` (number)': () =>
-      options({ maxUnackedMessages: 1.5 }),
+      configure({ maxUnackedMessages: 1.5 }),
     'Expected `maxUnackedMessages` to be an integer from 1 and up, got `NaN` (number)': () =>
-      options({ maxUnackedMessages: Number.NaN }),
+      configure({ maxUnackedMessages: Number.NaN }),
     'Expected `maxUnackedMessages` to be an integer from 1 and up, got `Infinity` (number)': () =>
-      options({ maxUnackedMessages: Number.POSITIVE_INFINITY }),
+      configure({ maxUnackedMessages: Number.POSITIVE_INFINITY }),
     'Expected `maxUnackedMessages` to be an integer from 1 and up, got `7` (string)': () =>
-      options({ maxUnackedMessages: '7' as never }),
+      configure({ maxUnackedMessages: '7' as never }),
     'Expected `maxUnackedMessages` to be an integer from 1 and up, got `7` (bigint)': () =>
-      options({ maxUnackedMessages: 7n as never }),
+      configure({ maxUnackedMessages: 7n as never }),
     'Expected `maxUnackedBytes` to be an integer from 1 and up, got `-1` (number)': () =>
-      options({ maxUnackedBytes: -1 }),
+      configure({ maxUnackedBytes: -1 }),
     'Expected `maxUnackedBytes` to be an integer from 1 and up, got `null` (object)': () =>
-      options({ maxUnackedBytes: null as never }),
+      configure({ maxUnackedBytes: null as never }),
     'Expected `maxUnackedBytes` to be an integer from 1 and up, got `Symbol(many)` (symbol)': () =>
-      options({ maxUnackedBytes: Symbol('many') as never }),
+      configure({ maxUnackedBytes: Symbol('many') as never }),
     'Expected `cleanupGraceMs` to be a number of milliseconds from 0 to 2147483647, got `-1` (number)': () =>
-      options({ cleanupGraceMs: -1 }),
+      configure({ cleanupGraceMs: -1 }),
     'Expected `cleanupGraceMs` to be a number of milliseconds from 0 to 2147483647, got `NaN` (number)': () =>
-      options({ cleanupGraceMs: Number.NaN }),
+      configure({ cleanupGraceMs: Number.NaN }),
     'Expected `cleanupGraceMs` to be a number of milliseconds from 0 to 2147483647, got `2147483648` (number)':
-      () => options({ cleanupGraceMs: 2147483648 }),
+      () => configure({ cleanupGraceMs: 2147483648 }),
     'Expected `cleanupGraceMs` to be a number of milliseconds from 0 to 2147483647, got `1s` (string)': () =>
-      options({ cleanupGraceMs: '1s' as never }),
-    'Expected `onError` to be a function, got `Object` (object)': () => options({ onError: {} as never }),
-    'Expected `onOrphan` to be a function, got `true` (boolean)': () => options({ onOrphan: true as never }),
+      configure({ cleanupGraceMs: '1s' as never }),
+    'Expected `onError` to be a function, got `Object` (object)': () => configure({ onError: {} as never }),
+    'Expected `onOrphan` to be a function, got `true` (boolean)': () =>
+      configure({ onOrphan: true as never }),
     'Expected `onOrphan` to be a function, got `object` (object)': () =>
-      options({ onOrphan: Object.create(null) }),
+      configure({ onOrphan: Object.create(null) }),
     'Expected `onOrphan` to be a function, got `unprintable` (object)': () =>
-      options({
+      configure({
         onOrphan: Object.defineProperty({}, 'constructor', {
           get() {
             throw new Error('no');
@@ -98,13 +99,15 @@ const misuse: Record<string, Record<string, () => unknown>> = {
   'interceptor()': {
     'Expected `middleware[0]` to be a function, got `null` (object)': () => interceptor(null as never),
   },
-  'all()': {
-    'Expected `middleware[1]` to be a function, got `1` (number)': () => all(() => {}, 1 as never),
+  'compose()': {
+    'Expected `middleware[1]` to be a function, got `1` (number)': () => compose(() => {}, 1 as never),
   },
   'only()': {
-    'Expected `match` to be a function, got `/a/b` (string)': () => only('/a/b' as never, () => {}),
-    'Expected `match` to be a function, got `RegExp` (object)': () => only(/a/ as never, () => {}),
-    'Expected `middleware` to be a function, got `undefined` (undefined)': () =>
+    'Expected `match` to be a function, or the definition of a method, got `/a/b` (string)': () =>
+      only('/a/b' as never, () => {}),
+    'Expected `match` to be a function, or the definition of a method, got `RegExp` (object)': () =>
+      only(/a/ as never, () => {}),
+    'Expected `middleware[0]` to be a function, got `undefined` (undefined)': () =>
       only(() => true, undefined as never),
   },
   'drain()': {
@@ -161,7 +164,7 @@ const misuse: Record<string, Record<string, () => unknown>> = {
 
 /** What takes options, given something else. */
 const factories: Record<string, (given: never) => unknown> = {
-  options,
+  configure,
   backoff,
   batch,
   checksum,
@@ -174,7 +177,7 @@ const factories: Record<string, (given: never) => unknown> = {
   collect: given => collect(source, {}, given),
   drain: given => drain(server, given),
   drainOn: given => drainOn(server, given),
-  errors: given => errors([], given),
+  errors,
   subscribe: given => subscribe(() => ({}) as never, {}, given),
 };
 
@@ -228,7 +231,7 @@ describe('options', () => {
       });
     }
 
-    for (const name of ['options', 'checksum', 'heartbeat', 'limits'])
+    for (const name of ['configure', 'checksum', 'heartbeat', 'limits'])
       it(`${name}() says that it needs options`, () => {
         expect(() => factories[name]?.(undefined as never)).to.throw(
           TypeError,
@@ -238,19 +241,19 @@ describe('options', () => {
   });
 
   it('shows a function by its name, not by its code', () => {
-    expect(() => options({ maxUnackedBytes: function many() {} as never })).to.throw(
+    expect(() => configure({ maxUnackedBytes: function many() {} as never })).to.throw(
       'Expected `maxUnackedBytes` to be an integer from 1 and up, got `many` (function)',
     );
   });
 
   it('takes every option at its bounds', () => {
-    options({ maxUnackedMessages: 1, maxUnackedBytes: 1, cleanupGraceMs: 0 });
-    options({
+    configure({ maxUnackedMessages: 1, maxUnackedBytes: 1, cleanupGraceMs: 0 });
+    configure({
       maxUnackedMessages: Number.MAX_SAFE_INTEGER,
       maxUnackedBytes: Number.MAX_SAFE_INTEGER,
       cleanupGraceMs: 2147483647,
     });
-    options({});
+    configure({});
   });
 
   for (const on of mountNames) describe(`on ${on}`, () => hooks(on));
@@ -268,9 +271,9 @@ function hooks(on: MountName): void {
   it('lets the last options in the list win, one by one', async () => {
     const heard: string[] = [];
     const list: Middleware[] = [
-      options({ onError: () => heard.push('first'), cleanupGraceMs: 5 }),
-      options({ onError: () => heard.push('second') }),
-      options({ maxUnackedMessages: 1 }),
+      configure({ onError: () => heard.push('first'), cleanupGraceMs: 5 }),
+      configure({ onError: () => heard.push('second') }),
+      configure({ maxUnackedMessages: 1 }),
     ];
     const one = await serve(on, failing, list);
     await one.call();
@@ -280,8 +283,8 @@ function hooks(on: MountName): void {
   it('takes `undefined` for an option that is not given', async () => {
     const heard: unknown[] = [];
     const one = await serve(on, failing, [
-      options({ onError: error => heard.push(error), maxUnackedMessages: 1, cleanupGraceMs: 5 }),
-      options({
+      configure({ onError: error => heard.push(error), maxUnackedMessages: 1, cleanupGraceMs: 5 }),
+      configure({
         onError: undefined,
         onOrphan: undefined,
         maxUnackedMessages: undefined,
@@ -295,7 +298,7 @@ function hooks(on: MountName): void {
 
   it('tells onError the call', async () => {
     const calls: Call[] = [];
-    const one = await serve(on, failing, [options({ onError: (_error, call) => void calls.push(call) })]);
+    const one = await serve(on, failing, [configure({ onError: (_error, call) => void calls.push(call) })]);
     await one.call({ id: 7 });
     expect(calls.map(({ path, request }) => ({ path, request }))).to.deep.equal([
       { path: '/spec.Service/Stream', request: { id: 7 } },
@@ -315,7 +318,7 @@ function hooks(on: MountName): void {
           yield 'first';
           throw new Error('unknown');
         },
-        [options({ onError })],
+        [configure({ onError })],
       );
       const { code, details, messages } = await one.call();
       expect({ code, details, messages }).to.deep.equal({
@@ -331,20 +334,20 @@ function hooks(on: MountName): void {
     if (on === 'wrap' || on === 'interceptor') continue;
 
     it(`S3 S22 changes nothing when onOrphan ${way}`, async () => {
-      const before = counters.orphans;
+      const before = counters().orphans;
       const orphans: Call[] = [];
       const onOrphan = (call: Call) => {
         orphans.push(call);
         return fail() as undefined;
       };
-      const one = await serve(on, stubborn, [options({ onOrphan, cleanupGraceMs: 5 })]);
+      const one = await serve(on, stubborn, [configure({ onOrphan, cleanupGraceMs: 5 })]);
       const calling = one.open();
       calling.stream.once('data', () => calling.cancel());
       await calling.reply;
       await until('the orphan was reported', () => orphans.length > 0);
       for (let i = 0; i < 3; i++) await turn();
       expect(orphans.map(({ path }) => path)).to.deep.equal(['/spec.Service/Stream']);
-      expect(counters.orphans).to.equal(before + 1);
+      expect(counters().orphans).to.equal(before + 1);
     });
   }
 }

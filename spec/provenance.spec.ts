@@ -1,11 +1,11 @@
 import { Metadata, ServerInterceptingCall, type ServerInterceptor, status } from '@grpc/grpc-js';
 import { expect } from 'chai';
 import {
+  configure,
   interceptor,
   type Middleware,
   mount,
   type Outcome,
-  options,
   produce,
   StatusError,
   wrap,
@@ -57,7 +57,7 @@ const mounts: Record<
 
 describe('law 13: a status that one mount of ours concluded', () => {
   afterEach(stopAll);
-  const hush = options({ onError: () => {} });
+  const hush = configure({ onError: () => {} });
 
   for (const [name, set] of Object.entries(mounts))
     for (const [above, interceptors] of [
@@ -78,7 +78,7 @@ describe('law 13: a status that one mount of ours concluded', () => {
 
   it('passes also when it reads as what an unknown error leaves as', async () => {
     const reports: unknown[] = [];
-    const heard = options({ onError: error => void reports.push(error) });
+    const heard = configure({ onError: error => void reports.push(error) });
     for (const set of Object.values(mounts)) {
       const server = await start(set(status.UNKNOWN, [heard], 'internal error'), {
         interceptors: [interceptor(heard)],
@@ -121,7 +121,7 @@ describe('law 13: a status that one mount of ours concluded', () => {
           },
           hush,
         ),
-      { interceptors: [interceptor(hush, errors([[Missing, status.NOT_FOUND]]))] },
+      { interceptors: [interceptor(hush, errors({ rules: [[Missing, status.NOT_FOUND]] }))] },
     );
     expect((await server.call()).code).to.equal(status.NOT_FOUND);
   });
@@ -129,7 +129,7 @@ describe('law 13: a status that one mount of ours concluded', () => {
   it('hides an unknown error once, and reports it once, whatever is above', async () => {
     const secret = new Error('secret');
     const reports: unknown[] = [];
-    const heard = options({ onError: error => void reports.push(error) });
+    const heard = configure({ onError: error => void reports.push(error) });
     const server = await start(
       one =>
         mount(
@@ -167,7 +167,7 @@ describe('law 13: a status that one mount of ours concluded', () => {
 
 describe('the status of a handler that is not ours, under an interceptor', () => {
   afterEach(stopAll);
-  const hush = options({ onError: () => {} });
+  const hush = configure({ onError: () => {} });
 
   for (const interceptors of [[interceptor(hush)], [interceptor(hush), interceptor(hush)]])
     it(`passes with its trailers, under ${interceptors.length}; of an UNKNOWN, the text stays here`, async () => {

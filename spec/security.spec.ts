@@ -157,7 +157,7 @@ function security(on: MountName): void {
     const timers = () => process.getActiveResourcesInfo().filter(name => name === 'Timeout').length;
     expect((await server.open({}, { deadline: Date.now() + 30 }).reply).code).to.equal(4);
     await until('the first one is over', () => ended === 1 && released === opened);
-    const before = { timers: timers(), orphans: counters.orphans };
+    const before = { timers: timers(), orphans: counters().orphans };
     for (let connection = 0; connection < 6; connection++) {
       const session = connectRaw(server.port);
       const closed: Promise<unknown>[] = [];
@@ -177,7 +177,7 @@ function security(on: MountName): void {
     await until('all of them are over', () => ended === begun && released === opened, 10_000);
     expect(begun).to.be.above(1000);
     await until('no timer is left', () => timers() <= before.timers, 5000);
-    expect(counters.orphans).to.equal(before.orphans);
+    expect(counters().orphans).to.equal(before.orphans);
     const { code } = await server.open({}, { deadline: Date.now() + 50 }).reply;
     expect(code, 'still serves').to.equal(status.DEADLINE_EXCEEDED);
   });

@@ -9,6 +9,8 @@ describe('the surface of leat', () => {
       'all',
       'broadcast',
       'callOf',
+      'compose',
+      'configure',
       'counters',
       'drain',
       'drainOn',
@@ -34,6 +36,7 @@ describe('the surface of leat', () => {
     );
     expect(exported.sort()).to.deep.equal([
       'Call',
+      'ConfigureOptions',
       'Counters',
       'Detail',
       'DrainOnOptions',
@@ -41,25 +44,29 @@ describe('the surface of leat', () => {
       'EndReason',
       'Handler',
       'Layer',
+      'Method',
+      'Methods',
       'Middleware',
       'Mounted',
       'ObservableLike',
-      'Options',
       'Outcome',
       'Plain',
       'ReadableStreamLike',
       'Sink',
       'Source',
-      'Sources',
       'Stats',
       'StatusErrorOptions',
-      'Stream',
       'Wait',
     ]);
   });
 
+  it('tells whoever uses a name of before what it is now', () => {
+    expect(() => leat.all()).to.throw(TypeError, '`all()` is `compose()` now');
+    expect(() => leat.options()).to.throw(TypeError, '`options()` is `configure()` now');
+  });
+
   it('counts what it absorbs under these names', () => {
-    expect(Object.keys(leat.counters).sort()).to.deep.equal([
+    expect(Object.keys(leat.counters()).sort()).to.deep.equal([
       'droppedMetadata',
       'lateEnds',
       'lateMessages',

@@ -1,6 +1,6 @@
 import { Metadata, status } from '@grpc/grpc-js';
 import { expect } from 'chai';
-import { type Call, options, produce, StatusError, wrap } from '../lib/index.ts';
+import { type Call, configure, produce, StatusError, wrap } from '../lib/index.ts';
 import { collect, open, type TestOptions } from '../lib/testing/index.ts';
 import { batch } from '../middleware/batch.ts';
 import { errors } from '../middleware/errors.ts';
@@ -9,7 +9,7 @@ import { limits } from '../middleware/limits.ts';
 import { metadata } from '../middleware/metadata.ts';
 import { turn, until } from './support/harness.ts';
 
-const quiet = options({ onError: () => {}, onOrphan: () => {}, cleanupGraceMs: 20 });
+const quiet = configure({ onError: () => {}, onOrphan: () => {}, cleanupGraceMs: 20 });
 
 async function* numbers({ max }: { max: number }): AsyncGenerator<number> {
   for (let num = 1; num <= max; num++) yield num;
@@ -129,7 +129,7 @@ describe('collect()', () => {
   it('is one message ahead of a slow client, and no more', async () => {
     const { seen, source } = counter();
     const since = performance.now();
-    const { messages } = await collect(source, {}, { slowBy: 8, cancelAfter: 4 });
+    const { messages } = await collect(source, {}, { slowByMs: 8, cancelAfter: 4 });
     expect(performance.now() - since).to.be.within(28, 1000);
     expect(messages).to.deep.equal([1, 2, 3, 4]);
     expect(seen.pulled).to.equal(4);
@@ -153,7 +153,7 @@ describe('collect()', () => {
     const merge = (list: any[]): any => list;
     const middleware = [
       metadata({ header: { 'x-h': 'h' }, trailer: { 'x-count': ({ messages }) => messages } }),
-      errors([[RangeError, status.OUT_OF_RANGE]]),
+      errors({ rules: [[RangeError, status.OUT_OF_RANGE]] }),
       batch({ maxItems: 2, maxDelayMs: 5, merge }),
     ];
     async function* source({ max }: { max: number }) {
@@ -252,7 +252,7 @@ describe('collect()', () => {
     const wrong: [TestOptions, string][] = [
       [{ cancelAfter: -1 }, 'Expected `cancelAfter` to be an integer from 0 and up, got `-1` (number)'],
       [{ stallAfter: 0.5 }, 'Expected `stallAfter` to be an integer from 0 and up'],
-      [{ slowBy: -1 }, 'Expected `slowBy` to be a number of milliseconds'],
+      [{ slowByMs: -1 }, 'Expected `slowByMs` to be a number of milliseconds'],
       [{ graceMs: Number.NaN }, 'Expected `graceMs` to be a number of milliseconds'],
       [{ deadline: 'soon' as never }, 'Expected `deadline` to be a date or a number, got `soon` (string)'],
       [{ serialize: 1 as never }, 'Expected `serialize` to be a function'],

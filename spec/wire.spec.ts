@@ -1,6 +1,6 @@
 import { ServerInterceptingCall, type ServerInterceptor, status } from '@grpc/grpc-js';
 import { expect } from 'chai';
-import { type Middleware, mount, options, StatusError } from '../lib/index.ts';
+import { configure, type Middleware, mount, StatusError } from '../lib/index.ts';
 import { connectRaw, frame, requestRaw } from './support/frames.ts';
 import {
   type AnySource,
@@ -21,10 +21,10 @@ import { delayed } from './support/interceptors.ts';
 const messages = Array.from({ length: 12 }, (_, i) => ({ i, text: 'ü'.repeat((i * 37) % 151) }));
 
 const windows: Record<string, Middleware> = {
-  'of one message': options({ maxUnackedMessages: 1 }),
-  'of two messages': options({ maxUnackedMessages: 2 }),
-  'of 100 bytes': options({ maxUnackedBytes: 100 }),
-  'of one byte': options({ maxUnackedBytes: 1 }),
+  'of one message': configure({ maxUnackedMessages: 1 }),
+  'of two messages': configure({ maxUnackedMessages: 2 }),
+  'of 100 bytes': configure({ maxUnackedBytes: 100 }),
+  'of one byte': configure({ maxUnackedBytes: 1 }),
 };
 
 const sources: Record<string, AnySource> = {
@@ -140,7 +140,7 @@ function wire(on: MountName): void {
           for (let copy = 0; copy < 3; copy++) next.message({ ...message, copy });
         },
       });
-      const server = await serve(on, () => messages, [many, options({ maxUnackedMessages: 1 })], {
+      const server = await serve(on, () => messages, [many, configure({ maxUnackedMessages: 1 })], {
         interceptors: interceptors(),
       });
       const { messages: received } = await server.call();
@@ -174,7 +174,7 @@ function wire(on: MountName): void {
           yield i;
         }
       };
-      const server = await serve(on, source, [options({ maxUnackedMessages: limit })], {
+      const server = await serve(on, source, [configure({ maxUnackedMessages: limit })], {
         interceptors: [counting.interceptor],
       });
       const client = stalled(server.port);
@@ -230,7 +230,7 @@ function wire(on: MountName): void {
         },
       });
     };
-    const server = await serve(on, () => messages, [options({ maxUnackedMessages: 5 })], {
+    const server = await serve(on, () => messages, [configure({ maxUnackedMessages: 5 })], {
       interceptors: [withholding],
     });
     const { reply } = server.open();
@@ -248,7 +248,7 @@ function wire(on: MountName): void {
     const server = await serve(
       on,
       () => Array.from({ length: 300 }, (_, i) => ({ i, text: 'x'.repeat(i % 70) })),
-      [options({ maxUnackedMessages: 3, maxUnackedBytes: 150 })],
+      [configure({ maxUnackedMessages: 3, maxUnackedBytes: 150 })],
     );
     // 40 bytes at a time.
     const session = connectRaw(server.port, { initialWindowSize: 40 });
@@ -286,7 +286,7 @@ function sizes(): void {
   const serveSized = async (source: AnySource, maxUnackedBytes: number) => {
     const counting = counter();
     const server = await start(
-      one => mount(one, definition, { stream: source }, quiet, options({ maxUnackedBytes })),
+      one => mount(one, definition, { stream: source }, quiet, configure({ maxUnackedBytes })),
       { interceptors: [counting.interceptor] },
     );
     return { server, counting };

@@ -10,7 +10,7 @@ import {
   status,
 } from '@grpc/grpc-js';
 import { expect } from 'chai';
-import { counters, type Middleware, options, produce, StatusError, wrap } from '../lib/index.ts';
+import { configure, counters, type Middleware, produce, StatusError, wrap } from '../lib/index.ts';
 import {
   deferred,
   definition,
@@ -288,7 +288,7 @@ describe('wrap()', () => {
 
   it('W3 absorbs and counts what comes too late, and answers callbacks', async () => {
     const heard: unknown[] = [];
-    const { lateMessages, lateEnds } = counters;
+    const { lateMessages, lateEnds } = counters();
     const server = await serveOne(
       wrap(call => {
         call.on('error', error => heard.push(error));
@@ -301,8 +301,8 @@ describe('wrap()', () => {
     await settled();
     expect({ code, messages }).to.deep.equal({ code: 0, messages: [] });
     expect(heard).to.deep.equal([false, 'the call is over']);
-    expect(counters.lateMessages - lateMessages).to.equal(1);
-    expect(counters.lateEnds - lateEnds).to.equal(1);
+    expect(counters().lateMessages - lateMessages).to.equal(1);
+    expect(counters().lateEnds - lateEnds).to.equal(1);
   });
 
   describe('W4 a handler that forgets the end is ended when', () => {
@@ -339,7 +339,7 @@ describe('wrap()', () => {
       it(what, async () => {
         const errors: unknown[] = [];
         const seen = watcher();
-        const hear = options({ onError: error => void errors.push(error) });
+        const hear = configure({ onError: error => void errors.push(error) });
         const server = await serveOne(wrap(handler, hear, seen.middleware));
         const { code, details, messages } = await server.call();
         await settled();
@@ -381,7 +381,7 @@ describe('wrap()', () => {
     it('stops with a client that does not read', async () => {
       const seen = watcher();
       const server = await serveOne(
-        wrap(call => void endless().pipe(call), options({ maxUnackedMessages: 8 }), seen.middleware),
+        wrap(call => void endless().pipe(call), configure({ maxUnackedMessages: 8 }), seen.middleware),
       );
       const exchange = stalledPeer(server.port).open();
       await until('the window is full', () => seen.messages.length === 8);
@@ -412,10 +412,10 @@ describe('wrap()', () => {
     it('is destroyed by its pipeline when a layer ends the call', async () => {
       const log: string[] = [];
       const readable = endless();
-      const enough: Middleware = (_call, next) => ({
+      const enough: Middleware = (call, next) => ({
         message(message) {
           next.message(message);
-          if (message.i === 3) next.end({ code: 8, details: 'enough', reason: 'limit' });
+          if (message.i === 3) call.end({ code: 8, details: 'enough', reason: 'limit' });
         },
       });
       const server = await serveOne(
@@ -675,8 +675,8 @@ describe('wrap()', () => {
     it('ends the outer one with its client, after a layer of the inner one ended that', async () => {
       const log: string[] = [];
       let enough: (() => void) | undefined;
-      const limited: Middleware = (_call, next) => {
-        enough = () => next.end({ code: 8, details: 'enough', reason: 'limit' });
+      const limited: Middleware = call => {
+        enough = () => call.end({ code: 8, details: 'enough', reason: 'limit' });
       };
       const server = await serveOne(delegating(call => void call.write(0), log, limited));
       const exchange = stalledPeer(server.port).open();
@@ -700,10 +700,10 @@ describe('wrap()', () => {
     it('ends as a layer of the inner one says', async () => {
       const log: string[] = [];
       const heard: string[] = [];
-      const enough: Middleware = (_call, next) => ({
+      const enough: Middleware = (call, next) => ({
         message(message) {
           next.message(message);
-          if (message === 3) next.end({ code: 8, details: 'enough', reason: 'limit' });
+          if (message === 3) call.end({ code: 8, details: 'enough', reason: 'limit' });
         },
       });
       const server = await serveOne(delegating(listening(heard, handler), log, enough));
@@ -721,10 +721,10 @@ describe('wrap()', () => {
 
   it('ends with OK when a layer says so before the handler does', async () => {
     const heard: string[] = [];
-    const first: Middleware = (_call, next) => ({
+    const first: Middleware = (call, next) => ({
       message(message) {
         next.message(message);
-        next.end({ code: 0, details: 'OK', reason: 'completed' });
+        call.end({ code: 0, details: 'OK', reason: 'completed' });
       },
     });
     const gate = deferred();

@@ -15,6 +15,6 @@ export async function serve(layers: number): Promise<Contender> {
   return {
     port: await listen(server),
     publish: update => sources.publish(broadcast(update)),
-    orphans: () => counters.orphans,
+    orphans: () => counters().orphans,
   };
 }

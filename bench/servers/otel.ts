@@ -1,7 +1,7 @@
 import { Server, status } from '@grpc/grpc-js';
 import { trace } from '@opentelemetry/api';
 import { NodeSDK, metrics as sdkMetrics, tracing as sdkTracing } from '@opentelemetry/sdk-node';
-import { type Middleware, produce, type Source } from '../../lib/index.ts';
+import { type Method, type Middleware, produce } from '../../lib/index.ts';
 import { errors } from '../../middleware/errors.ts';
 import { limits } from '../../middleware/limits.ts';
 import { metadata } from '../../middleware/metadata.ts';
@@ -14,7 +14,7 @@ import { type Contender, listen } from './contender.ts';
 /** With so many of the middleware that a service in production has. */
 export const serve = (count: number): Promise<Contender> => serveWith(numbers, count);
 
-export async function serveWith(source: Source<{ max: number }, Num>, count: number): Promise<Contender> {
+export async function serveWith(source: Method<{ max: number }, Num>, count: number): Promise<Contender> {
   startSdk();
   const server = new Server();
   server.addService(NumberService, { listNumbers: produce(source, ...production().slice(0, count)) });
@@ -26,7 +26,7 @@ function production(): Middleware[] {
     tracing(),
     metrics(),
     metadata({ header: { 'x-served-by': 'eu-1' }, trailer: { 'x-count': ({ messages }) => messages } }),
-    errors([[RangeError, status.INVALID_ARGUMENT]]),
+    errors({ rules: [[RangeError, status.INVALID_ARGUMENT]] }),
     limits({ maxStreams: 1000, maxStreamAgeMs: 30 * 60_000, idleTimeoutMs: 60_000 }),
   ];
 }

@@ -14,5 +14,5 @@ export async function serve(layers: number): Promise<Contender> {
     park: produce(sources.park, ...middleware),
     leave: produce(sources.leave, ...middleware),
   });
-  return { port: await listen(server), orphans: () => counters.orphans };
+  return { port: await listen(server), orphans: () => counters().orphans };
 }

@@ -1,5 +1,5 @@
 import { after, type Timer } from '../timers.ts';
-import type { Stream } from '../types.ts';
+import type { Source } from '../types.ts';
 import { checkDuration, checkInteger, checkOptions, checkSignal } from './check.ts';
 import { type Failure, Feed, NONE } from './feed.ts';
 import { iterate, type Reader } from './iterate.ts';
@@ -25,7 +25,7 @@ export interface ChunkOptions {
  * @throws TypeError when an option is out of its range.
  */
 export function chunk<T>(
-  source: Stream<T>,
+  source: Source<T>,
   options: ChunkOptions,
 ): AsyncIterableIterator<T[], undefined> & AsyncDisposable {
   checkOptions(options, ['maxItems', 'maxDelayMs', 'signal']);

@@ -1,5 +1,5 @@
 import { isString } from '../hooks.ts';
-import type { ObservableLike, Stream } from '../types.ts';
+import type { ObservableLike, Source } from '../types.ts';
 import { checkInteger, checkOneOf, checkOptions, checkSignal, expected } from './check.ts';
 import { iterate, keep } from './iterate.ts';
 import { fromObservable, Listening, type ListenOptions } from './listen.ts';
@@ -44,11 +44,11 @@ export function from<T>(
   options?: FromEventOptions,
 ): AsyncIterableIterator<T, undefined> & AsyncDisposable;
 export function from<T>(
-  stream: Stream<T>,
+  stream: Source<T>,
   options?: FromOptions,
 ): AsyncIterableIterator<T, undefined> & AsyncDisposable;
 export function from<T>(
-  source: EmitterLike | TargetLike | Stream<T>,
+  source: EmitterLike | TargetLike | Source<T>,
   first?: string | FromOptions,
   second?: FromEventOptions,
 ): AsyncIterableIterator<T, undefined> & AsyncDisposable {
@@ -59,12 +59,12 @@ export function from<T>(
   checkOneOf('overflow', options.overflow ?? 'error', ['drop-newest', 'drop-oldest', 'latest', 'error']);
   checkSignal(options.signal);
   if (event !== undefined) return fromEvent(source as EmitterLike | TargetLike, event, options);
-  const stream = keep('source', source as Stream<T>, 'an emitter with an event, or a stream');
+  const stream = keep('source', source as Source<T>, 'an emitter with an event, or a stream');
   if (isObservable(stream)) return fromObservable(stream, options);
   return new PullFeed(iterate('source', stream), { signal: options.signal });
 }
 
-function isObservable<T>(stream: Stream<T>): stream is ObservableLike<T> {
+function isObservable<T>(stream: Source<T>): stream is ObservableLike<T> {
   return (
     'subscribe' in stream &&
     !(Symbol.asyncIterator in stream || Symbol.iterator in stream || 'getReader' in stream)

@@ -5,5 +5,5 @@ export { type MergeOptions, merge } from './merge.ts';
 export { type PollOptions, poll } from './poll.ts';
 export { type ReplayOptions, replay } from './replay.ts';
 export { sleep } from './sleep.ts';
-export type { SlowConsumer, Subscription } from './subscription.ts';
-export { type SubscribeOptions, type Topic, type TopicOptions, topic } from './topic.ts';
+export type { SlowConsumer, TopicSubscription } from './subscription.ts';
+export { type Topic, type TopicOptions, type TopicSubscribeOptions, topic } from './topic.ts';

@@ -2,7 +2,7 @@ import { guestOf } from '../hand-over.ts';
 import { forget } from '../hooks.ts';
 import { fromIterator, hold, type Puller } from '../iterate.ts';
 import { Turns } from '../turns.ts';
-import type { ObservableLike, ReadableStreamLike, Stream } from '../types.ts';
+import type { ObservableLike, ReadableStreamLike, Source } from '../types.ts';
 import { expected } from './check.ts';
 import { fromObservable } from './listen.ts';
 
@@ -26,7 +26,7 @@ interface NodeReadable<T> extends AsyncIterable<T> {
   on(event: 'error', listener: () => void): unknown;
 }
 
-export function isStream(value: unknown): value is Stream<unknown> {
+export function isStream(value: unknown): value is Source<unknown> {
   if (typeof value !== 'object' || value === null) return false;
   return (
     Symbol.asyncIterator in value ||
@@ -36,7 +36,7 @@ export function isStream(value: unknown): value is Stream<unknown> {
   );
 }
 
-function isReadable<T>(stream: Stream<T>): stream is Stream<T> & NodeReadable<T> {
+function isReadable<T>(stream: Source<T>): stream is Source<T> & NodeReadable<T> {
   return Symbol.asyncIterator in stream && 'destroy' in stream && 'pipe' in stream;
 }
 
@@ -47,9 +47,9 @@ function isReadable<T>(stream: Stream<T>): stream is Stream<T> & NodeReadable<T>
  */
 export function keep<T>(
   name: string,
-  stream: Stream<T>,
+  stream: Source<T>,
   what = 'an AsyncIterable or another stream',
-): Stream<T> {
+): Source<T> {
   if (!isStream(stream)) {
     forget(stream);
     throw expected(name, what, stream);
@@ -60,11 +60,11 @@ export function keep<T>(
 }
 
 /** Opens any stream for pulling, in the way that `return()` wakes a pending `next()` if there is one. */
-export function iterate<T>(name: string, stream: Stream<T>): Reader<T> {
+export function iterate<T>(name: string, stream: Source<T>): Reader<T> {
   return new Reader(open(keep(name, stream)));
 }
 
-function open<T>(stream: Stream<T>): Puller<T> {
+function open<T>(stream: Source<T>): Puller<T> {
   if ('getReader' in stream) return fromReadableStream(stream);
   if (Symbol.asyncIterator in stream) {
     if (isReadable(stream)) return fromReadable(stream);
@@ -145,6 +145,6 @@ function fromReadableStream<T>(stream: ReadableStreamLike<T>): Puller<T> {
 }
 
 /** Lets go of a stream that was never opened. An observable holds nothing before that. */
-export async function release(stream: Stream<unknown>): Promise<void> {
+export async function release(stream: Source<unknown>): Promise<void> {
   if (Symbol.asyncIterator in stream || 'getReader' in stream) await iterate('source', stream).leave();
 }

@@ -1,6 +1,6 @@
 import { Fifo } from '../fifo.ts';
 import { forget } from '../hooks.ts';
-import type { Stream } from '../types.ts';
+import type { Source } from '../types.ts';
 import { checkLimit, checkOptions, checkSignal } from './check.ts';
 import { type Failure, Feed, NONE } from './feed.ts';
 import { type Item, isStream, iterate, keep, type Reader, release } from './iterate.ts';
@@ -27,18 +27,18 @@ type Merged<S> = AsyncIterableIterator<Item<S>, undefined> & AsyncDisposable;
  * return merge(...shards.map(shard => shard.scan(query)), { concurrency: 4, signal: call.signal });
  * @throws TypeError when an argument is no stream, or an option out of its range.
  */
-export function merge<S extends readonly Stream<unknown>[]>(
+export function merge<S extends readonly Source<unknown>[]>(
   ...sources: readonly [...S, MergeOptions]
 ): Merged<S[number]>;
-export function merge<S extends readonly Stream<unknown>[]>(...sources: S): Merged<S[number]>;
-export function merge(...given: readonly unknown[]): Merged<Stream<unknown>> {
+export function merge<S extends readonly Source<unknown>[]>(...sources: S): Merged<S[number]>;
+export function merge(...given: readonly unknown[]): Merged<Source<unknown>> {
   const last = given.at(-1);
   const options = given.length > 0 && isOptions(last) ? last : undefined;
   const sources = options ? given.slice(0, -1) : given;
   const { concurrency = Infinity, signal } = options ?? {};
   checkLimit('concurrency', concurrency, 1);
   checkSignal(signal);
-  const streams = sources.map((source, index) => keep(`sources[${index}]`, source as Stream<unknown>));
+  const streams = sources.map((source, index) => keep(`sources[${index}]`, source as Source<unknown>));
   return new MergeFeed(streams, concurrency, signal);
 }
 
@@ -62,7 +62,7 @@ class Lane<T> {
   private pulling = false;
 
   constructor(
-    stream: Stream<T>,
+    stream: Source<T>,
     private readonly merged: MergeFeed<T>,
   ) {
     this.reader = iterate('source', stream);
@@ -98,7 +98,7 @@ class Lane<T> {
 }
 
 class MergeFeed<T> extends Feed<T> {
-  private readonly unopened: Stream<T>[];
+  private readonly unopened: Source<T>[];
   private readonly lanes = new Set<Lane<T>>();
   /** Those that were left before their end. */
   private closing: Lane<T>[] = [];
@@ -106,7 +106,7 @@ class MergeFeed<T> extends Feed<T> {
   private readonly ready = new Fifo<{ lane: Lane<T>; value: T }>();
 
   constructor(
-    streams: readonly Stream<T>[],
+    streams: readonly Source<T>[],
     private readonly concurrency: number,
     signal: AbortSignal | undefined,
   ) {
@@ -154,7 +154,7 @@ class MergeFeed<T> extends Feed<T> {
   private fill(): void {
     while (this.open && this.lanes.size < this.concurrency && this.unopened.length > 0) {
       try {
-        const lane = new Lane(this.unopened.shift() as Stream<T>, this);
+        const lane = new Lane(this.unopened.shift() as Source<T>, this);
         this.lanes.add(lane);
         lane.pull();
       } catch (error) {

@@ -1,5 +1,5 @@
 import { answerOf } from '../hooks.ts';
-import type { Stream } from '../types.ts';
+import type { Source } from '../types.ts';
 import { checkInteger, checkOptions, checkSignal, expected } from './check.ts';
 import { iterate, keep, type Reader, release } from './iterate.ts';
 import { finished, watchLeft } from './leaving.ts';
@@ -32,8 +32,8 @@ export interface ReplayOptions<T> {
  * @throws TypeError when an option is out of its range.
  */
 export function replay<T>(
-  history: Stream<T> | (() => Stream<T> | Promise<Stream<T>>),
-  live: Stream<T>,
+  history: Source<T> | (() => Source<T> | Promise<Source<T>>),
+  live: Source<T>,
   options: ReplayOptions<T>,
 ): AsyncIterableIterator<T, undefined> & AsyncDisposable {
   if (typeof history !== 'function') keep('history', history, 'a stream or a function');

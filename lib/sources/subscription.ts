@@ -16,10 +16,10 @@ import { Latest } from './latest.ts';
  * What is in the window of a call, 256 messages or 128 KiB, is older than what waits here:
  * `options({ maxUnackedMessages: 1 })` for the freshest.
  */
-export type SlowConsumer = 'drop-newest' | 'drop-oldest' | 'latest' | 'conflate' | 'disconnect';
+export type SlowConsumer = 'drop-newest' | 'drop-oldest' | 'latest' | 'conflate' | 'error';
 
 /** The items of a topic on their way to one subscriber. */
-export interface Subscription<T> extends AsyncIterableIterator<T, undefined>, AsyncDisposable {
+export interface TopicSubscription<T> extends AsyncIterableIterator<T, undefined>, AsyncDisposable {
   /** Items waiting. */
   readonly size: number;
   /** Items this subscriber missed: dropped, or replaced by a newer one of their key. */
@@ -54,7 +54,7 @@ interface Store<T> {
  * has caught up. Meanwhile nothing is stored for it but what history lets go of before it was read; so it
  * holds no more than its capacity, and nothing can come twice or be missed in between.
  */
-export class SubscriptionFeed<T> extends Feed<T> implements Subscription<T> {
+export class SubscriptionFeed<T> extends Feed<T> implements TopicSubscription<T> {
   dropped = 0;
   /** Sequence number of the last item published before it was there. */
   readonly since: number;
@@ -135,7 +135,7 @@ export class SubscriptionFeed<T> extends Feed<T> implements Subscription<T> {
   }
 
   private overflown(item: T, key: unknown): void {
-    if (this.overflow === 'disconnect' || this.overflow === 'conflate')
+    if (this.overflow === 'error' || this.overflow === 'conflate')
       return void this.stop({
         error: new StatusError(status.RESOURCE_EXHAUSTED, 'the subscriber is too slow'),
       });

@@ -3,7 +3,7 @@ import { answerOf } from '../hooks.ts';
 import { checkFunction, checkInteger, checkOneOf, checkOptions, checkSignal, expected } from './check.ts';
 import type { Failure } from './feed.ts';
 import { type After, History } from './history.ts';
-import { type Hub, type SlowConsumer, type Subscription, SubscriptionFeed } from './subscription.ts';
+import { type Hub, type SlowConsumer, SubscriptionFeed, type TopicSubscription } from './subscription.ts';
 
 export interface TopicOptions<T> {
   /**
@@ -11,7 +11,7 @@ export interface TopicOptions<T> {
    * @default 256
    */
   readonly capacity?: number;
-  /** @default 'conflate' when there is a `key`, otherwise 'disconnect' */
+  /** @default 'conflate' when there is a `key`, otherwise 'error' */
   readonly overflow?: SlowConsumer;
   /**
    * How many of the last items are kept for subscribers that come back. Minimum 0.
@@ -32,7 +32,7 @@ export interface TopicOptions<T> {
   readonly startAfter?: number;
 }
 
-export interface SubscribeOptions<T> {
+export interface TopicSubscribeOptions<T> {
   /** Ends the subscription at once; the consumer gets `signal.reason` thrown. A `call` will do as options. */
   readonly signal?: AbortSignal;
   /**
@@ -69,7 +69,7 @@ export interface Topic<T> {
    * must be iterated, returned or aborted, or it is kept for ever.
    * @throws StatusError OUT_OF_RANGE when history does not reach `after`, INVALID_ARGUMENT when it is no number.
    */
-  subscribe(options?: SubscribeOptions<T>): Subscription<T>;
+  subscribe(options?: TopicSubscribeOptions<T>): TopicSubscription<T>;
   /** Ends all subscriptions, after what is waiting for them. */
   close(): void;
   /** Ends all subscriptions with an error, after what is waiting for them. */
@@ -95,7 +95,7 @@ export interface Topic<T> {
 export function topic<T>(options: TopicOptions<T> = {}): Topic<T> {
   checkOptions(options, ['capacity', 'overflow', 'history', 'key', 'startAfter']);
   const { capacity = 256, history = 0, key, startAfter = 0 } = options;
-  const { overflow = key ? 'conflate' : 'disconnect' } = options;
+  const { overflow = key ? 'conflate' : 'error' } = options;
   checkFunction('key', key);
   checkPolicy(capacity, overflow, key);
   checkInteger('history', history, 0);
@@ -105,7 +105,7 @@ export function topic<T>(options: TopicOptions<T> = {}): Topic<T> {
 
 function checkPolicy(capacity: number, overflow: SlowConsumer, key: unknown): void {
   checkInteger('capacity', capacity, 1);
-  checkOneOf('overflow', overflow, ['drop-newest', 'drop-oldest', 'latest', 'conflate', 'disconnect']);
+  checkOneOf('overflow', overflow, ['drop-newest', 'drop-oldest', 'latest', 'conflate', 'error']);
   if (overflow === 'conflate' && key === undefined) throw expected('key', 'a function for `conflate`', key);
 }
 
@@ -143,7 +143,7 @@ class LocalTopic<T> implements Topic<T>, Hub<T> {
     return sequence;
   }
 
-  subscribe(options: SubscribeOptions<T> = {}): Subscription<T> {
+  subscribe(options: TopicSubscribeOptions<T> = {}): TopicSubscription<T> {
     checkOptions(options, ['signal', 'after', 'filter', 'capacity', 'overflow']);
     const {
       signal,

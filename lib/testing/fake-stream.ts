@@ -9,7 +9,7 @@ export interface FakeClient {
   readonly host: string;
   readonly deadline: Date | number;
   readonly metadata: Metadata;
-  readonly slowBy: number;
+  readonly slowByMs: number;
   /** Hears how many messages the client has. */
   took(count: number): void;
 }
@@ -85,7 +85,7 @@ export class FakeStream<Res = any> extends Writable {
     this.header ??= new Metadata();
     this.waiting = { message, ack };
     const take = () => this.take();
-    if (this.client.slowBy > 0) this.timer = setTimeout(take, this.client.slowBy);
+    if (this.client.slowByMs > 0) this.timer = setTimeout(take, this.client.slowByMs);
     else setImmediate(take);
   }
 

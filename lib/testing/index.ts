@@ -16,7 +16,7 @@ import {
 import { type Handler, partsOf } from '../handler.ts';
 import { iterate } from '../iterate.ts';
 import { handle } from '../produce.ts';
-import type { Middleware, Outcome, Source, Stream } from '../types.ts';
+import type { Method, Middleware, Outcome, Source } from '../types.ts';
 import { wrap } from '../wrap.ts';
 import { FakeStream } from './fake-stream.ts';
 
@@ -33,7 +33,7 @@ export interface TestOptions {
    * How long the client takes for a message, in milliseconds. Minimum 0.
    * @default 0
    */
-  readonly slowBy?: number;
+  readonly slowByMs?: number;
   /** What the source is mounted with; a handler that `produce` or `wrap` made brings its own. */
   readonly middleware?: readonly Middleware[];
   /** Encodes messages, as `mount` would: what cannot be encoded fails, and sizes are known. */
@@ -88,7 +88,7 @@ export interface TestCall<Res> {
  * @throws TypeError when an option is out of its range, or `target` is not a function.
  */
 export function collect<Req, Res>(
-  source: Source<Req, Res>,
+  source: Method<Req, Res>,
   request: Req,
   options?: TestOptions,
 ): Promise<Collected<Res>>;
@@ -102,7 +102,7 @@ export function collect(target: any, request: unknown, options?: TestOptions): P
 }
 
 const NAMES = [
-  ...(['metadata', 'deadline', 'cancelAfter', 'stallAfter', 'slowBy', 'middleware'] as const),
+  ...(['metadata', 'deadline', 'cancelAfter', 'stallAfter', 'slowByMs', 'middleware'] as const),
   ...(['serialize', 'graceMs', 'path', 'peer'] as const),
 ];
 
@@ -117,7 +117,7 @@ const NAMES = [
  * const { outcome } = await call.result;
  * @throws TypeError when an option is out of its range, or `target` is not a function.
  */
-export function open<Req, Res>(source: Source<Req, Res>, request: Req, options?: TestOptions): TestCall<Res>;
+export function open<Req, Res>(source: Method<Req, Res>, request: Req, options?: TestOptions): TestCall<Res>;
 export function open<Req, Res>(
   handler: Handler<Req, Res>,
   request: Req,
@@ -126,14 +126,20 @@ export function open<Req, Res>(
 export function open(target: any, request: unknown, options: TestOptions = {}): TestCall<any> {
   checkFunction('target', target);
   checkOptions(options, NAMES);
-  const { metadata = new Metadata(), deadline = Infinity, slowBy = 0, middleware = [], serialize } = options;
+  const {
+    metadata = new Metadata(),
+    deadline = Infinity,
+    slowByMs = 0,
+    middleware = [],
+    serialize,
+  } = options;
   const { graceMs = 100, path = '/leat.testing/Call', peer = '127.0.0.1:50000' } = options;
   checkMetadata('metadata', metadata);
   for (const name of ['cancelAfter', 'stallAfter'] as const)
     if (options[name] !== undefined) checkInteger(name, options[name], 0);
   if (Number.isNaN(Number(deadline))) throw expected('deadline', 'a date or a number', deadline);
   if (serialize !== undefined) checkFunction('serialize', serialize);
-  checkDuration('slowBy', slowBy);
+  checkDuration('slowByMs', slowByMs);
   checkDuration('graceMs', graceMs);
   if (!Array.isArray(middleware)) throw expected('middleware', 'a list of middleware', middleware);
   checkMiddleware(middleware);
@@ -147,7 +153,7 @@ export function open(target: any, request: unknown, options: TestOptions = {}): 
   const expiresAt = Math.max(Number(deadline), Date.now());
   // Each call has its own, as on a server.
   const own = metadata.clone();
-  const client = { path, peer, host, deadline: expiresAt, metadata: own, slowBy, took };
+  const client = { path, peer, host, deadline: expiresAt, metadata: own, slowByMs, took };
   const stream = new FakeStream(request, client);
   const work = new Work();
   const parts = partsOf(target);
@@ -194,8 +200,8 @@ class Work {
     return stream => this.watch(handler(stream) as unknown);
   }
 
-  ofSource<Req, Res>(source: Source<Req, Res>): Source<Req, Res> {
-    const through = (stream: Stream<Res>): AsyncIterable<Res> => {
+  ofSource<Req, Res>(source: Method<Req, Res>): Method<Req, Res> {
+    const through = (stream: Source<Res>): AsyncIterable<Res> => {
       const puller = iterate(stream);
       const iterator = {
         next: () => this.watch(puller.next()) as Promise<IteratorResult<Res>>,

@@ -1,5 +1,5 @@
 import { status } from '@grpc/grpc-js';
-import type { Call, Sink } from '../../lib/types.ts';
+import type { Call } from '../../lib/types.ts';
 import { limited } from './refusal.ts';
 
 interface Bounds {
@@ -19,8 +19,7 @@ export class Watch {
   private late = false;
 
   constructor(
-    call: Call,
-    private readonly next: Sink<unknown>,
+    private readonly call: Call,
     private readonly bounds: Bounds,
   ) {
     const { ageMs, jitter, idleMs, stallMs } = bounds;
@@ -40,11 +39,11 @@ export class Watch {
     const idle = idleMs - this.waited('source', now);
     const stall = stallMs - Math.min(this.waited('flow_control', now), now - (this.stats?.takenAt ?? 0));
     const { UNAVAILABLE, ABORTED } = status;
-    if (age <= 0) return this.next.end(limited(UNAVAILABLE, 'the stream has reached its maximum age', 0));
+    if (age <= 0) return this.call.end(limited(UNAVAILABLE, 'the stream has reached its maximum age', 0));
     const late = Math.min(idle, stall) <= 0;
     if (late && this.late) {
-      if (idle <= 0) return this.next.end(limited(UNAVAILABLE, 'the stream was idle for too long', retryMs));
-      return this.next.end(limited(ABORTED, 'the client did not read for too long', retryMs));
+      if (idle <= 0) return this.call.end(limited(UNAVAILABLE, 'the stream was idle for too long', retryMs));
+      return this.call.end(limited(ABORTED, 'the client did not read for too long', retryMs));
     }
     this.late = late;
     const soon = late ? 1 : Math.min(age, idle, stall, 0x7fffffff);

@@ -49,7 +49,7 @@ async function serverRole(kind: Kind, rows: number): Promise<void> {
     process.send?.(peak);
     peak = { rss: 0, heap: 0 };
   });
-  process.on('disconnect', () => process.exit());
+  process.on('error', () => process.exit());
   process.send?.(await bind(server, '127.0.0.1', 0));
 }
 

@@ -2,7 +2,7 @@ import { credentials, Metadata, status } from '@grpc/grpc-js';
 import { expect } from 'chai';
 import { streamservice } from '../../examples/protos.ts';
 import { Updates } from '../../examples/updates.ts';
-import { drain, type Middleware, mount, options } from '../../lib/index.ts';
+import { configure, drain, type Middleware, mount } from '../../lib/index.ts';
 import { limits } from '../../middleware/limits.ts';
 import { all, closeClients, serveStreams, watch } from '../support/examples.ts';
 import { start, stopAll, until } from '../support/harness.ts';
@@ -11,7 +11,7 @@ import { readOne } from '../support/served.ts';
 const { StreamService } = streamservice;
 const TOPICS = ['orders', 'inventory', 'alerts'];
 /** One message at a time is on its way to the client: what comes meanwhile has to wait. */
-const narrow = options({ maxUnackedMessages: 1 });
+const narrow = configure({ maxUnackedMessages: 1 });
 const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => from + i);
 
 describe('examples: SubscribeToUpdates, more than a subscriber takes', () => {
@@ -76,7 +76,7 @@ describe('examples: SubscribeToUpdates, more than a subscriber takes', () => {
   });
 
   it('ends the stream with disconnect', async () => {
-    const { got, code, details } = await burst('disconnect');
+    const { got, code, details } = await burst('error');
     expect({ code, details }).to.deep.equal({
       code: status.RESOURCE_EXHAUSTED,
       details: 'the subscriber is too slow',

@@ -1,6 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import { expect } from 'chai';
-import { type Call, type Middleware, options, StatusError } from '../../lib/index.ts';
+import { type Call, configure, type Middleware, StatusError } from '../../lib/index.ts';
 import { batch } from '../../middleware/batch.ts';
 import { errors } from '../../middleware/errors.ts';
 import { type Logger, logging } from '../../middleware/logging.ts';
@@ -21,7 +21,7 @@ const two: AnySource = () => [1, 2];
 /** What a client reads, and what was reported. */
 async function called(source: AnySource, ...list: Middleware[]): Promise<{ reply: Reply; told: string[] }> {
   const told: string[] = [];
-  const hear = options({ onError: error => void told.push(String(error)) });
+  const hear = configure({ onError: error => void told.push(String(error)) });
   const server = await serve('mount', source, [hear, ...list]);
   return { reply: await server.call(), told };
 }
@@ -66,7 +66,7 @@ describe('what hooks of middleware answer', () => {
     };
     for (const [what, answer] of Object.entries(promises)) {
       it(`takes no predicate for true that answers with ${what}`, async () => {
-        const rules = errors([[answer(true) as never, status.NOT_FOUND]]);
+        const rules = errors({ rules: [[answer(true) as never, status.NOT_FOUND]] });
         const { reply, told } = await called(failing, rules);
         expect(reply).to.include({ code: status.UNKNOWN, details: 'internal error' });
         expect(told[0]).to.include('TypeError: Expected `rules[0][0]()` to return a boolean, got `Promise`');
@@ -75,7 +75,7 @@ describe('what hooks of middleware answer', () => {
       });
 
       it(`takes no answer that is ${what}`, async () => {
-        const rules = errors([[RangeError, answer(status.NOT_FOUND) as never]]);
+        const rules = errors({ rules: [[RangeError, answer(status.NOT_FOUND) as never]] });
         const { reply, told } = await called(failing, rules);
         expect(reply).to.include({ code: status.UNKNOWN, details: 'internal error' });
         expect(told[0]).to.include('TypeError: Expected `rules[0][1]()` to return a status, got `Promise`');
@@ -83,7 +83,7 @@ describe('what hooks of middleware answer', () => {
       });
 
       it(`makes an id of its own when makeId answers with ${what}`, async () => {
-        const { reply, told } = await called(failing, errors([], { makeId: answer('id') as never }));
+        const { reply, told } = await called(failing, errors({ makeId: answer('id') as never }));
         expect(reply.trailer.get('x-error-id')[0]).to.match(/^[0-9a-f]{8}-/);
         expect(told[0]).to.include('TypeError: Expected `makeId()` to return a string, got `Promise`');
         expect(told[1]).to.equal('RangeError: secret');
@@ -92,17 +92,19 @@ describe('what hooks of middleware answer', () => {
 
     it('makes an id of its own when that of makeId cannot be sent', async () => {
       for (const id of ['größe', 7, undefined]) {
-        const { reply, told } = await called(failing, errors([], { makeId: () => id as never }));
+        const { reply, told } = await called(failing, errors({ makeId: () => id as never }));
         expect(reply.trailer.get('x-error-id')[0]).to.match(/^[0-9a-f]{8}-/);
         expect(told).to.have.length(2);
       }
     });
 
     it('takes for true what is true', async () => {
-      const rules = errors([
-        [() => undefined as never, status.DATA_LOSS],
-        [() => 'yes' as never, status.NOT_FOUND],
-      ]);
+      const rules = errors({
+        rules: [
+          [() => undefined as never, status.DATA_LOSS],
+          [() => 'yes' as never, status.NOT_FOUND],
+        ],
+      });
       expect((await called(failing, rules)).reply.code).to.equal(status.NOT_FOUND);
     });
 
@@ -112,8 +114,8 @@ describe('what hooks of middleware answer', () => {
         [{ code: 5, details: 7 }, 'Expected `rules[0][1].details` to be a string, got `7`'],
         [{ code: 5, metadata: {} }, 'Expected `rules[0][1].metadata` to be a grpc.Metadata'],
       ] as const)
-        expect(() => errors([[1, answer as never]])).to.throw(TypeError, sentence);
-      errors([[1, new StatusError(status.NOT_FOUND, 'no', { cause: 1 })]]);
+        expect(() => errors({ rules: [[1, answer as never]] })).to.throw(TypeError, sentence);
+      errors({ rules: [[1, new StatusError(status.NOT_FOUND, 'no', { cause: 1 })]] });
     });
   });
 
@@ -142,7 +144,7 @@ describe('what hooks of middleware answer', () => {
         const to = logger();
         const told: string[] = [];
         const server = await serve('mount', two, [
-          options({ onError: error => void told.push(String(error)) }),
+          configure({ onError: error => void told.push(String(error)) }),
           logging({ logger: to.logger, level: level as never, start: false }),
         ]);
         for (let i = 0; i < 3; i++) expect((await server.call()).code).to.equal(0);
@@ -176,7 +178,7 @@ describe('what hooks of middleware answer', () => {
       let held = 0;
       const ends: string[] = [];
       const server = await serve('mount', parked, [
-        options({ onError: error => void told.push(String(error)) }),
+        configure({ onError: error => void told.push(String(error)) }),
         () => ({ end: ({ reason }) => void ends.push(reason) }),
         batch({ onDrop, maxDelayMs: 60_000 }),
         (_call, next) => ({

@@ -2,16 +2,16 @@ import { type ServiceError, status } from '@grpc/grpc-js';
 import { expect } from 'chai';
 import {
   type Call,
+  configure,
   type Detail,
   interceptor,
   type Middleware,
   mount,
   type Outcome,
-  options,
   StatusError,
 } from '../../lib/index.ts';
 import { defaultSettings } from '../../lib/options.ts';
-import { type ErrorRule, errors } from '../../middleware/errors.ts';
+import { type ErrorRule, type ErrorsOptions, errors } from '../../middleware/errors.ts';
 import {
   type AnySource,
   definition,
@@ -52,7 +52,7 @@ function reports(): { reported: Reported[]; hook: Middleware } {
   const reported: Reported[] = [];
   const onError = (error: unknown, call: Call) =>
     void reported.push({ error, id: call.trailer.get('x-error-id')[0] });
-  return { reported, hook: options({ onError }) };
+  return { reported, hook: configure({ onError }) };
 }
 
 describe('errors()', () => {
@@ -99,15 +99,22 @@ describe('errors()', () => {
     ];
     for (const [rules, given, sentence] of wrong)
       it(`refuses ${JSON.stringify([rules, given])}`, () => {
-        expect(() => errors(rules as ErrorRule[], given as never)).to.throw(TypeError, sentence);
+        expect(() => errors({ rules: rules as ErrorRule[], ...(given as object) })).to.throw(
+          TypeError,
+          sentence,
+        );
       });
   });
 });
 
 function behaves(on: MountName): void {
   /** What the client gets of an error; a handler's own error reaches an interceptor as a status without a class. */
-  const answer = async (error: unknown, ...given: Parameters<typeof errors>) => {
-    const server = await serve(on, failing(error), [errors(...given)]);
+  const answer = async (
+    error: unknown,
+    rules: Iterable<ErrorRule> = [],
+    rest: Omit<ErrorsOptions, 'rules'> = {},
+  ) => {
+    const server = await serve(on, failing(error), [errors({ rules, ...rest })]);
     const { code, details, messages, trailer } = await server.call();
     expect(messages).to.deep.equal([1]);
     return { code, details, trailer };
@@ -165,7 +172,7 @@ function behaves(on: MountName): void {
     const { reported, hook } = reports();
     const cause = new Error('the disk', { cause: new Error('of 10.0.0.7') });
     const error = new Error('canary', { cause });
-    const server = await serve(on, failing(error), [hook, errors([[NotFound, status.NOT_FOUND]])]);
+    const server = await serve(on, failing(error), [hook, errors({ rules: [[NotFound, status.NOT_FOUND]] })]);
     const { code, details, trailer } = await server.call();
     expect({ code, details }).to.deep.equal({ code: status.UNKNOWN, details: 'internal error' });
     const [id] = trailer.get('x-error-id');
@@ -183,7 +190,7 @@ function behaves(on: MountName): void {
     const { error } = console;
     console.error = (...line: unknown[]) => void lines.push(line);
     try {
-      const unheard = options({ onError: defaultHook });
+      const unheard = configure({ onError: defaultHook });
       const server = await serve(on, failing(new Error('canary')), [unheard, errors()]);
       const [id] = (await server.call()).trailer.get('x-error-id');
       expect(lines).to.have.length(1);
@@ -198,7 +205,7 @@ function behaves(on: MountName): void {
     const { reported, hook } = reports();
     const server = await serve(on, failing(new Error('canary')), [
       hook,
-      errors([], { default: status.INTERNAL, makeId: (_error, call) => `id of ${call.path}` }),
+      errors({ default: status.INTERNAL, makeId: (_error, call) => `id of ${call.path}` }),
     ]);
     const { code, details, trailer } = await server.call();
     expect({ code, details }).to.deep.equal({ code: status.INTERNAL, details: 'internal error' });
@@ -256,7 +263,7 @@ function behaves(on: MountName): void {
       },
       5,
     ];
-    const server = await serve(on, failing(new Error('canary')), [hook, errors([rule])]);
+    const server = await serve(on, failing(new Error('canary')), [hook, errors({ rules: [rule] })]);
     expect(await server.call()).to.include({ code: 2, details: 'internal error' });
     expect(reported.map(({ error }) => (error as Error).message)).to.deep.equal(['a bad rule', 'canary']);
   });
@@ -318,7 +325,7 @@ function behaves(on: MountName): void {
         const hidden = await secret.call();
         expect(hidden).to.include({ code: 2, details: 'internal error' });
         expect(hidden.trailer.get('x-address')).to.deep.equal([]);
-        const open = await serve(on, forwarding(error), [errors([], { forward: true })]);
+        const open = await serve(on, forwarding(error), [errors({ forward: true })]);
         const forwarded = await open.call();
         expect(forwarded).to.include({ code: 12, details: error.details });
         expect(forwarded.trailer.get('x-address')).to.deep.equal(['10.0.0.7']);
@@ -327,7 +334,7 @@ function behaves(on: MountName): void {
 
     it('can be mapped by its code', async () => {
       const rule: ErrorRule = [status.UNIMPLEMENTED, { code: status.UNAVAILABLE, details: 'try later' }];
-      const server = await serve(on, forwarding(await upstream()), [errors([rule])]);
+      const server = await serve(on, forwarding(await upstream()), [errors({ rules: [rule] })]);
       expect(await server.call()).to.include({ code: 14, details: 'try later' });
     });
   });
@@ -335,7 +342,7 @@ function behaves(on: MountName): void {
   it('never remaps how a client, a deadline, a limit or a layer ended a call, nor CANCELLED', async () => {
     const outcomes: Outcome[] = [];
     const seen: Middleware = () => ({ end: outcome => void outcomes.push(outcome) });
-    const all = errors([[() => true, status.DATA_LOSS]]);
+    const all = errors({ rules: [[() => true, status.DATA_LOSS]] });
     const parked: AnySource = async function* (_request, call: Call) {
       yield 1;
       await new Promise(resolve => call.signal.addEventListener('abort', resolve));
@@ -347,8 +354,8 @@ function behaves(on: MountName): void {
     await until('the server knows', () => outcomes.length === 1);
     expect(outcomes[0]).to.include({ code: 1, reason: 'cancelled' });
     expect((await server.call({}, { deadline: Date.now() + 40 })).code).to.equal(4);
-    const closed: Middleware = (_call, next) => ({
-      start: () => next.end({ code: 14, details: 'full', reason: 'limit' }),
+    const closed: Middleware = call => ({
+      start: () => call.end({ code: 14, details: 'full', reason: 'limit' }),
     });
     expect((await (await serve(on, parked, [all, closed])).call()).code).to.equal(14);
     const itself = await serve(on, failing(new StatusError(1, 'I stop')), [all]);

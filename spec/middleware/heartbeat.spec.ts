@@ -1,6 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import { expect } from 'chai';
-import { type Call, counters, type Middleware, options, StatusError } from '../../lib/index.ts';
+import { type Call, configure, counters, type Middleware, StatusError } from '../../lib/index.ts';
 import { batch } from '../../middleware/batch.ts';
 import { type HeartbeatOptions, heartbeat } from '../../middleware/heartbeat.ts';
 import { limits } from '../../middleware/limits.ts';
@@ -105,10 +105,10 @@ function behaves(on: MountName): void {
     await until('two heartbeats', () => made >= 2);
     calling.cancel();
     await until('the server knows', () => ends.length > 0);
-    const [then, late] = [made, counters.lateMessages];
+    const [then, late] = [made, counters().lateMessages];
     await sleep(20);
     expect(made).to.equal(then);
-    expect(counters.lateMessages).to.equal(late);
+    expect(counters().lateMessages).to.equal(late);
     const short = await serve(on, () => [1, 2], [heartbeat({ everyMs: 5, make: counting })]);
     expect((await short.call()).messages).to.deep.equal([1, 2]);
     await sleep(20);
@@ -215,7 +215,7 @@ function behaves(on: MountName): void {
   ] as const)
     it(`ends the call when make answers with ${what}, and says so`, async () => {
       const errors: unknown[] = [];
-      const hear = options({ onError: error => errors.push(error) });
+      const hear = configure({ onError: error => errors.push(error) });
       const server = await serve(on, parked, [hear, heartbeat({ everyMs: 5, make: answer })]);
       expect(await server.call()).to.include({ code: status.UNKNOWN, details: 'internal error' });
       expect(String(errors[0])).to.include('TypeError: Expected `make()` to return a message, got `');

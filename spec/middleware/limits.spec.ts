@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client, credentials, Metadata, ServerCredentials, status } from '@grpc/grpc-js';
 import { expect } from 'chai';
-import { all, type Call, interceptor, type Middleware, options, StatusError } from '../../lib/index.ts';
+import { type Call, compose, configure, interceptor, type Middleware, StatusError } from '../../lib/index.ts';
 import { type LimitsOptions, limits } from '../../middleware/limits.ts';
 import {
   type AnySource,
@@ -58,7 +58,7 @@ describe('limits()', () => {
 
   it('L9 limits nothing that is not given, and costs nothing then', () => {
     const call = { metadata: new Metadata() } as Call;
-    const layer = limits({ maxStreams: 1 })(call, { message() {}, end() {} });
+    const layer = limits({ maxStreams: 1 })(call, { message() {} });
     expect(Object.keys(layer ?? {})).to.deep.equal(['end']);
   });
 
@@ -141,7 +141,7 @@ function behaves(on: MountName): void {
     ] as const)
       it(`lets nobody in when peerOf answers with ${what}, and says so`, async () => {
         const errors: unknown[] = [];
-        const hear = options({ onError: error => errors.push(error) });
+        const hear = configure({ onError: error => errors.push(error) });
         const server = await serve(on, parked, [
           hear,
           limits({ maxStreams: 1, maxStreamsPerPeer: 1, peerOf: answer as never }),
@@ -204,13 +204,13 @@ function behaves(on: MountName): void {
       const broken: Middleware = call => {
         if ((call.request as any).way === 'layer') throw new StatusError(status.UNAUTHENTICATED, 'who?');
       };
-      const closed: Middleware = (call, next) => {
+      const closed: Middleware = call => {
         if ((call.request as any).way === 'closed')
-          next.end({ code: status.UNAVAILABLE, details: 'closed', reason: 'limit' });
+          call.end({ code: status.UNAVAILABLE, details: 'closed', reason: 'limit' });
       };
       const server = await serve(on, source, [
         limits({ maxStreams: 5, maxStreamsPerPeer: 5, maxStreamsPerMethod: 5 }),
-        all(count, broken, closed),
+        compose(count, broken, closed),
       ]);
       const ways = ['end', 'throw', 'unencodable', 'layer', 'closed', 'cancel', 'deadline', 'destroy'];
       for (let round = 0; round < 3; round++)
@@ -416,7 +416,7 @@ function behaves(on: MountName): void {
         await new Promise(resolve => call.signal.addEventListener('abort', resolve));
       };
       const server = await serve(on, source, [
-        options({ cleanupGraceMs: 200 }),
+        configure({ cleanupGraceMs: 200 }),
         limits({ maxStreamAgeMs: 30, jitter: 0 }),
       ]);
       const { bytes, code, reset } = await slowly(server.port);

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { status } from '@grpc/grpc-js';
 import { expect } from 'chai';
-import { all, interceptor, type Middleware, mount, produce, StatusError, wrap } from '../../lib/index.ts';
+import { compose, interceptor, type Middleware, mount, produce, StatusError, wrap } from '../../lib/index.ts';
 import { batch } from '../../middleware/batch.ts';
 import { errors } from '../../middleware/errors.ts';
 import { heartbeat } from '../../middleware/heartbeat.ts';
@@ -136,14 +136,14 @@ function worksOnce(serve: (source: AnySource, list: Middleware) => Promise<Runni
 
   it('errors() maps once, where the error was thrown, and gives one id', async () => {
     let made = 0;
-    const mapping = errors(
-      [
+    const mapping = errors({
+      rules: [
         [RangeError, status.NOT_FOUND],
         [status.NOT_FOUND, status.DATA_LOSS],
         [status.ALREADY_EXISTS, status.ABORTED],
       ],
-      { makeId: () => `id-${++made}` },
-    );
+      makeId: () => `id-${++made}`,
+    });
     const thrown = [new RangeError('no'), new StatusError(status.ALREADY_EXISTS, 'is there'), new Error('?')];
     const server = await serve(({ index }) => {
       throw thrown[index];
@@ -156,7 +156,10 @@ function worksOnce(serve: (source: AnySource, list: Middleware) => Promise<Runni
 
   it('metadata() and checksum() send each once', async () => {
     const fields = metadata({ header: { 'x-one': 'a' }, trailer: { 'x-two': 'b', 'x-three': () => 'c' } });
-    const server = await serve(() => [1, 2], all(fields, checksum({ bytes: message => String(message) })));
+    const server = await serve(
+      () => [1, 2],
+      compose(fields, checksum({ bytes: message => String(message) })),
+    );
     const { header, trailer } = await server.call();
     expect(header?.get('x-one')).to.deep.equal(['a']);
     expect(trailer.get('x-two')).to.deep.equal(['b']);

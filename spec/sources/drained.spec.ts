@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { status } from '@grpc/grpc-js';
 import { expect } from 'chai';
-import { type Call, drain, options } from '../../lib/index.ts';
+import { type Call, configure, drain } from '../../lib/index.ts';
 import { channel, chunk, from, merge, poll, replay, topic } from '../../lib/sources/index.ts';
 import { type AnySource, serve, stopAll, turn, until } from '../support/harness.ts';
 
@@ -28,7 +28,7 @@ async function drained(source: AnySource) {
       asked = call;
       return source(request, call);
     },
-    [options({ cleanupGraceMs: 20 })],
+    [configure({ cleanupGraceMs: 20 })],
   );
   const { reply } = running.open();
   await until('the source is asked', () => asked !== undefined);

@@ -55,7 +55,7 @@ client.close();
 await stopAll();
 console.log(
   `${served} through mount and the client: ${updates.subscribers} entries, ` +
-    `${getEventListeners(signal, 'abort').length} listeners, ${counters.orphans} orphans left; ` +
+    `${getEventListeners(signal, 'abort').length} listeners, ${counters().orphans} orphans left; ` +
     `heap grew by ${grown.toFixed(2)} MB`,
 );
 

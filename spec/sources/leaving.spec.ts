@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { status } from '@grpc/grpc-js';
 import { expect } from 'chai';
-import { type Call, counters, mount, options, StatusError } from '../../lib/index.ts';
+import { type Call, configure, counters, mount, StatusError } from '../../lib/index.ts';
 import { channel, chunk, from, merge, poll, replay } from '../../lib/sources/index.ts';
 import { type AnySource, definition, quiet, start, stopAll, until } from '../support/harness.ts';
 import { all, counter, failure, settled, taken } from './tools.ts';
@@ -50,7 +50,7 @@ const joined: Record<string, () => AsyncIterableIterator<unknown> & AsyncDisposa
 /** Serves a source, and keeps who is called an orphan. */
 async function serve(source: AnySource, cleanupGraceMs = 15) {
   const orphans: Call[] = [];
-  const hear = options({ cleanupGraceMs, onOrphan: call => void orphans.push(call) });
+  const hear = configure({ cleanupGraceMs, onOrphan: call => void orphans.push(call) });
   const running = await start(server => mount(server, definition, { stream: source }, quiet, hear));
   return { ...running, orphans };
 }
@@ -59,27 +59,27 @@ describe('leaving', () => {
   afterEach(stopAll);
 
   it('counts nothing where all has finished', async () => {
-    const before = counters.orphans;
+    const before = counters().orphans;
     expect(await all(merge(few(), [6]))).to.have.length(6);
     await merge(few(), channel()).return?.();
-    expect(counters.orphans).to.equal(before);
+    expect(counters().orphans).to.equal(before);
   });
 
   it('counts what does not finish within a second, once', async () => {
-    const before = counters.orphans;
+    const before = counters().orphans;
     const makers = Object.values(joined);
     const leave = makers.map(async make => {
       await using items = make();
       await items.next();
     });
     await Promise.all(leave);
-    await until('all are counted', () => counters.orphans >= before + makers.length);
+    await until('all are counted', () => counters().orphans >= before + makers.length);
     await wait(20);
-    expect(counters.orphans).to.equal(before + makers.length);
+    expect(counters().orphans).to.equal(before + makers.length);
   });
 
   it('counts what a failure or a signal left', async () => {
-    const before = counters.orphans;
+    const before = counters().orphans;
     const failing = channel<number>();
     failing.fail(new Error('broken'));
     const chunks = chunk(merge(never(), failing), { maxItems: 2 });
@@ -89,19 +89,19 @@ describe('leaving', () => {
     expect(await taken(items, 1)).to.deep.equal([1]);
     controller.abort(new Error('left'));
     expect((await failure(items)).error.message).to.equal('left');
-    await until('both are counted', () => counters.orphans >= before + 2);
-    expect(counters.orphans).to.equal(before + 2);
+    await until('both are counted', () => counters().orphans >= before + 2);
+    expect(counters().orphans).to.equal(before + 2);
   });
 
   for (const [name, make] of Object.entries(joined))
     it(`${name} is its call's orphan when a source returned it`, async () => {
       const { open, orphans } = await serve(make);
-      const before = counters.orphans;
+      const before = counters().orphans;
       const { reply, stream, cancel } = open();
       stream.once('data', cancel);
       expect((await reply).code).to.equal(status.CANCELLED);
       await until('the orphan is reported', () => orphans.length > 0);
-      expect([orphans.length, counters.orphans - before]).to.deep.equal([1, 1]);
+      expect([orphans.length, counters().orphans - before]).to.deep.equal([1, 1]);
     });
 
   for (const [name, make] of Object.entries(joined))
@@ -180,7 +180,7 @@ describe('leaving', () => {
     expect(await items.return?.()).to.deep.equal({ done: true, value: undefined });
 
     const told: unknown[] = [];
-    const hear = options({ onError: error => void told.push((error as Error).message) });
+    const hear = configure({ onError: error => void told.push((error as Error).message) });
     const { open } = await start(server =>
       mount(server, definition, { stream: () => merge(source(), channel()) }, hear),
     );

@@ -1,6 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import { expect } from 'chai';
-import { mount, options, StatusError } from '../../lib/index.ts';
+import { configure, mount, StatusError } from '../../lib/index.ts';
 import { chunk, from, merge, replay } from '../../lib/sources/index.ts';
 import { type AnySource, definition, quiet, serve, start, stopAll, turn, until } from '../support/harness.ts';
 import { thrown } from './tools.ts';
@@ -117,7 +117,7 @@ describe('promises that reject before they are asked for', () => {
       new Promise((_, reject) => {
         fail = reject;
       });
-    const hear = options({ onError: error => void told.push((error as Error).message) });
+    const hear = configure({ onError: error => void told.push((error as Error).message) });
     const { open } = await start(server => mount(server, definition, { stream: source }, quiet, hear));
     const { cancel, reply } = open();
     await turn();

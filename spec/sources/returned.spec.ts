@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
 import { type ClientReadableStream, status } from '@grpc/grpc-js';
 import { expect } from 'chai';
-import { type Middleware, mount, options } from '../../lib/index.ts';
+import { configure, type Middleware, mount } from '../../lib/index.ts';
 import { from, merge } from '../../lib/sources/index.ts';
 import {
   type AnySource,
@@ -18,7 +18,7 @@ import {
 /** Serves a source, and keeps what its owner hears of. */
 async function heard(source: AnySource) {
   const told: any[] = [];
-  const onError: Middleware = options({ onError: error => told.push(error) });
+  const onError: Middleware = configure({ onError: error => told.push(error) });
   const running = await start(server => mount(server, definition, { stream: source }, onError));
   return { ...running, told };
 }

@@ -3,7 +3,7 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import * as grpc from '@grpc/grpc-js';
 import { mount } from '../../lib/index.ts';
-import { type Subscription, topic } from '../../lib/sources/index.ts';
+import { type TopicSubscription, topic } from '../../lib/sources/index.ts';
 import { definition, path, start, until } from '../support/harness.ts';
 
 const CAPACITY = 16;
@@ -25,7 +25,7 @@ process.setSourceMapsEnabled(false);
 /** Publishes to everybody; one client says that it is the one to stall. */
 async function serverRole(): Promise<void> {
   const updates = topic<Update>({ capacity: CAPACITY, overflow: 'drop-oldest' });
-  let stalled: Subscription<Update> | undefined;
+  let stalled: TopicSubscription<Update> | undefined;
   const { port } = await start(server =>
     mount(server, definition, {
       stream: (request: { stall?: boolean }, { signal }) => {

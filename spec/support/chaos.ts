@@ -1,7 +1,7 @@
 import { pathToFileURL } from 'node:url';
 import { Metadata, status } from '@grpc/grpc-js';
 import fc from 'fast-check';
-import { interceptor, mount, produce, type Source, wrap } from '../../lib/index.ts';
+import { interceptor, type Method, mount, produce, wrap } from '../../lib/index.ts';
 import { answered } from './answered.ts';
 import { foreignMetadata } from './errors.ts';
 import {
@@ -189,12 +189,12 @@ async function laboratory(): Promise<(one: Case) => Promise<number>> {
   const fail = () => {
     throw thrown;
   };
-  const meddle = (call: any, next: any): any => {
+  const meddle = (call: any, _next: any): any => {
     if (now.way === 'middleware') fail();
     return {
       start(inner: () => void) {
         if (now.way === 'start') fail();
-        if (now.way === 'outcome') return next.end(thrown);
+        if (now.way === 'outcome') return call.end(thrown);
         inner();
       },
       ready: () => (now.way === 'ready' ? Promise.reject(thrown) : undefined),
@@ -204,7 +204,7 @@ async function laboratory(): Promise<(one: Case) => Promise<number>> {
       },
     };
   };
-  const source: Source<unknown, unknown> = async function* (_request, call) {
+  const source: Method<unknown, unknown> = async function* (_request, call) {
     if (now.header) call.header.merge(now.header);
     if (now.way === 'throw') fail();
     yield 'first';

@@ -1,5 +1,5 @@
 /** A process that has streams of every kind until it is told to stop: then it has to leave by itself. */
-import { drainOn, options } from '../../lib/index.ts';
+import { configure, drainOn } from '../../lib/index.ts';
 import { heartbeat } from '../../middleware/heartbeat.ts';
 import { limits } from '../../middleware/limits.ts';
 import { serve } from './harness.ts';
@@ -8,7 +8,7 @@ import { anyOf } from './ways.ts';
 const hourMs = 3_600_000;
 
 const running = await serve('mount', anyOf, [
-  options({ cleanupGraceMs: hourMs }),
+  configure({ cleanupGraceMs: hourMs }),
   heartbeat({ everyMs: hourMs, make: () => 'beat' }),
   limits({ maxStreamAgeMs: hourMs, idleTimeoutMs: hourMs, maxStallMs: hourMs }),
 ]);

@@ -1,5 +1,5 @@
 import { Metadata, status } from '@grpc/grpc-js';
-import { type Middleware, type Outcome, options, StatusError } from '../../lib/index.ts';
+import { configure, type Middleware, type Outcome, StatusError } from '../../lib/index.ts';
 import type { AnySource } from './harness.ts';
 
 /** Keeps what `onError` hears and how each call ended. */
@@ -8,7 +8,7 @@ export function listener(): { middleware: Middleware[]; errors: unknown[]; outco
   const outcomes: Outcome[] = [];
   return {
     middleware: [
-      options({ onError: error => void errors.push(error) }),
+      configure({ onError: error => void errors.push(error) }),
       () => ({ end: outcome => void outcomes.push(outcome) }),
     ],
     errors,

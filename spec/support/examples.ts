@@ -1,7 +1,7 @@
 import * as grpc from '@grpc/grpc-js';
 import { type Database, openDatabase } from '../../examples/database.ts';
 import { streamservice } from '../../examples/protos.ts';
-import { type Middleware, mount, type Sources } from '../../lib/index.ts';
+import { type Methods, type Middleware, mount } from '../../lib/index.ts';
 import { quiet, start } from './harness.ts';
 
 const { StreamService } = streamservice;
@@ -28,7 +28,7 @@ export async function serveStreams(
   sources: Record<string, unknown>,
   ...middleware: Middleware[]
 ): Promise<Client> {
-  const given = sources as unknown as Sources<typeof StreamService.service>;
+  const given = sources as unknown as Methods<typeof StreamService.service>;
   const { port } = await start(server => mount(server, StreamService.service, given, quiet, ...middleware));
   const client = new StreamService(`127.0.0.1:${port}`, grpc.credentials.createInsecure());
   await new Promise(resolve => client.waitForReady(Date.now() + 5000, resolve));

@@ -1,12 +1,12 @@
 import * as grpc from '@grpc/grpc-js';
 import {
   type Call,
+  configure,
   interceptor,
+  type Method,
   type Middleware,
   mount,
-  options,
   produce,
-  type Source,
   wrap,
 } from '../../lib/index.ts';
 
@@ -48,7 +48,7 @@ export function encodings(): { readonly definition: typeof definition; count: nu
 }
 
 export type Handler = grpc.handleServerStreamingCall<any, any>;
-export type AnySource = Source<any, any>;
+export type AnySource = Method<any, any>;
 
 export const mountNames = ['produce', 'wrap', 'mount', 'interceptor'] as const;
 export type MountName = (typeof mountNames)[number];
@@ -150,7 +150,7 @@ function collect(stream: grpc.ClientReadableStream<any>, paused = false): Promis
 }
 
 /** Errors are expected in most tests, and go nowhere unless a test looks at them. */
-export const quiet = options({ onError: () => {}, onOrphan: () => {}, cleanupGraceMs: 50 });
+export const quiet = configure({ onError: () => {}, onOrphan: () => {}, cleanupGraceMs: 50 });
 
 /** Serves one source, with middleware, on one of the mounts. */
 export function serve(

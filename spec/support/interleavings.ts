@@ -8,14 +8,13 @@ import {
 } from '@grpc/grpc-js';
 import fc from 'fast-check';
 import {
-  all,
   type Call,
+  compose,
   interceptor,
   type Middleware,
   mount,
   type Outcome,
   produce,
-  type Sink,
   StatusError,
   wrap,
 } from '../../lib/index.ts';
@@ -117,7 +116,7 @@ class Run {
   started = 0;
   finallies = 0;
   over = deferred();
-  next: Sink<unknown> | undefined;
+  call: Call | undefined;
   layerThrows = false;
   leave: () => void = () => {};
 
@@ -374,9 +373,9 @@ function layersOf(run: Run): Middleware {
     flushes: (_call, next) => ({ end: () => next.message(-1) }),
     'starts late': () => ({ start: next => void jitter().then(next) }),
   };
-  const outer: Middleware = (_call, next) => {
+  const outer: Middleware = (call, next) => {
     run.made += 1;
-    run.next = next;
+    run.call = call;
     return {
       message(message) {
         if (run.layerThrows) throw new StatusError(status.DATA_LOSS, 'a layer throws');
@@ -389,7 +388,7 @@ function layersOf(run: Run): Middleware {
     };
   };
   const inner: Middleware = () => ({ end: outcome => void run.innerOutcomes.push(outcome) });
-  return all(outer, ...run.plan.layers.map(kind => kinds[kind]), inner);
+  return compose(outer, ...run.plan.layers.map(kind => kinds[kind]), inner);
 }
 
 /** The steps that a source and a handler take alike; `false` when it is one of the others. */
@@ -399,10 +398,10 @@ function common(run: Run, step: Step, call: Pick<Call, 'trailer' | 'sendHeader'>
       run.leave();
       return true;
     case 'a layer ends the call':
-      run.next?.end({ code: status.RESOURCE_EXHAUSTED, details: 'a layer ends it', reason: 'limit' });
+      run.call?.end({ code: status.RESOURCE_EXHAUSTED, details: 'a layer ends it', reason: 'limit' });
       return true;
     case 'a layer completes the call':
-      run.next?.end({ code: status.OK, details: 'OK', reason: 'completed' });
+      run.call?.end({ code: status.OK, details: 'OK', reason: 'completed' });
       return true;
     case 'a layer throws':
       run.layerThrows = true;

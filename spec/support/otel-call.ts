@@ -17,11 +17,12 @@ export function fakeCall(stats: Stats = new Stats()): Call {
     trailer: new Metadata(),
     stats,
     sendHeader() {},
+    end() {},
   };
 }
 
 export function layerOf(middleware: Middleware, call: Call): Required<Pick<Layer<unknown>, 'start' | 'end'>> {
-  const layer = middleware(call, { message() {}, end() {} });
+  const layer = middleware(call, { message() {} }) as Layer<unknown> | undefined;
   return { start: next => layer?.start?.(next), end: outcome => layer?.end?.(outcome) };
 }
 

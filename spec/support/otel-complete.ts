@@ -33,9 +33,9 @@ const source: AnySource = async function* ({ kind = 'disconnected' }, { signal }
   else await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
 };
 
-const limits: Middleware = (_call, next) => ({
+const limits: Middleware = (call, next) => ({
   message(message) {
-    if (message === 'limit') next.end({ code: status.RESOURCE_EXHAUSTED, details: '', reason: 'limit' });
+    if (message === 'limit') call.end({ code: status.RESOURCE_EXHAUSTED, details: '', reason: 'limit' });
     else next.message(message);
   },
 });

@@ -2,7 +2,7 @@
 // What is added to each message, as the median of the differences within a round. CPU time; wants a quiet machine.
 import { Metadata } from '@grpc/grpc-js';
 import { ServerCall } from '../../lib/call.ts';
-import { all } from '../../lib/compose.ts';
+import { compose } from '../../lib/compose.ts';
 import type { Middleware } from '../../lib/index.ts';
 import { pump } from '../../lib/pump.ts';
 import { metrics } from '../../middleware/metrics.ts';
@@ -46,7 +46,7 @@ async function stream(list: Middleware[], items: () => any, framed: boolean): Pr
     },
   );
   const from = process.cpuUsage();
-  call.begin(all(...list), () => void pump(call, items));
+  call.begin(compose(...list), () => void pump(call, items));
   await ended;
   const { user, system } = process.cpuUsage(from);
   return ((user + system) * 1e3) / messages;

@@ -54,9 +54,9 @@ const plain = () => new Error('a secret of ours');
 const cancelled = { code: status.CANCELLED, reason: 'cancelled', error: false, act: cancel } as const;
 const unknown = { code: status.UNKNOWN, reason: 'error', error: true } as const;
 
-const limit: Middleware = (_call, next) => ({
+const limit: Middleware = call => ({
   message() {
-    next.end({ code: status.RESOURCE_EXHAUSTED, details: 'enough', reason: 'limit' });
+    call.end({ code: status.RESOURCE_EXHAUSTED, details: 'enough', reason: 'limit' });
   },
 });
 

@@ -1,14 +1,14 @@
 /** `produce`, `wrap` and middleware with their types. Checked, never run. */
 import type { handleServerStreamingCall, ServerInterceptor, ServerWritableStream } from '@grpc/grpc-js';
 import {
-  all,
   type Call,
+  compose,
+  configure,
   interceptor,
+  type Method,
   type Middleware,
   only,
-  options,
   produce,
-  type Source,
   StatusError,
   wrap,
 } from 'leat';
@@ -24,7 +24,7 @@ interface Res {
 
 type Handler = handleServerStreamingCall<Req, Res>;
 
-export function produces(source: Source<Req, Res>, ofOthers: Source<Req, string>): void {
+export function produces(source: Method<Req, Res>, ofOthers: Method<Req, string>): void {
   const handler: Handler = produce(source);
   const inferred: Handler = produce(async function* (request, call) {
     expectType<Req>()(request);
@@ -67,7 +67,7 @@ export function wraps(handler: Handler): void {
   void [wrapped, written, wrong];
 }
 
-export function middleware(source: Source<Req, Res>): void {
+export function middleware(source: Method<Req, Res>): void {
   const typed: Middleware<Req, Res> = (call, next) => {
     expectType<Req>()(call.request);
     return {
@@ -81,9 +81,9 @@ export function middleware(source: Source<Req, Res>): void {
       },
     };
   };
-  produce(source, typed, options({ maxUnackedMessages: 1 }));
+  produce(source, typed, configure({ maxUnackedMessages: 1 }));
   const ours: ServerInterceptor = interceptor(
-    all(
+    compose(
       typed,
       only(call => call.path === '/a/b', typed),
     ),
@@ -97,9 +97,9 @@ export function middleware(source: Source<Req, Res>): void {
   // @ts-expect-error a middleware of other messages
   produce(source, (() => ({ message(_: string) {} })) as Middleware<Req, string>);
   // @ts-expect-error there is no such option
-  options({ maxUnacked: 1 });
+  configure({ maxUnacked: 1 });
   // @ts-expect-error not a number
-  options({ maxUnackedBytes: '1' });
+  configure({ maxUnackedBytes: '1' });
   // @ts-expect-error a code by its name
   new StatusError('NOT_FOUND', 'no');
   void [ours, wrong, misspelt];

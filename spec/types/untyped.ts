@@ -1,7 +1,7 @@
 /** Definitions that say nothing of their methods: what is loaded without generated types. Checked, never run. */
 import * as grpc from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
-import { type Call, mount, plain, produce, type Source, type Sources, wrap } from 'leat';
+import { type Call, type Method, type Methods, mount, plain, produce, wrap } from 'leat';
 import { expectType } from './expect-type.ts';
 
 const loaded = grpc.loadPackageDefinition(loadSync('number_service.proto'));
@@ -31,9 +31,9 @@ export function inMount(server: grpc.Server, handlers: grpc.UntypedServiceImplem
     }),
     listWords: wrap((stream: grpc.ServerWritableStream<object, string>) => stream.end()),
   });
-  const sources: Sources<grpc.ServiceDefinition> = {};
+  const sources: Methods<grpc.ServiceDefinition> = {};
   expectType<Record<string, unknown>>()(sources as Record<string, unknown>);
-  const source: Source<{ max: number }, number> = ({ max }) => [max];
+  const source: Method<{ max: number }, number> = ({ max }) => [max];
   sources.listNumbers = source;
   mount(server, NumberService.service, sources);
 
