@@ -25,7 +25,10 @@ export class Updates {
     key: update => update.topic,
     startAfter: Date.now() * 1000,
   });
-  private readonly subscriptions = new WeakMap<Call, { subscription: TopicSubscription<Update>; who: string }>();
+  private readonly subscriptions = new WeakMap<
+    Call,
+    { subscription: TopicSubscription<Update>; who: string }
+  >();
   private readonly closed = new AbortController();
 
   constructor(private readonly setting: Setting) {}

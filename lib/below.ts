@@ -1,7 +1,7 @@
 import { constants, type ServerHttp2Stream } from 'node:http2';
 import { ServerInterceptingCall, status } from '@grpc/grpc-js';
-import type { Delivery, Serialize } from './delivery.ts';
 import { PREFIX_BYTES } from './frame.ts';
+import type { Delivery, Outlet, Serialize } from './port.ts';
 import type { Call } from './types.ts';
 
 /**
@@ -30,13 +30,26 @@ interface Tracker {
   addMessageSent?(): void;
 }
 
-/** The HTTP/2 stream of a call that has nobody between itself and grpc-js: frames may be written to it. */
-export interface Outlet {
-  readonly stream: Pick<ServerHttp2Stream, 'write' | 'writableEnded'>;
-  readonly serialize: Serialize;
-  /** How large an encoded message may be. */
-  readonly maxBytes: number;
-  readonly tracker: Tracker | null | undefined;
+/** The HTTP/2 stream of a call that has nobody between itself and grpc-js. */
+class StreamOutlet implements Outlet {
+  constructor(
+    private readonly stream: ServerHttp2Stream,
+    readonly serialize: Serialize,
+    readonly maxBytes: number,
+    private readonly tracker: Tracker | null | undefined,
+  ) {}
+
+  get ended(): boolean {
+    return this.stream.writableEnded;
+  }
+
+  write(frames: Buffer, taken: (error?: Error | null) => void): void {
+    this.stream.write(frames, taken);
+  }
+
+  sent(messages: number): void {
+    for (let message = 0; message < messages; message++) this.tracker?.addMessageSent?.();
+  }
 }
 
 /** An interceptor of ours tells by itself whether it has room: it holds nothing back without saying so. */
@@ -145,7 +158,7 @@ export class Below {
     if (!direct || stream?.headersSent !== true || typeof serialize !== 'function') return undefined;
     traced ??= isTraced();
     if (traced) return undefined;
-    return { stream, serialize, maxBytes, tracker: base?.callEventTracker };
+    return new StreamOutlet(stream, serialize, maxBytes, base?.callEventTracker);
   }
 
   held(): boolean {

@@ -1,6 +1,6 @@
 import { copyOf } from './copy.ts';
-import type { Serialize } from './delivery.ts';
 import { bytesOf, PREFIX_BYTES, putFrame } from './frame.ts';
+import type { Serialize } from './port.ts';
 
 interface Encoding {
   serialize?: Serialize;

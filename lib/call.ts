@@ -5,21 +5,21 @@ import { budgetOf, fitting, sendableDetails } from './budget.ts';
 import { isThenable } from './check.ts';
 import type { Composing } from './compose.ts';
 import { counts } from './counters.ts';
-import type { Port, Writer } from './delivery.ts';
 import { Gate } from './gate.ts';
 import type { Guest } from './hand-over.ts';
 import { type Live, live, refusal } from './live.ts';
 import { ResponseMetadata, sendable, sendableHeader } from './metadata.ts';
 import { defaultSettings, type Settings } from './options.ts';
 import { watch } from './orphan.ts';
+import type { Port, Sender } from './port.ts';
 import { type ErrorHook, report } from './report.ts';
 import { type Rpc, recordOf } from './rpc.ts';
 import { Stats } from './stats.ts';
-import { changedOutcome, errorOf, isErrorCode, isHidden, outcomeOf } from './status.ts';
+import { changedOutcome, DEADLINE_EXCEEDED, errorOf, isErrorCode, isHidden, outcomeOf } from './status.ts';
 import { after, type Timer } from './timers.ts';
 import { MAX_AT_ONCE, turn } from './turns.ts';
 import type { Layer, Middleware, Outcome, Sink } from './types.ts';
-import { DEADLINE_EXCEEDED, Wire } from './wire.ts';
+import { Wire } from './wire.ts';
 
 /** What grpc-js knows about a call; its own call objects are this. */
 export interface Origin {
@@ -43,7 +43,7 @@ const COMPLETED: Outcome = { code: status.OK, details: 'OK', reason: 'completed'
  * One RPC, and the one owner of its end: whoever calls `finish()` first decides, everything later is absorbed.
  * It is also the far end of the layers: what reaches it goes to the wire.
  */
-export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Writer, Live {
+export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Sender, Live {
   // What each message looks at comes first: with thousands of streams, what is not together is not in the cache.
   readonly wire: Wire;
   private state: State = State.Open;

@@ -1,17 +1,18 @@
 import { EventEmitter } from 'node:events';
 import { Writable } from 'node:stream';
-import { type Metadata, type ServerWritableStream, status } from '@grpc/grpc-js';
+import { type Metadata, status } from '@grpc/grpc-js';
 import { callAbove } from './below.ts';
 import type { ServerCall } from './call.ts';
 import { expected, isThenable } from './check.ts';
 import { counts } from './counters.ts';
-import type { Port, WireStatus } from './delivery.ts';
+import { GrpcPort } from './grpc-port.ts';
+import type { Port, WireStatus } from './port.ts';
+import { type AnyStream, givenPort, HandlerPort, linkOf } from './ports.ts';
 import { completed, Relay } from './relay.ts';
 import { report } from './report.ts';
 import { isErrorCode, isHidden, outcomeOf } from './status.ts';
 import type { Call, Outcome } from './types.ts';
 
-export type AnyStream = ServerWritableStream<unknown, unknown>;
 type Written = (error?: Error | null) => void;
 
 /** What each call was last wrapped with: a wrapped handler may hand its call to another one. */
@@ -34,45 +35,24 @@ export function facadeOf(stream: object): Facade | undefined {
  * @throws TypeError when neither of them covers the handler.
  */
 export function callOf(stream: object): Call {
-  const call: Call | undefined =
-    facades.get(stream)?.call ?? callAbove((stream as { call?: unknown } | null | undefined)?.call);
+  const call: Call | undefined = facades.get(stream)?.call ?? callAbove(linkOf(stream));
   if (call === undefined)
     throw expected('stream', 'what a handler under `wrap` or `interceptor` was called with', stream);
   return call;
 }
 
-/** The way of a wrapped call down to grpc-js, as it was before the handler got our own. */
-class HandlerPort implements Port {
-  readonly link: { sendStatus?(last: WireStatus): void } | undefined;
-  readonly header: (metadata: Metadata) => void;
-  readonly message: (message: unknown, ack: () => void) => void;
-  private readonly final: (done: () => void) => void;
-  private readonly listeners: readonly ((error: unknown) => void)[];
-
-  constructor(stream: AnyStream) {
-    const write = stream._write;
-    this.link = (stream as { call?: HandlerPort['link'] }).call;
-    this.header = stream.sendMetadata.bind(stream);
-    this.message = (message, ack) => write.call(stream, message, '', ack);
-    this.final = (stream as unknown as { _final(done: () => void): void })._final.bind(stream);
-    this.listeners = stream.listeners('error') as unknown as HandlerPort['listeners'];
-  }
-
-  /** Where the way to grpc-js is hidden, one of those who listened first is grpc-js, which keeps the status. */
-  status(last: WireStatus): void {
-    if (typeof this.link?.sendStatus === 'function') return this.link.sendStatus(last);
-    for (const listener of this.listeners) listener(last);
-    this.final(() => {});
-  }
-}
-
 /** The way down of a call that is wrapped twice: to the layers of the first one. */
-class FacadePort implements Port {
-  readonly link = undefined;
-  readonly identity: object | undefined;
-
+class FacadePort extends GrpcPort {
   constructor(private readonly outer: Facade) {
-    this.identity = outer.call.wire.identity;
+    super(undefined);
+  }
+
+  override get identity(): object | undefined {
+    return this.outer.call.wire.identity;
+  }
+
+  override belongsTo(server: object): boolean {
+    return this.outer.call.wire.belongsTo(server);
   }
 
   header(metadata: Metadata): void {
@@ -81,10 +61,6 @@ class FacadePort implements Port {
 
   message(message: unknown, ack: () => void): void {
     this.outer.relay.message(message, ack);
-  }
-
-  belongsTo(server: object): boolean {
-    return this.outer.call.wire.belongsTo(server);
   }
 
   status(last: WireStatus): void {
@@ -97,7 +73,8 @@ class FacadePort implements Port {
 /** How a call goes down from here: to grpc-js, or to what it was wrapped with before. */
 export function portOf(stream: AnyStream): Port {
   const outer = facades.get(stream);
-  return outer ? new FacadePort(outer) : new HandlerPort(stream);
+  if (outer) return new FacadePort(outer);
+  return givenPort(stream) ?? new HandlerPort(stream);
 }
 
 /**
@@ -214,7 +191,7 @@ export class Facade {
     if (stream.writableEnded || !relay.open) counts.lateEnds += 1;
     else {
       this.trailer = metadata;
-      this.end.call(stream, metadata);
+      this.end.call(stream);
     }
     return stream;
   }

@@ -1,8 +1,7 @@
 import { status } from '@grpc/grpc-js';
-import type { Outlet } from './below.ts';
 import { sharedFrame } from './broadcast.ts';
-import type { Delivery, Owner } from './delivery.ts';
 import { bytesOf, PREFIX_BYTES, putFrame } from './frame.ts';
+import type { Carrier, Delivery, Outlet } from './port.ts';
 import { outcomeOf } from './status.ts';
 
 /** Frames of messages that are written together. */
@@ -12,7 +11,7 @@ interface Block {
 }
 
 /**
- * Frames messages itself, and gives HTTP/2 those of a turn with one write, or one for every 16 KiB: a write costs
+ * Frames messages, and gives the transport those of a turn with one write, or one for every 16 KiB: a write costs
  * as much for many as for one. A message is encoded when it is taken, and may change after that.
  */
 export class FrameDelivery implements Delivery {
@@ -39,13 +38,13 @@ export class FrameDelivery implements Delivery {
 
   constructor(
     private readonly outlet: Outlet,
-    private readonly owner: Owner,
+    private readonly carrier: Carrier,
   ) {}
 
   get room(): boolean {
     const messages = this.unacked + this.count;
     if (messages === 0) return true;
-    const { maxUnackedMessages, maxUnackedBytes } = this.owner.writer.settings;
+    const { maxUnackedMessages, maxUnackedBytes } = this.carrier.sender.settings;
     const bytes = this.unackedBytes + this.used;
     return messages < maxUnackedMessages && bytes < maxUnackedBytes && this.waiting.length === 0;
   }
@@ -64,7 +63,7 @@ export class FrameDelivery implements Delivery {
   }
 
   message(message: unknown): void {
-    const { outlet, owner } = this;
+    const { outlet, carrier } = this;
     let shared: Buffer | undefined;
     let encoded: Uint8Array;
     let bytes: number;
@@ -73,16 +72,16 @@ export class FrameDelivery implements Delivery {
       encoded = shared ?? bytesOf(outlet.serialize(message));
       bytes = encoded.length + (shared ? 0 : PREFIX_BYTES);
     } catch (error) {
-      return owner.fail(status.INTERNAL, 'could not be serialised', this.taken, error);
+      return carrier.fail(status.INTERNAL, 'could not be serialised', this.taken, error);
     }
     const size = bytes - PREFIX_BYTES;
     if (size > outlet.maxBytes) {
       const what = `has ${size} bytes, and ${outlet.maxBytes} may be sent`;
-      return owner.fail(status.RESOURCE_EXHAUSTED, what, this.taken);
+      return carrier.fail(status.RESOURCE_EXHAUSTED, what, this.taken);
     }
     this.taken += 1;
     this.separate(bytes);
-    const { counted } = owner.writer;
+    const { counted } = carrier.sender;
     if (counted) {
       // One look at the clock for all of a turn.
       if (!this.due || counted.messages === 0) counted.handed(performance.now());
@@ -132,7 +131,7 @@ export class FrameDelivery implements Delivery {
   /** Keeps a block from growing beyond what may be written at once. */
   private separate(bytes: number): void {
     if (this.count === 0) return;
-    const { maxUnackedMessages, maxUnackedBytes } = this.owner.writer.settings;
+    const { maxUnackedMessages, maxUnackedBytes } = this.carrier.sender.settings;
     if (this.count < maxUnackedMessages && this.used + bytes <= Math.min(BLOCK_BYTES, maxUnackedBytes))
       return;
     if (this.waiting === NOTHING) this.waiting = [];
@@ -172,7 +171,7 @@ export class FrameDelivery implements Delivery {
 
   private fits(bytes: number, messages: number): boolean {
     if (this.unacked === 0) return true;
-    const { maxUnackedMessages, maxUnackedBytes } = this.owner.writer.settings;
+    const { maxUnackedMessages, maxUnackedBytes } = this.carrier.sender.settings;
     return this.unacked + messages <= maxUnackedMessages && this.unackedBytes + bytes <= maxUnackedBytes;
   }
 
@@ -202,11 +201,10 @@ export class FrameDelivery implements Delivery {
 
   /** One write, with which so many messages are complete. */
   private give(bytes: Buffer, messages: number): void {
-    const { outlet, owner } = this;
-    // After its end a write would destroy the stream, and the status with it.
-    if (outlet.stream.writableEnded) {
+    const { outlet, carrier } = this;
+    if (outlet.ended) {
       this.close();
-      return owner.givenUp();
+      return carrier.givenUp();
     }
     this.given += bytes.length;
     const taken = (error?: Error | null) => {
@@ -215,16 +213,16 @@ export class FrameDelivery implements Delivery {
       this.unacked -= messages;
       this.unackedBytes -= bytes.length;
       this.takenAt = performance.now();
-      for (let message = 0; message < messages; message++) outlet.tracker?.addMessageSent?.();
+      outlet.sent(messages);
       this.feed();
       this.write(false);
-      if (this.idle || this.room) owner.progressed();
+      if (this.idle || this.room) carrier.progressed();
     };
     try {
-      outlet.stream.write(bytes, taken);
+      outlet.write(bytes, taken);
     } catch (error) {
       this.close();
-      owner.writer.broken(outcomeOf(error));
+      carrier.sender.broken(outcomeOf(error));
     }
   }
 }

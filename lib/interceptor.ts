@@ -8,7 +8,8 @@ import { isOver, transparent } from './below.ts';
 import { type Origin, ServerCall } from './call.ts';
 import { checkMiddleware } from './check.ts';
 import { compose } from './compose.ts';
-import type { Port, WireStatus } from './delivery.ts';
+import { GrpcPort } from './grpc-port.ts';
+import type { WireStatus } from './port.ts';
 import { completed, Relay } from './relay.ts';
 import { isErrorCode, outcomeOf } from './status.ts';
 import type { Middleware, Outcome } from './types.ts';
@@ -34,7 +35,7 @@ type Listener = Parameters<ServerInterceptingCallInterface['start']>[0];
 type Status = Parameters<ServerInterceptingCallInterface['sendStatus']>[0];
 
 /** One call of a handler that knows nothing of it: the request on its way in, the answer on its way out. */
-class Intercepted implements ServerInterceptingCallInterface, Origin, Port {
+class Intercepted implements ServerInterceptingCallInterface, Origin {
   readonly [transparent] = true;
   readonly processingMetadata = false;
   metadata: Metadata = new Metadata();
@@ -90,7 +91,7 @@ class Intercepted implements ServerInterceptingCallInterface, Origin, Port {
     if (this.over || isOver(this.nextCall)) return;
     // grpc-js refuses a call without a request before it gets to a handler.
     if (!this.request) return listener.onReceiveHalfClose();
-    const call = new ServerCall(this, this.request, this);
+    const call = new ServerCall(this, this.request, new NextPort(this.nextCall));
     const relay = new Relay(call);
     this.call = call;
     this.relay = relay;
@@ -113,22 +114,6 @@ class Intercepted implements ServerInterceptingCallInterface, Origin, Port {
   sendStatus(last: Status): void {
     if (!this.call || !this.relay) return this.nextCall.sendStatus(last);
     void this.relay.status(this.call.rpc.conclusion(last as WireStatus) ?? outcomeOfStatus(last));
-  }
-
-  get link(): unknown {
-    return this.nextCall;
-  }
-
-  header(metadata: Metadata): void {
-    this.nextCall.sendMetadata(metadata);
-  }
-
-  message(message: unknown, ack: () => void): void {
-    this.nextCall.sendMessage(message, ack);
-  }
-
-  status(last: WireStatus): void {
-    this.nextCall.sendStatus(last);
   }
 
   startRead(): void {
@@ -161,6 +146,25 @@ class Intercepted implements ServerInterceptingCallInterface, Origin, Port {
 
   getMetricsRecorder(): ReturnType<ServerInterceptingCallInterface['getMetricsRecorder']> {
     return this.nextCall.getMetricsRecorder();
+  }
+}
+
+/** The next link below, whoever it is. */
+class NextPort extends GrpcPort {
+  constructor(private readonly nextCall: ServerInterceptingCallInterface) {
+    super(nextCall);
+  }
+
+  header(metadata: Metadata): void {
+    this.nextCall.sendMetadata(metadata);
+  }
+
+  message(message: unknown, ack: () => void): void {
+    this.nextCall.sendMessage(message, ack);
+  }
+
+  status(last: WireStatus): void {
+    this.nextCall.sendStatus(last);
   }
 }
 

@@ -1,7 +1,7 @@
 import type { MethodDefinition, Server, ServiceDefinition, UntypedHandleCall } from '@grpc/grpc-js';
 import { checkFunction, checkMiddleware, expected } from './check.ts';
-import type { Serialize } from './delivery.ts';
 import { type Handler, type Mounted, partsOf } from './handler.ts';
+import type { Serialize } from './port.ts';
 import { handle } from './produce.ts';
 import type { Method, Middleware } from './types.ts';
 import { wrap } from './wrap.ts';

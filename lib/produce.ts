@@ -1,15 +1,11 @@
-import {
-  type handleServerStreamingCall,
-  type Metadata,
-  type ServerWritableStream,
-  status,
-} from '@grpc/grpc-js';
+import type { handleServerStreamingCall } from '@grpc/grpc-js';
 import { isOver } from './below.ts';
 import { ServerCall } from './call.ts';
 import { checkFunction, checkMiddleware } from './check.ts';
 import { compose } from './compose.ts';
-import type { Port, Serialize, WireStatus } from './delivery.ts';
 import { type Handler, mark } from './handler.ts';
+import type { Serialize } from './port.ts';
+import { givenPort, linkOf, StreamPort } from './ports.ts';
 import { pump } from './pump.ts';
 import type { Method, Middleware } from './types.ts';
 
@@ -42,34 +38,11 @@ export function handle<Req, Res>(
 ): Handler<Req, Res> {
   const layers = compose(...middleware);
   const produced: handleServerStreamingCall<Req, Res> = function produced(stream) {
-    const port = new StreamPort(stream);
-    if (stream.cancelled || isOver(port.link)) return;
+    if (stream.cancelled || isOver(linkOf(stream))) return;
+    const port = givenPort(stream) ?? new StreamPort(stream, serialize);
     const call = new ServerCall<Req>(stream, stream.request, port);
-    call.wire.serialize = serialize;
     stream.once('cancelled', () => call.terminated());
     call.begin(layers, () => void pump(call, source));
   };
   return mark(produced, { source, middleware });
-}
-
-/** Past the Writable that a handler is given, which takes one message per turn of the event loop. */
-class StreamPort implements Port {
-  constructor(private readonly stream: ServerWritableStream<unknown, unknown>) {}
-
-  get link(): unknown {
-    return (this.stream as { call?: unknown }).call;
-  }
-
-  header(metadata: Metadata): void {
-    this.stream.sendMetadata(metadata);
-  }
-
-  message(message: unknown, ack: () => void): void {
-    this.stream._write(message, '', ack);
-  }
-
-  status(last: WireStatus): void {
-    if (last.code === status.OK) this.stream.end(last.metadata);
-    else this.stream.emit('error', last);
-  }
 }

@@ -1,4 +1,4 @@
-import type { WireStatus } from './delivery.ts';
+import type { WireStatus } from './port.ts';
 import type { Call, Outcome } from './types.ts';
 
 /** What the mounts of one RPC know of each other: an interceptor and a handler of ours may both see it. */

@@ -100,6 +100,12 @@ export function changedOutcome(answer: unknown): Outcome {
   throw new TypeError(`Expected a layer to end its call with an outcome, got ${show(answer)}`);
 }
 
+export const DEADLINE_EXCEEDED: Outcome = {
+  code: status.DEADLINE_EXCEEDED,
+  details: 'Deadline exceeded',
+  reason: 'deadline',
+};
+
 /** The error that says how a call ended: what `signal.reason` is. It was not thrown anywhere, and has no stack. */
 export function errorOf({ code, details, cause }: Outcome): StatusError {
   return withoutStack(() => new StatusError(isErrorCode(code) ? code : status.CANCELLED, details, { cause }));

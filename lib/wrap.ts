@@ -9,6 +9,7 @@ import { checkMiddleware, expected } from './check.ts';
 import { compose } from './compose.ts';
 import { Facade, portOf } from './facade.ts';
 import { type Handler, mark, partsOf } from './handler.ts';
+import { linkOf } from './ports.ts';
 import { handle } from './produce.ts';
 import type { Middleware } from './types.ts';
 
@@ -82,7 +83,7 @@ function relayed(handler: AnyHandler, middleware: readonly Middleware[]): AnyHan
   const layers = compose(...middleware);
   function wrapped(this: unknown, stream: AnyStream, ...rest: unknown[]): void {
     if (rest.length > 0 || !isServerStream(stream)) return Reflect.apply(handler, this, [stream, ...rest]);
-    if (stream.cancelled || isOver((stream as { call?: unknown }).call)) return;
+    if (stream.cancelled || isOver(linkOf(stream))) return;
     const call = new ServerCall(stream, stream.request, portOf(stream));
     const facade = new Facade(stream, call);
     call.begin(layers, () => facade.run(() => handler.call(this as never, stream)));

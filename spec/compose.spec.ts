@@ -2,7 +2,6 @@ import { Metadata, status } from '@grpc/grpc-js';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { ServerCall } from '../lib/call.ts';
-import type { Port } from '../lib/delivery.ts';
 import {
   compose,
   configure,
@@ -15,6 +14,8 @@ import {
   StatusError,
   wrap,
 } from '../lib/index.ts';
+import type { Delivery, WireStatus } from '../lib/port.ts';
+import { TestPort } from '../lib/testing/test-port.ts';
 import { definition } from './support/harness.ts';
 
 /** What one layer of a random list does, phase by phase. */
@@ -92,17 +93,34 @@ function planned({ factory, start, message, end }: Plan, name: string, log: stri
   };
 }
 
+/** A transport that writes down what it is given, and takes it at once. */
+class LogPort extends TestPort {
+  constructor(private readonly log: string[]) {
+    super({ slowByMs: 0, serialize: undefined, took: () => {} });
+  }
+
+  override open(): Delivery {
+    const message = (sent: unknown) => void this.log.push(`wire ${sent}`);
+    return {
+      room: true,
+      idle: true,
+      held: false,
+      pendingBytes: 0,
+      takenAt: undefined,
+      message,
+      flush() {},
+      close() {},
+    };
+  }
+
+  override status({ code, details }: WireStatus): void {
+    this.log.push(`status ${code} ${details}`);
+  }
+}
+
 /** Runs one call through a middleware; what went over the wire is in the log too. */
 function drive(middleware: Middleware, log: string[], { messages, last }: Script): void {
-  const port: Port = {
-    link: undefined,
-    header: () => {},
-    message(message, ack) {
-      log.push(`wire ${message}`);
-      ack();
-    },
-    status: ({ code, details }) => void log.push(`status ${code} ${details}`),
-  };
+  const port = new LogPort(log);
   const origin = {
     getPath: () => '/spec.Service/Stream',
     metadata: new Metadata(),

@@ -61,7 +61,7 @@ async function body(port: number, initialWindowSize = 65_535): Promise<Buffer> {
 
 /** What HTTP/2 and grpc-js do with a call, which shows nowhere else. */
 function belowOf(call: Call): Inside {
-  return ((call as ServerCall).wire as unknown as { below: Inside }).below;
+  return ((call as ServerCall).wire as unknown as { port: { below: Inside } }).port.below;
 }
 
 interface Inside extends Pick<Below, 'pendingBytes'> {

@@ -18,7 +18,8 @@ import { iterate } from '../iterate.ts';
 import { handle } from '../produce.ts';
 import type { Method, Middleware, Outcome, Source } from '../types.ts';
 import { wrap } from '../wrap.ts';
-import { FakeStream } from './fake-stream.ts';
+import { TestPort } from './test-port.ts';
+import { TestStream } from './test-stream.ts';
 
 export interface TestOptions {
   /** What the client sends beside the request. */
@@ -145,30 +146,22 @@ export function open(target: any, request: unknown, options: TestOptions = {}): 
   checkMiddleware(middleware);
 
   const took = (count: number) => {
-    if (count === options.stallAfter) stream.pause();
+    if (count === options.stallAfter) port.paused = true;
     if (count === options.cancelAfter) stream.cancel();
   };
-  const host = 'localhost';
+  const port = new TestPort({ slowByMs, serialize, took });
   // What a client sends is how much time is left, and never less than none.
   const expiresAt = Math.max(Number(deadline), Date.now());
-  // Each call has its own, as on a server.
-  const own = metadata.clone();
-  const client = { path, peer, host, deadline: expiresAt, metadata: own, slowByMs, took };
-  const stream = new FakeStream(request, client);
+  const stream = new TestStream(port, { path, peer, deadline: expiresAt, metadata, request });
   const work = new Work();
   const parts = partsOf(target);
   const ended = new Promise<Outcome>(resolve => {
-    const record: Middleware = () => ({
-      end(outcome) {
-        resolve(outcome);
-        stream.abandon();
-      },
-    });
+    const record: Middleware = () => ({ end: resolve });
     const list = [record, ...middleware, ...(parts?.middleware ?? [])];
     const handler: handleServerStreamingCall<any, any> = parts?.wrapped
       ? wrap(work.ofHandler(parts.wrapped), ...list)
-      : handle(work.ofSource(parts?.source ?? target), list, serialize);
-    if (options.stallAfter === 0) stream.pause();
+      : handle(work.ofSource(parts?.source ?? target), list);
+    if (options.stallAfter === 0) port.paused = true;
     handler(stream as never);
     if (options.cancelAfter === 0) stream.cancel();
   });
@@ -178,15 +171,17 @@ export function open(target: any, request: unknown, options: TestOptions = {}): 
     const alive = setInterval(() => {}, 0x7fffffff);
     const outcome = await ended;
     const gone = outcome.reason === 'cancelled' || outcome.reason === 'disconnected';
-    const trailer = gone ? new Metadata() : await stream.trailer;
+    const trailer = gone ? new Metadata() : (await port.ended).metadata;
     const finished = await work.finishes(graceMs);
     clearInterval(alive);
-    return { messages: stream.messages, header: stream.header, trailer, outcome, finished };
+    return { messages: port.messages, header: port.headers, trailer, outcome, finished };
   };
   return {
-    messages: stream.messages,
-    pause: () => stream.pause(),
-    resume: () => stream.resume(),
+    messages: port.messages,
+    pause() {
+      port.paused = true;
+    },
+    resume: () => port.resume(),
     cancel: () => stream.cancel(),
     result: result(),
   };

@@ -1,15 +1,15 @@
 import { status } from '@grpc/grpc-js';
 import type { Below } from './below.ts';
 import { sharedFrame } from './broadcast.ts';
-import type { Delivery, Owner, Port, Serialize } from './delivery.ts';
 import { bytesOf, PREFIX_BYTES } from './frame.ts';
+import type { Carrier, Delivery, Serialize } from './port.ts';
 import { outcomeOf } from './status.ts';
 
 /**
  * Hands messages down a chain of interceptors, or to a call that cannot be looked into. While one of the chain
  * has a message, so that another one could overtake it or push it out, none follows.
  */
-export class PortDelivery implements Delivery {
+export class LinkDelivery implements Delivery {
   private unacked = 0;
   private sent = 0;
   /** What layers sent beyond the window: a pull waits for room, a flush does not. */
@@ -19,9 +19,9 @@ export class PortDelivery implements Delivery {
   private readonly ack: () => void;
 
   constructor(
-    private readonly port: Port,
+    private readonly link: { message(message: unknown, ack: () => void): void },
     private readonly below: Below,
-    private readonly owner: Owner,
+    private readonly carrier: Carrier,
     /** What is below encodes messages, too: here it tells their sizes. */
     private readonly serialize: Serialize | undefined,
   ) {
@@ -51,19 +51,19 @@ export class PortDelivery implements Delivery {
   }
 
   message(message: unknown): void {
-    const { below, owner } = this;
+    const { below, carrier } = this;
     const index = this.sent + this.queue.length;
     let bytes: number | undefined;
     try {
       bytes = this.sizeOf(message);
     } catch (error) {
-      return owner.fail(status.INTERNAL, 'could not be serialised', index, error);
+      return carrier.fail(status.INTERNAL, 'could not be serialised', index, error);
     }
     if (bytes !== undefined && bytes > below.maxBytes) {
       const what = `has ${bytes} bytes, and ${below.maxBytes} may be sent`;
-      return owner.fail(status.RESOURCE_EXHAUSTED, what, index);
+      return carrier.fail(status.RESOURCE_EXHAUSTED, what, index);
     }
-    const { counted } = owner.writer;
+    const { counted } = carrier.sender;
     counted?.handed(performance.now());
     if (bytes !== undefined) counted?.counted(bytes);
     if (this.queue.length === 0 && this.fits(bytes ?? 1)) return this.send(message, bytes === undefined);
@@ -88,29 +88,29 @@ export class PortDelivery implements Delivery {
 
   private fits(bytes: number): boolean {
     if (this.unacked === 0) return true;
-    const { maxUnackedMessages, maxUnackedBytes } = this.owner.writer.settings;
+    const { maxUnackedMessages, maxUnackedBytes } = this.carrier.sender.settings;
     return (
       this.unacked < maxUnackedMessages && !this.held && this.below.pendingBytes() + bytes <= maxUnackedBytes
     );
   }
 
   private send(message: unknown, unsized = false): void {
-    const { below, owner } = this;
-    if (below.gaveUp()) return owner.givenUp();
-    const stats = unsized ? owner.writer.counted : undefined;
+    const { below, carrier } = this;
+    if (below.gaveUp()) return carrier.givenUp();
+    const stats = unsized ? carrier.sender.counted : undefined;
     const before = stats ? below.pendingBytes() : 0;
     this.unacked += 1;
     try {
-      this.port.message(message, this.ack);
+      this.link.message(message, this.ack);
     } catch (error) {
       this.unacked -= 1;
-      return owner.writer.broken(outcomeOf(error));
+      return carrier.sender.broken(outcomeOf(error));
     }
     if (below.gaveUp()) {
       const refusal = below.refusal(message);
       const code = below.sentStatus() ?? refusal.code;
       const what = code === status.RESOURCE_EXHAUSTED ? 'is too large' : 'could not be serialised';
-      return owner.fail(code, what, this.sent, refusal.cause);
+      return carrier.fail(code, what, this.sent, refusal.cause);
     }
     this.sent += 1;
     stats?.counted(below.grown(before, message));
@@ -118,11 +118,11 @@ export class PortDelivery implements Delivery {
 
   private acknowledged(): void {
     this.unacked -= 1;
-    if (this.owner.writer.counted) this.ackedAt = performance.now();
+    if (this.carrier.sender.counted) this.ackedAt = performance.now();
     if (this.closed) return;
     while (this.queue.length > 0 && this.fits(1)) this.send(this.queue.shift());
     // Waiting for half the window lets HTTP/2 send many at once, also when it takes one at a time.
-    const half = this.owner.writer.settings.maxUnackedMessages >> 1;
-    if (this.idle || (this.unacked <= half && this.room)) this.owner.progressed();
+    const half = this.carrier.sender.settings.maxUnackedMessages >> 1;
+    if (this.idle || (this.unacked <= half && this.room)) this.carrier.progressed();
   }
 }

@@ -1,0 +1,73 @@
+import { type Metadata, type status as Status, status } from '@grpc/grpc-js';
+import { type Below, lookBelow } from './below.ts';
+import { FrameDelivery } from './frame-delivery.ts';
+import { LinkDelivery } from './link-delivery.ts';
+import type { Carrier, Delivery, Port, Serialize, WireStatus } from './port.ts';
+import { DEADLINE_EXCEEDED } from './status.ts';
+import type { Outcome } from './types.ts';
+
+/** grpc-js as a transport; what kind of call it gives tells how headers, messages and the status go down to it. */
+export abstract class GrpcPort implements Port {
+  protected readonly below: Below;
+
+  constructor(
+    /** The call below: that of grpc-js itself, or the nearest interceptor. */
+    link: unknown,
+    /** Tells the sizes of messages where others encode them. */
+    private readonly serialize?: Serialize | undefined,
+  ) {
+    this.below = lookBelow(link);
+  }
+
+  abstract header(metadata: Metadata): void;
+  abstract message(message: unknown, ack: () => void): void;
+  abstract status(last: WireStatus): void;
+
+  get identity(): object | undefined {
+    return this.below.identity;
+  }
+
+  get direct(): boolean {
+    return this.below.direct;
+  }
+
+  get over(): boolean {
+    return this.below.over();
+  }
+
+  /** A deadline that a timer cannot hold may arrive as one long past. */
+  deadline(expiresAt: number): number {
+    if (expiresAt > Date.now() - IMPOSSIBLY_LATE_MS) return expiresAt;
+    this.below.disarm();
+    return Number.POSITIVE_INFINITY;
+  }
+
+  open(carrier: Carrier): Delivery {
+    const outlet = this.below.outlet();
+    return outlet
+      ? new FrameDelivery(outlet, carrier)
+      : new LinkDelivery(this, this.below, carrier, this.serialize);
+  }
+
+  /** Ended by the client, by its connection, or by grpc-js itself. */
+  verdict(late: boolean): Outcome {
+    const sent = this.below.sentStatus();
+    if (sent === status.DEADLINE_EXCEEDED || (sent === undefined && late)) return DEADLINE_EXCEEDED;
+    if (sent !== undefined || this.below.endedItself())
+      return { code: sent ?? status.INTERNAL, details: 'ended by grpc-js', reason: 'error' };
+    if (this.below.disconnected())
+      return { code: status.CANCELLED, details: 'connection lost', reason: 'disconnected' };
+    return { code: status.CANCELLED, details: 'cancelled by the client', reason: 'cancelled' };
+  }
+
+  reset(code: Status): void {
+    this.below.reset(code);
+  }
+
+  belongsTo(server: object): boolean {
+    return this.below.belongsTo(server);
+  }
+}
+
+/** A call whose deadline passed this long ago would not have been started. */
+const IMPOSSIBLY_LATE_MS = 60_000;

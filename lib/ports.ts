@@ -1,0 +1,76 @@
+import { type Metadata, type ServerWritableStream, status } from '@grpc/grpc-js';
+import { GrpcPort } from './grpc-port.ts';
+import type { Port, Serialize, WireStatus } from './port.ts';
+
+export type AnyStream = ServerWritableStream<unknown, unknown>;
+
+/** What is below the call that a handler was given; private to grpc-js. */
+export function linkOf(stream: unknown): unknown {
+  return (stream as { call?: unknown } | null | undefined)?.call;
+}
+
+/** On a stream that is not of grpc-js: its transport. */
+export const transport: unique symbol = Symbol.for('leat.port') as never;
+
+export function givenPort(stream: object): Port | undefined {
+  return (stream as { [transport]?: Port })[transport];
+}
+
+/** Past the Writable that a handler is given, which takes one message per turn of the event loop. */
+export class StreamPort extends GrpcPort {
+  constructor(
+    private readonly stream: AnyStream,
+    serialize: Serialize | undefined,
+  ) {
+    super(linkOf(stream), serialize);
+  }
+
+  header(metadata: Metadata): void {
+    this.stream.sendMetadata(metadata);
+  }
+
+  message(message: unknown, ack: () => void): void {
+    this.stream._write(message, '', ack);
+  }
+
+  status(last: WireStatus): void {
+    if (last.code === status.OK) this.stream.end(last.metadata);
+    else this.stream.emit('error', last);
+  }
+}
+
+type Listener = (error: unknown) => void;
+
+/** The way of a wrapped call down to grpc-js, as it was before the handler got our own. */
+export class HandlerPort extends GrpcPort {
+  private readonly link: { sendStatus?(last: WireStatus): void } | undefined;
+  private readonly sendMetadata: (metadata: Metadata) => void;
+  private readonly write: (message: unknown, encoding: string, ack: () => void) => void;
+  private readonly final: (done: () => void) => void;
+  private readonly listeners: readonly Listener[];
+
+  constructor(stream: AnyStream) {
+    const link = linkOf(stream);
+    super(link);
+    this.link = link as HandlerPort['link'];
+    this.sendMetadata = stream.sendMetadata.bind(stream);
+    this.write = stream._write.bind(stream);
+    this.final = (stream as unknown as { _final(done: () => void): void })._final.bind(stream);
+    this.listeners = stream.listeners('error') as unknown as Listener[];
+  }
+
+  header(metadata: Metadata): void {
+    this.sendMetadata(metadata);
+  }
+
+  message(message: unknown, ack: () => void): void {
+    this.write(message, '', ack);
+  }
+
+  /** Where the way to grpc-js is hidden, one of those who listened first is grpc-js, which keeps the status. */
+  status(last: WireStatus): void {
+    if (typeof this.link?.sendStatus === 'function') return this.link.sendStatus(last);
+    for (const listener of this.listeners) listener(last);
+    this.final(() => {});
+  }
+}
