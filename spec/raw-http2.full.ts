@@ -11,7 +11,7 @@ import { RawStage } from './support/raw-stage.ts';
 
 const [, , first, second] = process.argv;
 const given = process.argv.find(argument => argument.startsWith('--seed='));
-const stage = new RawStage();
+const stage = await RawStage.open();
 const failures: string[] = [];
 for (const event of ['uncaughtException', 'unhandledRejection'])
   process.on(event, error => {

@@ -6,7 +6,7 @@ const seed = Number(process.env.LEAT_SEED ?? Date.now() | 0);
 
 describe('whatever a client sends, as raw HTTP/2, on every mount', () => {
   it('R6 S1 leaves nothing open, and starts nothing that is over', async () => {
-    const stage = new RawStage();
+    const stage = await RawStage.open();
     try {
       await stage.run(seed, runs, Date.now() + 15_000);
       const verdicts = await stage.verdicts(Date.now() + 10_000);

@@ -59,11 +59,19 @@ export interface Found {
 /** Runs inputs, many at a time, each on a server of its own. */
 export class RawStage {
   private readonly otel: Rig = startOtel();
-  private readonly timersBefore = timers();
+  private timersBefore = 0;
   private readonly found = new Map<string, Found>();
   /** What is under way: one of these it was, when something escapes. */
   readonly running: Set<Input> = new Set();
   readonly tally: Record<string, Record<'inputs' | 'calls' | 'started' | 'completed', number>> = {};
+
+  /** The timers of whoever runs this are there from the next turn on. */
+  static async open(): Promise<RawStage> {
+    const stage = new RawStage();
+    await turn();
+    stage.timersBefore = timers();
+    return stage;
+  }
 
   /** Runs what a seed gives, `count` inputs or as many as can be run until `until`. */
   async run(seed: number, count: number, until: number): Promise<void> {
@@ -137,7 +145,10 @@ export class RawStage {
     return left().flatMap(([what, count]) => (count === 0 ? [] : [`${count} ${what} are left`]));
   }
 
+  /** What should have ended long ago would keep this process alive. */
   close(): Promise<void> {
+    for (const call of live)
+      call.finish({ code: status.CANCELLED, details: 'left open', reason: 'cancelled' });
     return this.otel.stop();
   }
 }
