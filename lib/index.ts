@@ -1,18 +1,18 @@
-export { broadcast } from './broadcast.ts';
-export { compose, only } from './compose.ts';
+export { compose, only } from './call/compose.ts';
+export { type DrainOnOptions, type DrainOptions, drain, drainOn } from './call/drain.ts';
 export { type Counters, counters } from './counters.ts';
-export type { Detail } from './details.ts';
-export { type DrainOnOptions, type DrainOptions, drain, drainOn } from './drain.ts';
-export { callOf } from './facade.ts';
-export type { Handler, Mounted } from './handler.ts';
-export { interceptor } from './interceptor.ts';
-export { type Methods, mount, type Plain, plain } from './mount.ts';
+export { serverOptions } from './grpc-js/server-options.ts';
+export { callOf } from './mounts/facade.ts';
+export type { Handler, Mounted } from './mounts/handler.ts';
+export { interceptor } from './mounts/interceptor.ts';
+export { type Methods, mount, type Plain, plain } from './mounts/mount.ts';
+export { produce } from './mounts/produce.ts';
+export { wrap } from './mounts/wrap.ts';
 export { type ConfigureOptions, configure } from './options.ts';
-export { produce } from './produce.ts';
 export { all, options } from './renamed.ts';
-export { serverOptions } from './server-options.ts';
 export type { Stats, Wait } from './stats.ts';
-export { StatusError, type StatusErrorOptions } from './status.ts';
+export type { Detail } from './status/details.ts';
+export { StatusError, type StatusErrorOptions } from './status/status.ts';
 export type {
   Call,
   EndReason,
@@ -25,4 +25,4 @@ export type {
   Sink,
   Source,
 } from './types.ts';
-export { wrap } from './wrap.ts';
+export { broadcast } from './wire/broadcast.ts';

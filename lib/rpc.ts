@@ -1,16 +1,22 @@
-import type { WireStatus } from './port.ts';
 import type { Call, Outcome } from './types.ts';
+
+/** A status on its way to the client. */
+interface Sent {
+  readonly code: status;
+  readonly details: string;
+  readonly metadata: Metadata;
+}
 
 /** What the mounts of one RPC know of each other: an interceptor and a handler of ours may both see it. */
 export class Rpc {
   /** How the last mount of ours concluded it, and the status it sent for that. */
-  private concluded: { readonly outcome: Outcome; readonly sent: WireStatus } | undefined;
+  private concluded: { readonly outcome: Outcome; readonly sent: Sent } | undefined;
   /** Errors that were reported already. */
   private reported: Set<unknown> | undefined;
   /** What has done its work for this RPC. */
   private done: Set<object> | undefined;
 
-  conclude(outcome: Outcome, sent: WireStatus): void {
+  conclude(outcome: Outcome, sent: Sent): void {
     this.concluded = { outcome, sent };
   }
 
@@ -18,7 +24,7 @@ export class Rpc {
    * How a mount of ours concluded this RPC, if that is where this status comes from. One that somebody changed on
    * its way is theirs, and what they added to its trailers is kept.
    */
-  conclusion({ code, details, metadata }: WireStatus): Outcome | undefined {
+  conclusion({ code, details, metadata }: Sent): Outcome | undefined {
     const { outcome, sent } = this.concluded ?? {};
     if (outcome === undefined || sent?.code !== code || sent.details !== details) return undefined;
     return { ...outcome, code, details, metadata: metadata ?? undefined };

@@ -6,7 +6,7 @@ import { checkDuration, checkFunction, checkInteger, checkOptions, expected } fr
 import { answerOf, isMessage } from '../lib/hooks.ts';
 import { tell } from '../lib/report.ts';
 import { once } from '../lib/rpc.ts';
-import { outcomeOf } from '../lib/status.ts';
+import { outcomeOf } from '../lib/status/status.ts';
 import type { Call, Middleware, Outcome } from '../lib/types.ts';
 
 export interface BatchOptions<Res> {

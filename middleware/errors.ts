@@ -8,7 +8,7 @@ import { checkFunction, checkMetadata, checkOptions, expected, isThenable } from
 import { answerOf, isBoolean, isString } from '../lib/hooks.ts';
 import { report } from '../lib/report.ts';
 import { once } from '../lib/rpc.ts';
-import { INTERNAL_ERROR, isErrorCode } from '../lib/status.ts';
+import { INTERNAL_ERROR, isErrorCode } from '../lib/status/status.ts';
 import type { Call, Middleware, Outcome } from '../lib/types.ts';
 
 /**

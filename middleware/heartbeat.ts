@@ -5,7 +5,7 @@
 import { checkFunction, checkOptions, expected } from '../lib/check.ts';
 import { answerOf, isMessage } from '../lib/hooks.ts';
 import { once } from '../lib/rpc.ts';
-import { outcomeOf } from '../lib/status.ts';
+import { outcomeOf } from '../lib/status/status.ts';
 import type { Call, Middleware } from '../lib/types.ts';
 
 export interface HeartbeatOptions<Res> {

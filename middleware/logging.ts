@@ -7,7 +7,7 @@ import { checkFunction, checkOptions, expected } from '../lib/check.ts';
 import { answerOf, survive } from '../lib/hooks.ts';
 import { report } from '../lib/report.ts';
 import { once } from '../lib/rpc.ts';
-import { INTERNAL_ERROR } from '../lib/status.ts';
+import { INTERNAL_ERROR } from '../lib/status/status.ts';
 import type { Call, Middleware, Outcome } from '../lib/types.ts';
 
 export type Level = 'debug' | 'info' | 'warn' | 'error';

@@ -6,8 +6,8 @@ import { createHash, getHashes } from 'node:crypto';
 import type { Metadata } from '@grpc/grpc-js';
 import { checkFunction, checkOptions, expected } from '../lib/check.ts';
 import { answerOf } from '../lib/hooks.ts';
-import { ResponseMetadata } from '../lib/metadata.ts';
 import { once } from '../lib/rpc.ts';
+import { ResponseMetadata } from '../lib/status/metadata.ts';
 import type { Call, Layer, Middleware, Outcome } from '../lib/types.ts';
 
 /** One value: bytes under a name that ends in `-bin`, printable ASCII under any other. */

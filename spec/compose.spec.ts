@@ -1,7 +1,7 @@
 import { Metadata, status } from '@grpc/grpc-js';
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { ServerCall } from '../lib/call.ts';
+import { ServerCall } from '../lib/call/call.ts';
 import {
   compose,
   configure,
@@ -14,8 +14,8 @@ import {
   StatusError,
   wrap,
 } from '../lib/index.ts';
-import type { Delivery, WireStatus } from '../lib/port.ts';
 import { TestPort } from '../lib/testing/test-port.ts';
+import type { Delivery, WireStatus } from '../lib/wire/port.ts';
 import { definition } from './support/harness.ts';
 
 /** What one layer of a random list does, phase by phase. */

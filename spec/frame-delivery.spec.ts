@@ -11,8 +11,8 @@ import {
 } from '@grpc/grpc-js';
 import { expect } from 'chai';
 import fc from 'fast-check';
-import type { Below } from '../lib/below.ts';
-import type { ServerCall } from '../lib/call.ts';
+import type { ServerCall } from '../lib/call/call.ts';
+import type { Below } from '../lib/grpc-js/below.ts';
 import {
   broadcast,
   type Call,

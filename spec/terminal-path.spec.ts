@@ -1,7 +1,7 @@
 import { type ServerWritableStream, status } from '@grpc/grpc-js';
 import { expect } from 'chai';
+import { live } from '../lib/call/live.ts';
 import { drain, type Middleware, mount } from '../lib/index.ts';
-import { live } from '../lib/live.ts';
 import { definition, mountNames, quiet, serve, start, stopAll, until } from './support/harness.ts';
 
 /** Breaks what the end of a call makes use of; answers how to mend it. */

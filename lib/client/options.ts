@@ -10,7 +10,7 @@ import {
   checkSignal,
   expected,
 } from '../sources/check.ts';
-import { isErrorCode } from '../status.ts';
+import { isErrorCode } from '../status/status.ts';
 import type { Attempt } from './attempt.ts';
 import { type Backoff, type BackoffOptions, backoff, checkBackoff, numberOf } from './backoff.ts';
 import { type RetryRule, retryable } from './retry-rule.ts';

@@ -1,7 +1,7 @@
 import { status } from '@grpc/grpc-js';
-import { Fifo } from '../fifo.ts';
 import { survive } from '../hooks.ts';
-import { StatusError } from '../status.ts';
+import { StatusError } from '../status/status.ts';
+import { Fifo } from '../streams/fifo.ts';
 import { checkFunction, checkInteger, checkOneOf, checkOptions, checkSignal } from './check.ts';
 import { Feed, NONE } from './feed.ts';
 

@@ -1,7 +1,7 @@
 import { isThenable } from '../check.ts';
-import { AGAIN, type Guest, guest, HandingOver, type Taker } from '../hand-over.ts';
 import { forget } from '../hooks.ts';
-import { MAX_AT_ONCE, turn } from '../turns.ts';
+import { AGAIN, type Guest, guest, HandingOver, type Taker } from '../streams/hand-over.ts';
+import { MAX_AT_ONCE, turn } from '../streams/turns.ts';
 import { patiently, watchLeft } from './leaving.ts';
 
 /** What `take` answers when nothing is there. */

@@ -1,5 +1,5 @@
 import { status } from '@grpc/grpc-js';
-import { StatusError } from '../status.ts';
+import { StatusError } from '../status/status.ts';
 
 /** A sequence number, as a client may send it. */
 export type After = number | bigint | string | null | undefined;

@@ -1,7 +1,7 @@
-import { guestOf } from '../hand-over.ts';
 import { forget } from '../hooks.ts';
-import { fromIterator, hold, type Puller } from '../iterate.ts';
-import { Turns } from '../turns.ts';
+import { guestOf } from '../streams/hand-over.ts';
+import { fromIterator, hold, type Puller } from '../streams/open.ts';
+import { Turns } from '../streams/turns.ts';
 import type { ObservableLike, ReadableStreamLike, Source } from '../types.ts';
 import { expected } from './check.ts';
 import { fromObservable } from './listen.ts';

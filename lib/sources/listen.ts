@@ -1,5 +1,5 @@
-import { Lead } from '../lead.ts';
-import { observe } from '../observable.ts';
+import { Lead } from '../streams/lead.ts';
+import { observe } from '../streams/observable.ts';
 import type { ObservableLike } from '../types.ts';
 import { ChannelFeed, type Overflow } from './channel.ts';
 

@@ -1,5 +1,5 @@
-import { Fifo } from '../fifo.ts';
 import { forget } from '../hooks.ts';
+import { Fifo } from '../streams/fifo.ts';
 import type { Source } from '../types.ts';
 import { checkLimit, checkOptions, checkSignal } from './check.ts';
 import { type Failure, Feed, NONE } from './feed.ts';

@@ -1,8 +1,8 @@
 import { status } from '@grpc/grpc-js';
-import { Fifo } from '../fifo.ts';
 import { answerOf, isBoolean } from '../hooks.ts';
-import { StatusError } from '../status.ts';
-import { MAX_AT_ONCE } from '../turns.ts';
+import { StatusError } from '../status/status.ts';
+import { Fifo } from '../streams/fifo.ts';
+import { MAX_AT_ONCE } from '../streams/turns.ts';
 import { type Failure, Feed, LATER, NONE } from './feed.ts';
 import type { History } from './history.ts';
 import { Latest } from './latest.ts';

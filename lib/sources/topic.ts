@@ -1,5 +1,5 @@
-import { broadcastAnew } from '../broadcast.ts';
 import { answerOf } from '../hooks.ts';
+import { broadcastAnew } from '../wire/broadcast.ts';
 import { checkFunction, checkInteger, checkOneOf, checkOptions, checkSignal, expected } from './check.ts';
 import type { Failure } from './feed.ts';
 import { type After, History } from './history.ts';

@@ -13,11 +13,11 @@ import {
   expected,
   isThenable,
 } from '../check.ts';
-import { type Handler, partsOf } from '../handler.ts';
-import { iterate } from '../iterate.ts';
-import { handle } from '../produce.ts';
+import { type Handler, partsOf } from '../mounts/handler.ts';
+import { handle } from '../mounts/produce.ts';
+import { wrap } from '../mounts/wrap.ts';
+import { iterate } from '../streams/open.ts';
 import type { Method, Middleware, Outcome, Source } from '../types.ts';
-import { wrap } from '../wrap.ts';
 import { TestPort } from './test-port.ts';
 import { TestStream } from './test-stream.ts';
 

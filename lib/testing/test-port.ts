@@ -1,7 +1,7 @@
 import { Metadata, status } from '@grpc/grpc-js';
-import type { Carrier, Delivery, Port, WireStatus } from '../port.ts';
-import { DEADLINE_EXCEEDED } from '../status.ts';
+import { DEADLINE_EXCEEDED } from '../status/status.ts';
 import type { Outcome } from '../types.ts';
+import type { Carrier, Delivery, Port, WireStatus } from '../wire/port.ts';
 
 /** How the client of a test behaves. */
 export interface ClientOptions<Res> {

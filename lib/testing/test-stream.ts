@@ -1,6 +1,6 @@
 import { Writable } from 'node:stream';
 import type { Metadata } from '@grpc/grpc-js';
-import { transport } from '../ports.ts';
+import { carryBy } from '../grpc-js/ports.ts';
 import type { TestPort } from './test-port.ts';
 
 /** What a test knows of its client beforehand. */
@@ -14,7 +14,6 @@ export interface TestOrigin {
 
 /** What a handler is called with: a Writable that has its own transport, and what grpc-js tells of a call. */
 export class TestStream extends Writable {
-  readonly [transport]: TestPort;
   cancelled = false;
   readonly request: unknown;
   readonly metadata: Metadata;
@@ -22,7 +21,7 @@ export class TestStream extends Writable {
 
   constructor(port: TestPort, origin: TestOrigin) {
     super({ objectMode: true });
-    this[transport] = port;
+    carryBy(this, port);
     this.origin = origin;
     this.request = origin.request;
     this.metadata = origin.metadata.clone();

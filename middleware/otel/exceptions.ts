@@ -1,7 +1,7 @@
 import { status } from '@grpc/grpc-js';
 import type { Context, Span } from '@opentelemetry/api';
 import { expected } from '../../lib/check.ts';
-import type { StatusError } from '../../lib/status.ts';
+import type { StatusError } from '../../lib/status/status.ts';
 import type { Outcome } from '../../lib/types.ts';
 import { type EventAttributes, emitEvent, type LoggerProviderLike } from './events.ts';
 import { names } from './semconv.ts';

@@ -6,7 +6,7 @@ import {
   type handleUnaryCall,
   Metadata,
 } from '@grpc/grpc-js';
-import { type Call, type Source, StatusError } from 'leat';
+import { type Call, type Method, StatusError } from 'leat';
 import { type Any, fill, type Header, headersOf, pack, packInfo, richStatus } from './protocol.ts';
 
 /** What a request wants to be answered. */
@@ -57,7 +57,7 @@ async function* answers(wanted: Wanted | undefined, asked: object): AsyncGenerat
 }
 
 /** As one writes it with leat. */
-export const source: Source<any, any> = async function* (request, call: Call) {
+export const source: Method<any, any> = async function* (request, call: Call) {
   const wanted: Wanted | undefined = request.responseDefinition;
   if (wanted) {
     fill(call.header, wanted.responseHeaders);

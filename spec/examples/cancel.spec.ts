@@ -7,7 +7,7 @@ import type { Database } from '../../examples/database.ts';
 import { Jobs } from '../../examples/job.ts';
 import { queryResults } from '../../examples/query.ts';
 import { tailLogs } from '../../examples/tail.ts';
-import { live } from '../../lib/live.ts';
+import { live } from '../../lib/call/live.ts';
 import {
   closeClients,
   counting,

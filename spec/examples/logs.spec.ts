@@ -4,7 +4,7 @@ import { Metadata, status } from '@grpc/grpc-js';
 import { expect } from 'chai';
 import { logs } from '../../examples/logs.ts';
 import { example } from '../../examples/protos.ts';
-import { live } from '../../lib/live.ts';
+import { live } from '../../lib/call/live.ts';
 import { all, watch } from '../support/examples.ts';
 import { connectRaw, frame, requestRaw } from '../support/frames.ts';
 import { until } from '../support/harness.ts';

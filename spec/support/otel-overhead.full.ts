@@ -1,11 +1,11 @@
 // npx tsx spec/support/otel-overhead.full.ts [messages] [rounds]
 // What is added to each message, as the median of the differences within a round. CPU time; wants a quiet machine.
 import { Metadata } from '@grpc/grpc-js';
-import { ServerCall } from '../../lib/call.ts';
-import { compose } from '../../lib/compose.ts';
-import { GrpcPort } from '../../lib/grpc-port.ts';
+import { ServerCall } from '../../lib/call/call.ts';
+import { compose } from '../../lib/call/compose.ts';
+import { GrpcPort } from '../../lib/grpc-js/port.ts';
 import type { Middleware } from '../../lib/index.ts';
-import { pump } from '../../lib/pump.ts';
+import { pump } from '../../lib/run/pump.ts';
 import { metrics } from '../../middleware/metrics.ts';
 import { tracing } from '../../middleware/tracing.ts';
 import { startOtel } from './otel.ts';

@@ -2,17 +2,17 @@ import type { Http2Server, ServerHttp2Stream } from 'node:http2';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Metadata, Server, ServerCredentials, status } from '@grpc/grpc-js';
 import fc from 'fast-check';
+import { live } from '../../lib/call/live.ts';
 import {
   type Call,
+  configure,
   interceptor,
   type Middleware,
   mount,
-  options,
   produce,
   StatusError,
   wrap,
 } from '../../lib/index.ts';
-import { live } from '../../lib/live.ts';
 import { limits } from '../../middleware/limits.ts';
 import { logging } from '../../middleware/logging.ts';
 import { tracing } from '../../middleware/tracing.ts';
@@ -244,7 +244,7 @@ class Trial {
     };
     for (const level of ['debug', 'info', 'warn', 'error'] as const) logger[level] = log as never;
     const list = [
-      options({ onError: note, onOrphan: note, cleanupGraceMs: 50 }),
+      configure({ onError: note, onOrphan: note, cleanupGraceMs: 50 }),
       tracing(),
       logging({ logger }),
       limits({ maxStreams: slots, maxStreamsPerPeer: slots }),

@@ -1,7 +1,7 @@
 import * as grpc from '@grpc/grpc-js';
 import { expect } from 'chai';
 import type { Service } from '../../examples/example.ts';
-import { live } from '../../lib/live.ts';
+import { live } from '../../lib/call/live.ts';
 import { type Running, start, stopAll, until } from './harness.ts';
 
 /** What a server does, seen from where its services are added. */

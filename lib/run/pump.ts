@@ -1,11 +1,11 @@
-import type { ServerCall } from './call.ts';
-import { isThenable } from './check.ts';
-import { counts } from './counters.ts';
-import { AGAIN, type Guest, guestOf, HandingOver } from './hand-over.ts';
-import { isMistake, iterate, type Puller } from './iterate.ts';
-import { watch } from './orphan.ts';
-import { report } from './report.ts';
-import type { Method, Source } from './types.ts';
+import type { ServerCall } from '../call/call.ts';
+import { isThenable } from '../check.ts';
+import { counts } from '../counters.ts';
+import { watch } from '../orphan.ts';
+import { report } from '../report.ts';
+import { AGAIN, type Guest, guestOf, HandingOver } from '../streams/hand-over.ts';
+import { isMistake, iterate, type Puller } from '../streams/open.ts';
+import type { Method, Source } from '../types.ts';
 
 /**
  * Pulls a source into a call until one of them ends. Everything the source runs in, its `finally` included, is

@@ -3,15 +3,15 @@ import type {
   ServerWritableStream,
   UntypedServiceImplementation,
 } from '@grpc/grpc-js';
-import { isOver } from './below.ts';
-import { ServerCall } from './call.ts';
-import { checkMiddleware, expected } from './check.ts';
-import { compose } from './compose.ts';
+import { ServerCall } from '../call/call.ts';
+import { compose } from '../call/compose.ts';
+import { checkMiddleware, expected } from '../check.ts';
+import { isOver } from '../grpc-js/below.ts';
+import { linkOf } from '../grpc-js/ports.ts';
+import type { Middleware } from '../types.ts';
 import { Facade, portOf } from './facade.ts';
 import { type Handler, mark, partsOf } from './handler.ts';
-import { linkOf } from './ports.ts';
 import { handle } from './produce.ts';
-import type { Middleware } from './types.ts';
 
 /**
  * Gives a handler, or every server-streaming handler of an implementation, middleware, guards and pipelined

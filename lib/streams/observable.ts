@@ -1,6 +1,6 @@
-import { isThenable } from './check.ts';
-import { forget } from './hooks.ts';
-import type { ObservableLike } from './types.ts';
+import { isThenable } from '../check.ts';
+import { forget } from '../hooks.ts';
+import type { ObservableLike } from '../types.ts';
 
 /** Who is subscribed; one that emits while it is subscribed to may look at `closed`, as those of RxJS do. */
 export interface Observer<T> {

@@ -1,5 +1,5 @@
 import type { ServerOptions } from '@grpc/grpc-js';
-import { checkOptions } from './check.ts';
+import { checkOptions } from '../check.ts';
 
 /**
  * What a server of long streams needs of grpc-js, which by default asks no client whether it is still there, closes

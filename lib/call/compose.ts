@@ -1,10 +1,10 @@
 import { status } from '@grpc/grpc-js';
-import { checkMiddleware, expected, isThenable } from './check.ts';
-import { counts } from './counters.ts';
-import { answerOf, isBoolean } from './hooks.ts';
-import { report } from './report.ts';
-import { changedOutcome, outcomeOf, StatusError } from './status.ts';
-import type { Call, Layer, Middleware, Outcome, Sink } from './types.ts';
+import { checkMiddleware, expected, isThenable } from '../check.ts';
+import { counts } from '../counters.ts';
+import { answerOf, isBoolean } from '../hooks.ts';
+import { report } from '../report.ts';
+import { changedOutcome, outcomeOf, StatusError } from '../status/status.ts';
+import type { Call, Layer, Middleware, Outcome, Sink } from '../types.ts';
 
 /** A middleware that is a list: one that stands in another list is laid open there. */
 const list: unique symbol = Symbol.for('leat.list') as never;

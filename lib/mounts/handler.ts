@@ -1,5 +1,5 @@
 import type { handleServerStreamingCall } from '@grpc/grpc-js';
-import type { Method, Middleware } from './types.ts';
+import type { Method, Middleware } from '../types.ts';
 
 /** What a handler of ours was made of, so that another mount can take it apart again. */
 export interface Made<Req = any, Res = any> {

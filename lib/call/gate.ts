@@ -1,5 +1,5 @@
-import type { Stats } from './stats.ts';
-import type { Layer } from './types.ts';
+import type { Stats } from '../stats.ts';
+import type { Layer } from '../types.ts';
 
 /** Whose messages wait. */
 export interface Waiting {

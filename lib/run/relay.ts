@@ -1,8 +1,8 @@
 import { type Metadata, status } from '@grpc/grpc-js';
-import type { ServerCall } from './call.ts';
-import { counts } from './counters.ts';
-import { sendableHeader } from './metadata.ts';
-import type { Outcome } from './types.ts';
+import type { ServerCall } from '../call/call.ts';
+import { counts } from '../counters.ts';
+import { sendableHeader } from '../status/metadata.ts';
+import type { Outcome } from '../types.ts';
 
 /** Takes what an existing handler sends through the layers of its call; what comes too late is absorbed. */
 export class Relay {

@@ -1,9 +1,9 @@
 import { constants } from 'node:os';
 import { Metadata, type Server, status } from '@grpc/grpc-js';
-import { checkDuration, checkFunction, checkOptions, expected } from './check.ts';
+import { checkDuration, checkFunction, checkOptions, expected } from '../check.ts';
+import type { Outcome } from '../types.ts';
 import { type Live, live, refusals } from './live.ts';
 import { onSignals } from './signals.ts';
-import type { Outcome } from './types.ts';
 
 export interface DrainOptions {
   /**

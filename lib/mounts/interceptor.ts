@@ -4,15 +4,15 @@ import {
   type ServerInterceptor,
   status,
 } from '@grpc/grpc-js';
-import { isOver, transparent } from './below.ts';
-import { type Origin, ServerCall } from './call.ts';
-import { checkMiddleware } from './check.ts';
-import { compose } from './compose.ts';
-import { GrpcPort } from './grpc-port.ts';
-import type { WireStatus } from './port.ts';
-import { completed, Relay } from './relay.ts';
-import { isErrorCode, outcomeOf } from './status.ts';
-import type { Middleware, Outcome } from './types.ts';
+import { type Origin, ServerCall } from '../call/call.ts';
+import { compose } from '../call/compose.ts';
+import { checkMiddleware } from '../check.ts';
+import { isOver, transparent } from '../grpc-js/below.ts';
+import { GrpcPort } from '../grpc-js/port.ts';
+import { completed, Relay } from '../run/relay.ts';
+import { isErrorCode, outcomeOf } from '../status/status.ts';
+import type { Middleware, Outcome } from '../types.ts';
+import type { WireStatus } from '../wire/port.ts';
 
 /**
  * Makes middleware an interceptor for a whole server: it covers every server-streaming method of every

@@ -1,25 +1,32 @@
 import { AsyncResource } from 'node:async_hooks';
 import { type Metadata, status } from '@grpc/grpc-js';
-import { ownOf } from './broadcast.ts';
-import { budgetOf, fitting, sendableDetails } from './budget.ts';
-import { isThenable } from './check.ts';
+import { isThenable } from '../check.ts';
+import { counts } from '../counters.ts';
+import { defaultSettings, type Settings } from '../options.ts';
+import { watch } from '../orphan.ts';
+import { type ErrorHook, report } from '../report.ts';
+import { type Rpc, recordOf } from '../rpc.ts';
+import { Stats } from '../stats.ts';
+import { budgetOf, fitting, sendableDetails } from '../status/budget.ts';
+import { ResponseMetadata, sendable, sendableHeader } from '../status/metadata.ts';
+import {
+  changedOutcome,
+  DEADLINE_EXCEEDED,
+  errorOf,
+  isErrorCode,
+  isHidden,
+  outcomeOf,
+} from '../status/status.ts';
+import type { Guest } from '../streams/hand-over.ts';
+import { MAX_AT_ONCE, turn } from '../streams/turns.ts';
+import { after, type Timer } from '../timers.ts';
+import type { Layer, Middleware, Outcome, Sink } from '../types.ts';
+import { ownOf } from '../wire/broadcast.ts';
+import type { Port, Sender } from '../wire/port.ts';
+import { Wire } from '../wire/wire.ts';
 import type { Composing } from './compose.ts';
-import { counts } from './counters.ts';
 import { Gate } from './gate.ts';
-import type { Guest } from './hand-over.ts';
 import { type Live, live, refusal } from './live.ts';
-import { ResponseMetadata, sendable, sendableHeader } from './metadata.ts';
-import { defaultSettings, type Settings } from './options.ts';
-import { watch } from './orphan.ts';
-import type { Port, Sender } from './port.ts';
-import { type ErrorHook, report } from './report.ts';
-import { type Rpc, recordOf } from './rpc.ts';
-import { Stats } from './stats.ts';
-import { changedOutcome, DEADLINE_EXCEEDED, errorOf, isErrorCode, isHidden, outcomeOf } from './status.ts';
-import { after, type Timer } from './timers.ts';
-import { MAX_AT_ONCE, turn } from './turns.ts';
-import type { Layer, Middleware, Outcome, Sink } from './types.ts';
-import { Wire } from './wire.ts';
 
 /** What grpc-js knows about a call; its own call objects are this. */
 export interface Origin {

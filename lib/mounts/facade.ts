@@ -1,17 +1,17 @@
 import { EventEmitter } from 'node:events';
 import { Writable } from 'node:stream';
 import { type Metadata, status } from '@grpc/grpc-js';
-import { callAbove } from './below.ts';
-import type { ServerCall } from './call.ts';
-import { expected, isThenable } from './check.ts';
-import { counts } from './counters.ts';
-import { GrpcPort } from './grpc-port.ts';
-import type { Port, WireStatus } from './port.ts';
-import { type AnyStream, givenPort, HandlerPort, linkOf } from './ports.ts';
-import { completed, Relay } from './relay.ts';
-import { report } from './report.ts';
-import { isErrorCode, isHidden, outcomeOf } from './status.ts';
-import type { Call, Outcome } from './types.ts';
+import type { ServerCall } from '../call/call.ts';
+import { expected, isThenable } from '../check.ts';
+import { counts } from '../counters.ts';
+import { callAbove } from '../grpc-js/below.ts';
+import { GrpcPort } from '../grpc-js/port.ts';
+import { type AnyStream, givenPort, HandlerPort, linkOf } from '../grpc-js/ports.ts';
+import { report } from '../report.ts';
+import { completed, Relay } from '../run/relay.ts';
+import { isErrorCode, isHidden, outcomeOf } from '../status/status.ts';
+import type { Call, Outcome } from '../types.ts';
+import type { Port, WireStatus } from '../wire/port.ts';
 
 type Written = (error?: Error | null) => void;
 

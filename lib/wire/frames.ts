@@ -1,8 +1,8 @@
 import { status } from '@grpc/grpc-js';
+import { outcomeOf } from '../status/status.ts';
 import { sharedFrame } from './broadcast.ts';
 import { bytesOf, PREFIX_BYTES, putFrame } from './frame.ts';
 import type { Carrier, Delivery, Outlet } from './port.ts';
-import { outcomeOf } from './status.ts';
 
 /** Frames of messages that are written together. */
 interface Block {

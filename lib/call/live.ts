@@ -1,5 +1,5 @@
 import type { status } from '@grpc/grpc-js';
-import type { Outcome } from './types.ts';
+import type { Outcome } from '../types.ts';
 
 /** A call that is open, as whoever shuts a server down sees it. */
 export interface Live {

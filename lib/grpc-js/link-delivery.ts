@@ -1,9 +1,9 @@
 import { status } from '@grpc/grpc-js';
+import { outcomeOf } from '../status/status.ts';
+import { sharedFrame } from '../wire/broadcast.ts';
+import { bytesOf, PREFIX_BYTES } from '../wire/frame.ts';
+import type { Carrier, Delivery, Serialize } from '../wire/port.ts';
 import type { Below } from './below.ts';
-import { sharedFrame } from './broadcast.ts';
-import { bytesOf, PREFIX_BYTES } from './frame.ts';
-import type { Carrier, Delivery, Serialize } from './port.ts';
-import { outcomeOf } from './status.ts';
 
 /**
  * Hands messages down a chain of interceptors, or to a call that cannot be looked into. While one of the chain

@@ -1,8 +1,8 @@
 import type { Metadata, status } from '@grpc/grpc-js';
-import { counts } from './counters.ts';
+import { counts } from '../counters.ts';
+import { outcomeOf, StatusError } from '../status/status.ts';
+import type { Outcome } from '../types.ts';
 import type { Carrier, Delivery, Port, Sender, WireStatus } from './port.ts';
-import { outcomeOf, StatusError } from './status.ts';
-import type { Outcome } from './types.ts';
 
 /**
  * Sends what a call sends, in order: headers, messages, status. A window of messages may be on their way and not

@@ -1,5 +1,5 @@
 import { types } from 'node:util';
-import { expected } from './check.ts';
+import { expected } from '../check.ts';
 
 /**
  * What comes before each message on the wire: a byte that says whether it is compressed, and its length in four.

@@ -1,7 +1,7 @@
 import type { Metadata, status } from '@grpc/grpc-js';
-import type { Settings } from './options.ts';
-import type { Stats } from './stats.ts';
-import type { Outcome } from './types.ts';
+import type { Settings } from '../options.ts';
+import type { Stats } from '../stats.ts';
+import type { Outcome } from '../types.ts';
 
 /** What a client is told at the end of a call. */
 export interface WireStatus {

@@ -1,12 +1,12 @@
 import type { Readable } from 'node:stream';
 import { status } from '@grpc/grpc-js';
-import { isThenable, show } from './check.ts';
+import { isThenable, show } from '../check.ts';
+import { forget } from '../hooks.ts';
+import { StatusError } from '../status/status.ts';
+import type { ObservableLike, ReadableStreamLike, Source } from '../types.ts';
 import { Fifo } from './fifo.ts';
-import { forget } from './hooks.ts';
 import { Lead, MAX_BURST } from './lead.ts';
 import { observe } from './observable.ts';
-import { StatusError } from './status.ts';
-import type { ObservableLike, ReadableStreamLike, Source } from './types.ts';
 
 /** An iterator to pull from: `next` may answer with a promise or at once. */
 export interface Puller<T> {

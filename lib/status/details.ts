@@ -1,4 +1,4 @@
-import { expected } from './check.ts';
+import { expected } from '../check.ts';
 
 /** One rich error detail, a `google.protobuf.Any`: a message already encoded, and its type. */
 export interface Detail {

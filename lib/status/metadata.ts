@@ -1,6 +1,6 @@
 import { Metadata, type MetadataValue } from '@grpc/grpc-js';
+import { counts } from '../counters.ts';
 import { budgetOf, fieldBytes } from './budget.ts';
-import { counts } from './counters.ts';
 
 /** More values than this are cut. */
 const MAX_VALUES = 100;

@@ -1,10 +1,10 @@
 import { type Metadata, type status as Status, status } from '@grpc/grpc-js';
+import { DEADLINE_EXCEEDED } from '../status/status.ts';
+import type { Outcome } from '../types.ts';
+import { FrameDelivery } from '../wire/frames.ts';
+import type { Carrier, Delivery, Port, Serialize, WireStatus } from '../wire/port.ts';
 import { type Below, lookBelow } from './below.ts';
-import { FrameDelivery } from './frame-delivery.ts';
 import { LinkDelivery } from './link-delivery.ts';
-import type { Carrier, Delivery, Port, Serialize, WireStatus } from './port.ts';
-import { DEADLINE_EXCEEDED } from './status.ts';
-import type { Outcome } from './types.ts';
 
 /** grpc-js as a transport; what kind of call it gives tells how headers, messages and the status go down to it. */
 export abstract class GrpcPort implements Port {

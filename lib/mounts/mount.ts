@@ -1,9 +1,9 @@
 import type { MethodDefinition, Server, ServiceDefinition, UntypedHandleCall } from '@grpc/grpc-js';
-import { checkFunction, checkMiddleware, expected } from './check.ts';
+import { checkFunction, checkMiddleware, expected } from '../check.ts';
+import type { Method, Middleware } from '../types.ts';
+import type { Serialize } from '../wire/port.ts';
 import { type Handler, type Mounted, partsOf } from './handler.ts';
-import type { Serialize } from './port.ts';
 import { handle } from './produce.ts';
-import type { Method, Middleware } from './types.ts';
 import { wrap } from './wrap.ts';
 
 /** The request and the response of a method, as its definition has them on the server. */

@@ -1,7 +1,7 @@
 import { Metadata, status } from '@grpc/grpc-js';
-import { checkOptions, expected, isMetadata, show } from './check.ts';
+import { checkOptions, expected, isMetadata, show } from '../check.ts';
+import type { EndReason, Outcome } from '../types.ts';
 import { type Detail, encodeStatus } from './details.ts';
-import type { EndReason, Outcome } from './types.ts';
 
 /** What a client reads of an error that was not meant for it. */
 export const INTERNAL_ERROR = 'internal error';

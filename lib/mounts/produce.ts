@@ -1,13 +1,13 @@
 import type { handleServerStreamingCall } from '@grpc/grpc-js';
-import { isOver } from './below.ts';
-import { ServerCall } from './call.ts';
-import { checkFunction, checkMiddleware } from './check.ts';
-import { compose } from './compose.ts';
+import { ServerCall } from '../call/call.ts';
+import { compose } from '../call/compose.ts';
+import { checkFunction, checkMiddleware } from '../check.ts';
+import { isOver } from '../grpc-js/below.ts';
+import { givenPort, linkOf, StreamPort } from '../grpc-js/ports.ts';
+import { pump } from '../run/pump.ts';
+import type { Method, Middleware } from '../types.ts';
+import type { Serialize } from '../wire/port.ts';
 import { type Handler, mark } from './handler.ts';
-import type { Serialize } from './port.ts';
-import { givenPort, linkOf, StreamPort } from './ports.ts';
-import { pump } from './pump.ts';
-import type { Method, Middleware } from './types.ts';
 
 /**
  * Makes a source a server-streaming handler of grpc-js, to be used in any `server.addService`.

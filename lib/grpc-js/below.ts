@@ -1,8 +1,8 @@
 import { constants, type ServerHttp2Stream } from 'node:http2';
 import { ServerInterceptingCall, status } from '@grpc/grpc-js';
-import { PREFIX_BYTES } from './frame.ts';
-import type { Delivery, Outlet, Serialize } from './port.ts';
-import type { Call } from './types.ts';
+import type { Call } from '../types.ts';
+import { PREFIX_BYTES } from '../wire/frame.ts';
+import type { Delivery, Outlet, Serialize } from '../wire/port.ts';
 
 /**
  * What lies between a call and its HTTP/2 stream. All of it is private to grpc-js, and may be missing: then

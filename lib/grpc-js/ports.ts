@@ -1,6 +1,6 @@
 import { type Metadata, type ServerWritableStream, status } from '@grpc/grpc-js';
-import { GrpcPort } from './grpc-port.ts';
-import type { Port, Serialize, WireStatus } from './port.ts';
+import type { Port, Serialize, WireStatus } from '../wire/port.ts';
+import { GrpcPort } from './port.ts';
 
 export type AnyStream = ServerWritableStream<unknown, unknown>;
 
@@ -9,8 +9,12 @@ export function linkOf(stream: unknown): unknown {
   return (stream as { call?: unknown } | null | undefined)?.call;
 }
 
-/** On a stream that is not of grpc-js: its transport. */
-export const transport: unique symbol = Symbol.for('leat.port') as never;
+const transport: unique symbol = Symbol.for('leat.port') as never;
+
+/** Gives a stream that is not of grpc-js its transport. */
+export function carryBy(stream: object, port: Port): void {
+  Object.assign(stream, { [transport]: port });
+}
 
 export function givenPort(stream: object): Port | undefined {
   return (stream as { [transport]?: Port })[transport];
