@@ -1,3 +1,4 @@
+import type { Metadata, status } from '@grpc/grpc-js';
 import type { Call, Outcome } from './types.ts';
 
 /** A status on its way to the client. */
