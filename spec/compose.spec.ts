@@ -14,6 +14,7 @@ import {
   StatusError,
   wrap,
 } from '../lib/index.ts';
+import { outcomeOf } from '../lib/status/status.ts';
 import { TestPort } from '../lib/testing/test-port.ts';
 import type { Delivery, WireStatus } from '../lib/wire/port.ts';
 import { definition } from './support/harness.ts';
@@ -133,10 +134,10 @@ function drive(middleware: Middleware, log: string[], { messages, last }: Script
   call.begin(compose(quiet, middleware), () => {
     log.push('source');
     for (let i = 0; i < messages; i++) if (call.open) call.messages.message(`m${i}`);
-    if (last === 'completes') call.finish({ code: status.OK, details: 'OK', reason: 'completed' });
-    if (last === 'fails') call.fail(failure('source'));
+    if (last === 'completes') call.end({ code: status.OK, details: 'OK', reason: 'completed' });
+    if (last === 'fails') call.end(outcomeOf(failure('source')));
   });
-  call.terminated();
+  call.clientLeft();
 }
 
 /** The log of a list of plans, put together by `compose`. */

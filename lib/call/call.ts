@@ -10,12 +10,12 @@ import { Stats } from '../stats.ts';
 import { budgetOf, fitting, sendableDetails } from '../status/budget.ts';
 import { ResponseMetadata, sendable, sendableHeader } from '../status/metadata.ts';
 import {
-  changedOutcome,
   DEADLINE_EXCEEDED,
   errorOf,
   isErrorCode,
   isHidden,
   outcomeOf,
+  soundOutcome,
 } from '../status/status.ts';
 import type { Guest } from '../streams/hand-over.ts';
 import { MAX_AT_ONCE, turn } from '../streams/turns.ts';
@@ -38,8 +38,11 @@ export interface Origin {
 }
 
 /** How far a call has come; only ever goes up. */
-enum State {
+enum Phase {
+  /** Its layers are being made. */
+  Composing,
   Open,
+  /** The layers hear of its end. */
   Ending,
   Ended,
 }
@@ -47,13 +50,14 @@ enum State {
 const COMPLETED: Outcome = { code: status.OK, details: 'OK', reason: 'completed' };
 
 /**
- * One RPC, and the one owner of its end: whoever calls `finish()` first decides, everything later is absorbed.
+ * One RPC, and the one owner of its end: who speaks first decides (the source is done, the handler answers, the client
+ * leaves, the wire fails, a layer or a drain ends it), and everything later is absorbed.
  * It is also the far end of the layers: what reaches it goes to the wire.
  */
 export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Sender, Live {
   // What each message looks at comes first: with thousands of streams, what is not together is not in the cache.
   readonly wire: Wire;
-  private state: State = State.Open;
+  private phase: Phase = Phase.Composing;
   headerSent = false;
   /** Messages asked for since the window was last full. */
   private atOnce = 0;
@@ -72,7 +76,6 @@ export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Send
   released: (() => void) | undefined;
   onEnded: (() => void) | undefined;
   private layer: Layer<unknown> = {};
-  private composing = false;
   /** How it was ended before its layers were all made. */
   private early: Outcome | undefined;
   private heard: Promise<Outcome> | undefined;
@@ -108,7 +111,7 @@ export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Send
   }
 
   get open(): boolean {
-    return this.state === State.Open;
+    return this.phase === Phase.Open;
   }
 
   get peer(): string {
@@ -141,7 +144,7 @@ export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Send
 
   get trailer(): Metadata {
     this.ownTrailer ??= new ResponseMetadata('trailer');
-    this.ownTrailer.sent = this.state === State.Ended;
+    this.ownTrailer.sent = this.phase === Phase.Ended;
     return this.ownTrailer;
   }
 
@@ -161,7 +164,7 @@ export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Send
   }
 
   sendHeader(): void {
-    if (this.headerSent || this.state === State.Ended) return;
+    if (this.headerSent || this.phase === Phase.Ended) return;
     this.headerSent = true;
     if (this.ownHeader) this.ownHeader.sent = true;
     this.wire.header(sendableHeader(this.ownHeader));
@@ -171,7 +174,6 @@ export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Send
   begin(middleware: Middleware, start: () => void): void {
     live.add(this);
     this.armDeadline();
-    this.composing = true;
     const made = middleware(this, this);
     if (isThenable(made))
       void (made as PromiseLike<Layer<unknown>>).then(layer => this.composed(layer, start));
@@ -180,7 +182,7 @@ export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Send
 
   private composed(made: Layer<unknown> | void, start: () => void): void {
     const layer = made ?? {};
-    this.composing = false;
+    this.phase = Phase.Open;
     this.layer = layer;
     if (layer.message) this.messages = new Owned(layer as Sink<unknown>);
     this.early ??= Date.now() >= this.expiresAt ? DEADLINE_EXCEEDED : refusal(this);
@@ -220,7 +222,7 @@ export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Send
     try {
       this.message(message);
     } catch (error) {
-      this.broken(outcomeOf(error));
+      this.wireFailed(outcomeOf(error));
     }
     this.taking = false;
     return true;
@@ -228,7 +230,7 @@ export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Send
 
   /** Hands a message to the wire; the headers go before the first one. */
   message(message: unknown): void {
-    if (this.state === State.Ended) {
+    if (this.phase === Phase.Ended) {
       counts.lateMessages += 1;
       return;
     }
@@ -240,19 +242,15 @@ export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Send
     this.wire.message(message);
   }
 
-  /** A layer, or whoever holds the call, ends it. */
+  /** Ends the call; only the first time counts. */
   end(outcome: Outcome): void {
-    let sound: Outcome;
-    try {
-      sound = changedOutcome(outcome);
-    } catch (error) {
-      sound = outcomeOf(error);
-    }
-    this.finish(sound);
+    if (this.over) counts.lateEnds += 1;
+    else if (this.phase === Phase.Composing) this.endEarly(soundOutcome(outcome));
+    else this.close(soundOutcome(outcome));
   }
 
   get over(): boolean {
-    return this.early !== undefined || !this.open;
+    return this.early !== undefined || this.phase > Phase.Open;
   }
 
   get ending(): Promise<Outcome> {
@@ -268,18 +266,18 @@ export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Send
     watch(work, this.settings.cleanupGraceMs, () => this.settings.onOrphan(this));
   }
 
-  /** The source finished. One that was told to stop, and could hear it, did not say all it had to say. */
-  completed(): Promise<void> {
+  /** The source is done. One that was told to stop, and could hear it, did not say all it had to say. */
+  sourceDone(): Promise<void> {
     return this.settle((this.controller && this.announced) ?? COMPLETED);
   }
 
   /** The source threw: the answer to being told to stop, or its own failure. */
-  failed(error: unknown): Promise<void> {
+  sourceThrew(error: unknown): Promise<void> {
     return this.settle(this.announced && this.isAbort(error) ? this.announced : outcomeOf(error));
   }
 
-  /** The handler gave a status: its own, or the one it was told of. */
-  answered(outcome: Outcome, before?: () => void): Promise<void> {
+  /** The handler gave its status, or the one that it was told of. */
+  handlerAnswered(outcome: Outcome, before?: () => void): Promise<void> {
     const told = this.announced;
     const same = told?.code === outcome.code && told.details === outcome.details;
     // As of a source: one that was told to stop, and could hear it, did not say all it had to say.
@@ -287,9 +285,33 @@ export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Send
     return this.settle(told && (same || stopped) ? told : outcome, before);
   }
 
+  /** The transport says that the call is over: the answer to our status, or the client left. */
+  clientLeft(): void {
+    if (this.over) return this.wire.close();
+    const verdict = this.wire.verdict();
+    this.wire.close();
+    this.end(verdict);
+  }
+
+  /** The wire can send no more. */
+  wireFailed(outcome: Outcome): void {
+    if (this.taking) {
+      this.failing = true;
+      return queueMicrotask(() => this.wireFailed(outcome));
+    }
+    if (outcome.cause !== undefined && !isHidden(outcome)) report(outcome.cause, this);
+    if (this.phase === Phase.Ending) this.spoiled ??= outcome;
+    this.end(outcome);
+  }
+
+  /** The wire has something to say to those who wait for it. */
+  wireMoved(): void {
+    this.gate.woken();
+  }
+
   /** Tells the source that its call will end so, and lets it finish in its own way until it does. */
   announce(outcome: Outcome): void {
-    if (!this.open) return;
+    if (this.over) return;
     this.announced = outcome;
     this.surely(() => this.controller?.abort(errorOf(outcome)));
     // Only now is a signal worth its price.
@@ -307,7 +329,7 @@ export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Send
     this.done = true;
     while (this.open && !this.wire.idle) await this.gate.stalled();
     if (this.open) before?.();
-    this.finish(outcome);
+    this.end(outcome);
   }
 
   /** Whether this is what waiting code throws when the call is over: the answer to the signal, not a failure. */
@@ -322,15 +344,8 @@ export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Send
     }
   }
 
-  /** Ends the call; only the first time counts. */
-  finish(outcome: Outcome): void {
-    if (this.over) counts.lateEnds += 1;
-    else if (this.composing) this.endEarly(outcome);
-    else this.close(outcome);
-  }
-
   private close(outcome: Outcome): void {
-    this.state = State.Ending;
+    this.phase = Phase.Ending;
     this.outcome = outcome;
     this.timer?.stop();
     this.surely(() => this.counted?.wait(undefined, performance.now()));
@@ -374,37 +389,10 @@ export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Send
     return last ?? outcome;
   }
 
-  fail(error: unknown): void {
-    this.finish(outcomeOf(error));
-  }
-
-  /** grpc-js says that the call is over: the answer to our status, or the client went away. */
-  terminated(): void {
-    if (!this.open) return this.wire.close();
-    const verdict = this.wire.verdict();
-    this.wire.close();
-    this.finish(verdict);
-  }
-
-  broken(outcome: Outcome): void {
-    if (this.taking) {
-      this.failing = true;
-      return queueMicrotask(() => this.broken(outcome));
-    }
-    if (outcome.cause !== undefined && !isHidden(outcome)) report(outcome.cause, this);
-    if (this.state === State.Ending) this.spoiled ??= outcome;
-    this.finish(outcome);
-  }
-
-  woken(): void {
-    this.gate.woken();
-  }
-
   private conclude(heard: Outcome): void {
-    if (this.state === State.Ended) return;
     const outcome = heard.reason === 'completed' ? (this.spoiled ?? heard) : heard;
     if (this.ownHeader && !this.headerSent) this.surely(() => this.sendHeader());
-    this.state = State.Ended;
+    this.phase = Phase.Ended;
     live.delete(this);
     this.surely(() => this.onEnded?.());
     if (isHidden(outcome)) report(outcome.cause, this);
@@ -424,7 +412,7 @@ export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Send
 
   private armDeadline(): void {
     if (this.expiresAt === Number.POSITIVE_INFINITY) return;
-    this.timer = after(this.expiresAt - Date.now(), () => this.finish(DEADLINE_EXCEEDED));
+    this.timer = after(this.expiresAt - Date.now(), () => this.end(DEADLINE_EXCEEDED));
   }
 }
 

@@ -1,11 +1,12 @@
 import type { Stats } from '../stats.ts';
-import type { Layer } from '../types.ts';
+import { outcomeOf } from '../status/status.ts';
+import type { Layer, Outcome } from '../types.ts';
 
 /** Whose messages wait. */
 export interface Waiting {
   readonly open: boolean;
   readonly counted: Stats | undefined;
-  fail(error: unknown): void;
+  end(outcome: Outcome): void;
 }
 
 /** Where the messages of a call wait: for room, for everything to be taken, or for a layer. */
@@ -43,10 +44,10 @@ export class Gate {
           if (this.call.open) this.call.counted?.wait('source', performance.now());
           this.open();
         },
-        error => this.call.fail(error),
+        error => this.call.end(outcomeOf(error)),
       );
     } catch (error) {
-      this.call.fail(error);
+      this.call.end(outcomeOf(error));
       return Promise.resolve();
     }
     return this.parked();

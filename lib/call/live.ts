@@ -5,7 +5,7 @@ import type { Outcome } from '../types.ts';
 export interface Live {
   /** Tells the source that its call will end so; it may still finish in its own way. */
   announce(outcome: Outcome): void;
-  finish(outcome: Outcome): void;
+  end(outcome: Outcome): void;
   /** Called once, when the status of the call is on its way. */
   onEnded: (() => void) | undefined;
   readonly wire: { belongsTo(server: object): boolean; reset(code: status): void };

@@ -104,7 +104,7 @@ export class LinkDelivery implements Delivery {
       this.link.message(message, this.ack);
     } catch (error) {
       this.unacked -= 1;
-      return carrier.sender.broken(outcomeOf(error));
+      return carrier.sender.wireFailed(outcomeOf(error));
     }
     if (below.gaveUp()) {
       const refusal = below.refusal(message);

@@ -206,7 +206,7 @@ export class Facade {
   private emitted(event: string, args: unknown[]): boolean {
     if (event === 'error') return this.failed(args);
     if (event !== 'cancelled') return this.emit.call(this.stream, event, ...args);
-    this.call.terminated();
+    this.call.clientLeft();
     if (this.told) return false;
     this.told = true;
     return this.call.within(() => this.emit.call(this.stream, event, ...args));

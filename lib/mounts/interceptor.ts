@@ -79,7 +79,7 @@ class Intercepted implements ServerInterceptingCallInterface, Origin {
       onReceiveHalfClose: () => this.begin(listener, cancel),
       onCancel: () => {
         this.over = true;
-        this.call?.terminated();
+        this.call?.clientLeft();
         if (this.call) this.call.within(cancel);
         else cancel();
       },

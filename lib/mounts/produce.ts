@@ -41,7 +41,7 @@ export function handle<Req, Res>(
     if (stream.cancelled || isOver(linkOf(stream))) return;
     const port = givenPort(stream) ?? new StreamPort(stream, serialize);
     const call = new ServerCall<Req>(stream, stream.request, port);
-    stream.once('cancelled', () => call.terminated());
+    stream.once('cancelled', () => call.clientLeft());
     call.begin(layers, () => void pump(call, source));
   };
   return mark(produced, { source, middleware });

@@ -3,6 +3,7 @@ import { isThenable } from '../check.ts';
 import { counts } from '../counters.ts';
 import { watch } from '../orphan.ts';
 import { report } from '../report.ts';
+import { outcomeOf } from '../status/status.ts';
 import { AGAIN, type Guest, guestOf, HandingOver } from '../streams/hand-over.ts';
 import { isMistake, iterate, type Puller } from '../streams/open.ts';
 import type { Method, Source } from '../types.ts';
@@ -55,7 +56,7 @@ class Pull<Res> {
     if (this.finished) return this.late(error);
     this.finished = true;
     if (isMistake(error)) report(error.cause, this.call);
-    this.call.fail(error);
+    this.call.end(outcomeOf(error));
   }
 
   async run(): Promise<void> {
@@ -79,7 +80,7 @@ class Pull<Res> {
         if (step === AGAIN) continue;
         if (step.done) {
           this.exhausted();
-          if (call.open) await call.completed();
+          if (call.open) await call.sourceDone();
           return;
         }
         if (call.open) messages.message(step.value);
@@ -90,7 +91,7 @@ class Pull<Res> {
       const over = this.finished || !call.open;
       this.exhausted();
       if (over) return this.late(error);
-      await call.failed(error);
+      await call.sourceThrew(error);
     }
   }
 

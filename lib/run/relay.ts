@@ -46,7 +46,7 @@ export class Relay {
       return;
     }
     this.ended = true;
-    await this.call.answered(outcome, sent);
+    await this.call.handlerAnswered(outcome, sent);
   }
 
   private async later(hold: Promise<void>, ack: () => void): Promise<void> {

@@ -91,6 +91,8 @@ export function changedOutcome(answer: unknown): Outcome {
   try {
     const { code, details, reason, metadata, cause } = answer as Outcome;
     if (code === status.OK || isErrorCode(code)) {
+      if (typeof details === 'string' && (metadata === undefined || isMetadata(metadata)))
+        return answer as Outcome;
       const trailers = isMetadata(metadata) ? metadata : undefined;
       return { code, details: String(details ?? ''), reason, metadata: trailers, cause };
     }
@@ -105,6 +107,15 @@ export const DEADLINE_EXCEEDED: Outcome = {
   details: 'Deadline exceeded',
   reason: 'deadline',
 };
+
+/** The outcome somebody ends a call with; what is none is their error. */
+export function soundOutcome(outcome: unknown): Outcome {
+  try {
+    return changedOutcome(outcome);
+  } catch (error) {
+    return outcomeOf(error);
+  }
+}
 
 /** The error that says how a call ended: what `signal.reason` is. It was not thrown anywhere, and has no stack. */
 export function errorOf({ code, details, cause }: Outcome): StatusError {

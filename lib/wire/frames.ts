@@ -222,7 +222,7 @@ export class FrameDelivery implements Delivery {
       outlet.write(bytes, taken);
     } catch (error) {
       this.close();
-      carrier.sender.broken(outcomeOf(error));
+      carrier.sender.wireFailed(outcomeOf(error));
     }
   }
 }

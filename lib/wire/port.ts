@@ -48,9 +48,9 @@ export interface Sender {
   /** Set when somebody wants the call to be counted. */
   readonly counted: Stats | undefined;
   /** There is room again, or everything was taken. */
-  woken(): void;
+  wireMoved(): void;
   /** The call can send no more. */
-  broken(outcome: Outcome): void;
+  wireFailed(outcome: Outcome): void;
 }
 
 /** The wire, as what delivers its messages sees it. */

@@ -73,16 +73,16 @@ export class Wire implements Carrier {
   progressed(): void {
     if (this.closed) return;
     if (this.last && this.idle) this.conclude(this.last);
-    else this.sender.woken();
+    else this.sender.wireMoved();
   }
 
   givenUp(): void {
-    this.sender.broken(this.verdict());
+    this.sender.wireFailed(this.verdict());
   }
 
   fail(code: status, what: string, index: number, cause?: unknown): void {
     const message = `the message at index ${index} of ${this.sender.path} ${what}`;
-    this.sender.broken(outcomeOf(new StatusError(code, message, { cause })));
+    this.sender.wireFailed(outcomeOf(new StatusError(code, message, { cause })));
   }
 
   /** Gives a client the grace to take what is on its way; one that takes nothing is cut off. */

@@ -147,8 +147,7 @@ export class RawStage {
 
   /** What should have ended long ago would keep this process alive. */
   close(): Promise<void> {
-    for (const call of live)
-      call.finish({ code: status.CANCELLED, details: 'left open', reason: 'cancelled' });
+    for (const call of live) call.end({ code: status.CANCELLED, details: 'left open', reason: 'cancelled' });
     return this.otel.stop();
   }
 }
