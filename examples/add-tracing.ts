@@ -48,7 +48,7 @@ export const addTracing: Showpiece = {
     );
     const metadata = new Metadata();
     metadata.set('traceparent', '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01');
-    const stream = subscribe((...call) => client.listNumbers(...call), { max: 2 }, { metadata });
+    const stream = subscribe(client, 'listNumbers', { max: 2 }, { metadata });
     for await (const { num } of stream) print(`Number: ${num}`);
     client.close();
     await drain(server);

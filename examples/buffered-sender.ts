@@ -31,7 +31,7 @@ export const bufferedSender: Showpiece = {
       credentials.createInsecure(),
     );
     const started = performance.now();
-    const stream = subscribe((...call) => client.listNumbers(...call), { max: 25 });
+    const stream = subscribe(client, 'listNumbers', { max: 25 });
     for await (const { num } of stream) print(`${Math.round(performance.now() - started)} ms: ${num}`);
     client.close();
     await drain(server);

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { credentials, status } from '@grpc/grpc-js';
 import { mount, only, StatusError } from 'leat';
+import { checksum } from 'leat/checksum';
 import { subscribe } from 'leat/client';
-import { checksum, metadata } from 'leat/metadata';
+import { metadata } from 'leat/metadata';
 import { type Channel, channel, sleep } from 'leat/sources';
 import type { LogEntry } from '../proto/generated/example/LogEntry.ts';
 import type { Example } from './example.ts';
@@ -55,14 +56,14 @@ export const logs: Example = {
   async show({ address, print, text, number }) {
     const client = new example.LogService(address, credentials.createInsecure());
     const request = { level: text('level') };
-    const past = subscribe((...call) => client.getLogs(...call), request, retrying(print));
+    const past = subscribe(client, 'getLogs', request, retrying(print));
     for await (const { message, timestamp } of past) print(`${message} at ${timestamp}`);
     const [attempt] = past.attempts;
     print(`headers  ${JSON.stringify(attempt?.header?.getMap())}`);
     print(`trailers ${JSON.stringify(attempt?.status?.metadata.getMap())}`);
 
     let left = number('follow');
-    const live = subscribe((...call) => client.streamLogs(...call), request, retrying(print));
+    const live = subscribe(client, 'streamLogs', request, retrying(print));
     if (left > 0)
       for await (const { message } of live) {
         print(message);

@@ -37,7 +37,7 @@ export const values: Example = {
     const slowly = new Metadata();
     slowly.set('slow', '1');
     const list = (data: string, metadata = new Metadata()) =>
-      subscribe((...call) => client.listValue(...call), { data }, { ...retrying(print), metadata });
+      subscribe(client, 'listValue', { data }, { ...retrying(print), metadata });
 
     for await (const { streamValue } of list(text('data'), on('slow') ? slowly : undefined))
       print(streamValue);

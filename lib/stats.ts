@@ -8,46 +8,57 @@ interface Taking {
 }
 
 /**
- * What one call has sent and what it waited for, in plain fields. Times are milliseconds of `performance.now()`, read
- * once for all messages that go together.
+ * What one call has sent and what it waited for. Times are milliseconds of `performance.now()`, read once for all
+ * messages that go together.
  */
-export class Stats {
+export interface Stats {
   /** Messages handed to the wire. */
-  messages = 0;
+  readonly messages: number;
   /** Their encoded size in bytes, without framing; `undefined` where sizes cannot be known. */
+  readonly bytes: number | undefined;
+  readonly startedAt: number;
+  readonly firstMessageAt: number | undefined;
+  readonly lastMessageAt: number | undefined;
+  /** The longest time between two messages. */
+  readonly maxGapMs: number;
+  /** Time spent waiting for the source to yield. The wait that is still open is not in it: see `since`. */
+  readonly sourceMs: number;
+  /** Time spent waiting for the client to take what was sent. */
+  readonly flowControlMs: number;
+  /** What the call waits for now, and since when. */
+  readonly waiting: Wait | undefined;
+  readonly since: number;
+  /** Whether some of what was sent has not been taken by the client, as far as HTTP/2 tells. */
+  readonly pending: boolean;
+  /** When the client last took some of it, also a part of a message; `undefined` before. */
+  readonly takenAt: number | undefined;
+}
+
+/** The counts of one call, in plain fields. */
+export class Tally implements Stats {
+  messages = 0;
   bytes: number | undefined = 0;
   readonly startedAt: number = performance.now();
   firstMessageAt: number | undefined;
   lastMessageAt: number | undefined;
-  /** The longest time between two messages. */
   maxGapMs = 0;
-  /** Time spent waiting for the source to yield. The wait that is still open is not in it: see `since`. */
   sourceMs = 0;
-  /** Time spent waiting for the client to take what was sent. */
   flowControlMs = 0;
-  /** What the call waits for now, and since when. */
   waiting: Wait | undefined;
   since = 0;
+  /** What is sent now is not counted. */
+  private off = false;
 
-  /** @internal */
-  readonly to: Taking | undefined;
+  constructor(private readonly to?: Taking) {}
 
-  /** @internal */
-  constructor(to?: Taking) {
-    this.to = to;
-  }
-
-  /** Whether some of what was sent has not been taken by the client, as far as HTTP/2 tells. */
   get pending(): boolean {
     return this.to?.idle === false;
   }
 
-  /** When the client last took some of it, also a part of a message; `undefined` before. */
   get takenAt(): number | undefined {
     return this.to?.takenAt;
   }
 
-  /** @internal */
   wait(reason: Wait | undefined, now: number): void {
     if (this.waiting === 'source') this.sourceMs += now - this.since;
     else if (this.waiting === 'flow_control') this.flowControlMs += now - this.since;
@@ -55,17 +66,35 @@ export class Stats {
     this.since = now;
   }
 
-  /** @internal A message goes now, and maybe others with it. */
+  /** A message goes now, and maybe others with it. */
   handed(now: number): void {
+    if (this.off) return;
     if (this.lastMessageAt === undefined) this.firstMessageAt = now;
     else if (now - this.lastMessageAt > this.maxGapMs) this.maxGapMs = now - this.lastMessageAt;
     this.lastMessageAt = now;
     if (this.waiting === 'source') this.wait('source', now);
   }
 
-  /** @internal A message of this size, if that can be known. */
+  /** A message of this size, if that can be known. */
   counted(bytes: number | undefined): void {
+    if (this.off) return;
     this.messages += 1;
     this.bytes = bytes === undefined || this.bytes === undefined ? undefined : this.bytes + bytes;
   }
+
+  uncounted(send: () => void): void {
+    this.off = true;
+    try {
+      send();
+    } finally {
+      this.off = false;
+    }
+  }
+}
+
+/** Sends what is no data, such as a heartbeat, past the counts of a call. */
+export function uncounted(stats: Stats, send: () => void): void {
+  const { uncounted } = stats as Partial<Tally>;
+  if (uncounted) uncounted.call(stats as Tally, send);
+  else send();
 }

@@ -5,7 +5,9 @@
 import { checkFunction, checkOptions, expected } from '../lib/check.ts';
 import { answerOf, isMessage } from '../lib/hooks.ts';
 import { once } from '../lib/rpc.ts';
+import { uncounted } from '../lib/stats.ts';
 import { outcomeOf } from '../lib/status/status.ts';
+import { MAX_TIMER_MS } from '../lib/timers.ts';
 import type { Call, Middleware } from '../lib/types.ts';
 
 export interface HeartbeatOptions<Res> {
@@ -33,8 +35,8 @@ export interface HeartbeatOptions<Res> {
 export function heartbeat<Res = any>(options: HeartbeatOptions<Res>): Middleware<any, Res> {
   checkOptions(options, ['everyMs', 'make']);
   const { everyMs = 30_000, make } = options;
-  if (typeof everyMs !== 'number' || !(everyMs >= 1 && everyMs <= 0x7fffffff))
-    throw expected('everyMs', 'a number of milliseconds from 1 to 2147483647', everyMs);
+  if (typeof everyMs !== 'number' || !(everyMs >= 1 && everyMs <= MAX_TIMER_MS))
+    throw expected('everyMs', `a number of milliseconds from 1 to ${MAX_TIMER_MS}`, everyMs);
   checkFunction('make', make);
   return function heartbeat(call, next) {
     if (!once(call, heartbeat)) return;
@@ -45,9 +47,7 @@ export function heartbeat<Res = any>(options: HeartbeatOptions<Res>): Middleware
 
     const send = () => {
       const message = answerOf('make', 'a message', make(call), isMessage) as Res;
-      const before = { ...stats };
-      next.message(message);
-      if (!ended) Object.assign(stats, before);
+      uncounted(stats, () => next.message(message));
     };
     const beat = () => {
       const now = performance.now();

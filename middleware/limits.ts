@@ -2,10 +2,12 @@
  * What clients may take of a server: how many streams, for how long, how fast.
  * @module
  */
+
 import { status } from '@grpc/grpc-js';
 import { checkDuration, checkFunction, checkInteger, checkOptions, expected } from '../lib/check.ts';
 import { answerOf, isString } from '../lib/hooks.ts';
 import { once } from '../lib/rpc.ts';
+import { MAX_TIMER_MS } from '../lib/timers.ts';
 import type { Call, Layer, Middleware } from '../lib/types.ts';
 import { Pace } from './limits/pace.ts';
 import { limited } from './limits/refusal.ts';
@@ -90,7 +92,7 @@ export function limits(options: LimitsOptions): Middleware {
   for (const name of ['maxStreams', 'maxStreamsPerPeer', 'maxStreamsPerMethod'] as const)
     if (options[name] !== undefined) checkInteger(name, options[name], 1);
   for (const name of ['maxStreamAgeMs', 'idleTimeoutMs', 'maxStallMs'] as const)
-    if (options[name] !== undefined) checkNumber(name, options[name], 1, 0x7fffffff);
+    if (options[name] !== undefined) checkNumber(name, options[name], 1, MAX_TIMER_MS);
   for (const name of ['maxMessagesPerSecond', 'maxBytesPerSecond'] as const)
     if (options[name] !== undefined) checkNumber(name, options[name], 0.001, Number.MAX_SAFE_INTEGER);
   if (peerOf !== undefined) checkFunction('peerOf', peerOf);

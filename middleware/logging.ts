@@ -8,6 +8,7 @@ import { answerOf, survive } from '../lib/hooks.ts';
 import { report } from '../lib/report.ts';
 import { once } from '../lib/rpc.ts';
 import { INTERNAL_ERROR } from '../lib/status/status.ts';
+import { MAX_TIMER_MS } from '../lib/timers.ts';
 import type { Call, Middleware, Outcome } from '../lib/types.ts';
 
 export type Level = 'debug' | 'info' | 'warn' | 'error';
@@ -143,8 +144,8 @@ export function logging(options: LoggingOptions = {}): Middleware {
 }
 
 function checkWait(slowMs: unknown): void {
-  if (typeof slowMs !== 'number' || !(slowMs >= 1 && slowMs <= 0x7fffffff))
-    throw expected('slowMs', 'a number of milliseconds from 1 to 2147483647', slowMs);
+  if (typeof slowMs !== 'number' || !(slowMs >= 1 && slowMs <= MAX_TIMER_MS))
+    throw expected('slowMs', `a number of milliseconds from 1 to ${MAX_TIMER_MS}`, slowMs);
 }
 
 function levelOf({ code, reason }: Outcome): Level {

@@ -2,9 +2,8 @@
  * Headers and trailers of every call: fixed, computed for the call, or telling how it went.
  * @module
  */
-import { createHash, getHashes } from 'node:crypto';
 import type { Metadata } from '@grpc/grpc-js';
-import { checkFunction, checkOptions, expected } from '../lib/check.ts';
+import { checkOptions, expected } from '../lib/check.ts';
 import { answerOf } from '../lib/hooks.ts';
 import { once } from '../lib/rpc.ts';
 import { ResponseMetadata } from '../lib/status/metadata.ts';
@@ -80,49 +79,6 @@ export function metadata(options: MetadataOptions = {}): Middleware {
   };
 }
 
-export interface ChecksumOptions<Res> {
-  /** The bytes of a message that are summed up, such as its encoding; text counts as UTF-8. */
-  readonly bytes: (message: Res) => Uint8Array | string;
-  /**
-   * A hash that `node:crypto` knows.
-   * @default 'sha256'
-   */
-  readonly algorithm?: string;
-  /**
-   * The trailer that it goes into, in hexadecimal.
-   * @default 'x-checksum'
-   */
-  readonly trailer?: string;
-}
-
-/**
- * Sums up the messages as they go, for a trailer by which a client knows that it has got them all. It sums up what
- * passes it: list it before `batch()` for what is sent, after it for what the source yields. One that stands on
- * several mounts of a call sums up once, on the outermost; what `bytes` throws, or a promise of it, ends the call.
- *
- * @example
- * checksum({ bytes: message => Chunk.encode(message).finish() });
- * @throws TypeError when an option is not of its kind, or the trailer reserved.
- */
-export function checksum<Res = any>(options: ChecksumOptions<Res>): Middleware<any, Res> {
-  checkOptions(options, ['bytes', 'algorithm', 'trailer']);
-  const { bytes, algorithm = 'sha256', trailer = 'x-checksum' } = options;
-  checkFunction('bytes', bytes);
-  if (!getHashes().includes(algorithm)) throw expected('algorithm', 'a hash of `node:crypto`', algorithm);
-  checkFields('trailer', { [trailer]: '' });
-  return function checksum(call, next) {
-    if (!once(call, checksum)) return;
-    const hash = createHash(algorithm);
-    return {
-      message(message) {
-        hash.update(answerOf('bytes', 'bytes or text', bytes(message), isBytes));
-        next.message(message);
-      },
-      end: () => call.trailer.set(trailer, hash.digest('hex')),
-    };
-  };
-}
-
 type Field = readonly [name: string, value: MetadataContent | ((about: any) => MetadataContent)];
 
 /** The fields as a list, once it is known that they may be sent. */
@@ -158,10 +114,6 @@ function isContent(content: unknown): content is MetadataContent {
 
 function isEntry(entry: unknown): entry is MetadataEntry {
   return ['string', 'number', 'bigint'].includes(typeof entry) || entry instanceof Uint8Array;
-}
-
-function isBytes(answer: unknown): answer is Uint8Array | string {
-  return typeof answer === 'string' || answer instanceof Uint8Array;
 }
 
 function put(kind: 'header' | 'trailer', metadata: Metadata, fields: readonly Field[], about: unknown): void {

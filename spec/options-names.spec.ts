@@ -6,11 +6,12 @@ import { configure, drain, drainOn, StatusError, serverOptions } from '../lib/in
 import * as sources from '../lib/sources/index.ts';
 import * as testing from '../lib/testing/index.ts';
 import { batch } from '../middleware/batch.ts';
+import { checksum } from '../middleware/checksum.ts';
 import { errors } from '../middleware/errors.ts';
 import { heartbeat } from '../middleware/heartbeat.ts';
 import { limits } from '../middleware/limits.ts';
 import { logging } from '../middleware/logging.ts';
-import { checksum, metadata } from '../middleware/metadata.ts';
+import { metadata } from '../middleware/metadata.ts';
 import { metrics } from '../middleware/metrics.ts';
 import { tracing } from '../middleware/tracing.ts';
 
@@ -148,8 +149,8 @@ const rows: Record<string, Row> = {
   },
   'errors()': {
     type: './errors/ErrorsOptions',
-    use: given => errors({ ...given }),
-    names: { default: 1, forward: true, makeId: any },
+    use: errors,
+    names: { rules: [], default: 1, forward: true, makeId: any },
   },
   'the answer of a rule of errors()': {
     type: undefined,
@@ -184,7 +185,7 @@ const rows: Record<string, Row> = {
     names: { header: {}, trailer: {}, flush: true },
   },
   'checksum()': {
-    type: './metadata/ChecksumOptions',
+    type: './checksum/ChecksumOptions',
     use: checksum,
     names: { bytes: any, algorithm: 'md5', trailer: 'x-sum' },
     needed: { bytes: any },
@@ -283,7 +284,7 @@ function members(type: string): string[] {
   const beside = path.endsWith('index.ts') ? path.replace('index.ts', '') : 'middleware/';
   const files = readdirSync(new URL(beside, root), { recursive: true, encoding: 'utf8' });
   const text = files
-    .filter(file => file.endsWith('.ts') && (beside !== 'lib/' || !file.includes('/')))
+    .filter(file => file.endsWith('.ts') && (beside !== 'lib/' || !/^(sources|client|testing)\//.test(file)))
     .map(file => read(`${beside}${file}`))
     .join('\n');
   const of = (wanted: string): string[] => {

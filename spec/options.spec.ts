@@ -18,11 +18,12 @@ import {
 } from '../lib/index.ts';
 import { collect } from '../lib/testing/index.ts';
 import { batch } from '../middleware/batch.ts';
+import { checksum } from '../middleware/checksum.ts';
 import { errors } from '../middleware/errors.ts';
 import { heartbeat } from '../middleware/heartbeat.ts';
 import { limits } from '../middleware/limits.ts';
 import { logging } from '../middleware/logging.ts';
-import { checksum, metadata } from '../middleware/metadata.ts';
+import { metadata } from '../middleware/metadata.ts';
 import { metrics } from '../middleware/metrics.ts';
 import { tracing } from '../middleware/tracing.ts';
 import { exotics } from './support/errors.ts';

@@ -6,7 +6,7 @@ import { defaultSettings, type Settings } from '../options.ts';
 import { watch } from '../orphan.ts';
 import { type ErrorHook, report } from '../report.ts';
 import { type Rpc, recordOf } from '../rpc.ts';
-import { Stats } from '../stats.ts';
+import { Tally } from '../stats.ts';
 import { budgetOf, fitting, sendableDetails } from '../status/budget.ts';
 import { ResponseMetadata, sendable, sendableHeader } from '../status/metadata.ts';
 import {
@@ -65,7 +65,7 @@ export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Send
   private taking = false;
   /** That message failed, and nothing may follow it. */
   private failing = false;
-  counted: Stats | undefined;
+  counted: Tally | undefined;
   settings: Settings = defaultSettings();
   readonly path: string;
   readonly metadata: Metadata;
@@ -148,8 +148,8 @@ export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Send
     return this.ownTrailer;
   }
 
-  get stats(): Stats {
-    this.counted ??= new Stats(this.wire);
+  get stats(): Tally {
+    this.counted ??= new Tally(this.wire);
     return this.counted;
   }
 

@@ -210,6 +210,15 @@ class Stage {
     this.call.end(this.failure);
   }
 
+  /** What a layer answered with; what is no outcome is reported, and changes nothing. */
+  private changed(answer: unknown): Outcome | undefined {
+    try {
+      return changedOutcome(answer);
+    } catch (error) {
+      report(error, this.call);
+    }
+  }
+
   /** Tells the layer of the end, once, and answers how the call ends after it. */
   end(outcome: Outcome): Outcome {
     if (this.ended) return outcome;
@@ -219,8 +228,8 @@ class Stage {
     try {
       const answer: unknown = this.layer?.end?.(heard);
       if (answer === undefined) return heard;
-      if (!isThenable(answer)) return changedOutcome(answer);
-      answer.then(undefined, error => report(error, this.call));
+      if (isThenable(answer)) answer.then(undefined, error => report(error, this.call));
+      else return this.changed(answer) ?? heard;
       return heard;
     } catch (error) {
       report(error, this.call);

@@ -1,11 +1,11 @@
-import type { Stats } from '../stats.ts';
+import type { Tally } from '../stats.ts';
 import { outcomeOf } from '../status/status.ts';
 import type { Layer, Outcome } from '../types.ts';
 
 /** Whose messages wait. */
 export interface Waiting {
   readonly open: boolean;
-  readonly counted: Stats | undefined;
+  readonly counted: Tally | undefined;
   end(outcome: Outcome): void;
 }
 

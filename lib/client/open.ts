@@ -1,6 +1,7 @@
 import type { CallOptions, ClientReadableStream, Metadata } from '@grpc/grpc-js';
 import { expected, isThenable } from '../check.ts';
 import { forget, survive } from '../hooks.ts';
+import { nearest } from '../nearest.ts';
 import { recast, watched } from './other-copy.ts';
 
 /** Starts one RPC of a generated client, of whichever generator. */
@@ -10,7 +11,8 @@ export type Open<Req, Res> = (
   options: CallOptions,
 ) => ClientReadableStream<Res>;
 
-const WAY_OUT = 'give `(request, metadata, options) => client.method(request, metadata, options)`';
+const WAY_OUT =
+  "give `client, 'method'`, or `(request, metadata, options) => client.method(request, metadata, options)`";
 
 /** @throws TypeError when it is nothing that starts an RPC, as far as that shows before it is called. */
 export function checkOpen(open: unknown): void {
@@ -20,6 +22,37 @@ export function checkOpen(open: unknown): void {
   if (typeof path !== 'string' || typeof responseStream !== 'boolean') return;
   const method = `got the method \`${path}\` itself, which does not know its client`;
   throw new TypeError(`Expected \`open\` to call a method, ${method}: ${WAY_OUT}`);
+}
+
+/**
+ * How a method of a client is called.
+ * @throws TypeError when the client has none of this name that a server streams.
+ */
+export function methodOf(client: object, name: unknown): Open<unknown, unknown> {
+  const method: unknown = typeof name === 'string' ? Reflect.get(client, name) : undefined;
+  if (typeof method !== 'function') {
+    const names = streamingNames(client);
+    const meant = typeof name === 'string' ? nearest(name, names) : undefined;
+    const hint = meant ? `did you mean \`${meant}\`?` : `it has ${names.join(', ') || 'none'}`;
+    throw hinted(expected('method', 'the name of a server-streaming method of the client', name), hint);
+  }
+  const { requestStream, responseStream } = method as { requestStream?: unknown; responseStream?: unknown };
+  if (requestStream === true || responseStream === false)
+    throw expected('method', 'one that a server streams, and its client does not', name);
+  return (request, metadata, options) => Reflect.apply(method, client, [request, metadata, options]);
+}
+
+/** As far as a client shows them: those of grpc-js are on its prototype. */
+function streamingNames(client: object): string[] {
+  const names: string[] = [];
+  for (
+    let from: object | null = client;
+    from && from !== Object.prototype;
+    from = Object.getPrototypeOf(from)
+  )
+    for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(from)))
+      if (value?.responseStream === true && value.requestStream === false) names.push(name);
+  return names;
 }
 
 /** Opens the RPCs of a subscription, and checks what came of it. */

@@ -2,6 +2,7 @@
  * Runs a source or a handler without a network, for unit tests of what you produce.
  * @module
  */
+
 import { type handleServerStreamingCall, Metadata } from '@grpc/grpc-js';
 import {
   checkDuration,
@@ -17,6 +18,7 @@ import { type Handler, partsOf } from '../mounts/handler.ts';
 import { handle } from '../mounts/produce.ts';
 import { wrap } from '../mounts/wrap.ts';
 import { iterate } from '../streams/open.ts';
+import { MAX_TIMER_MS } from '../timers.ts';
 import type { Method, Middleware, Outcome, Source } from '../types.ts';
 import { TestPort } from './test-port.ts';
 import { TestStream } from './test-stream.ts';
@@ -168,7 +170,7 @@ export function open(target: any, request: unknown, options: TestOptions = {}): 
 
   const result = async (): Promise<Collected<any>> => {
     // Timers of layers do not keep a process alive, and here is no server that does.
-    const alive = setInterval(() => {}, 0x7fffffff);
+    const alive = setInterval(() => {}, MAX_TIMER_MS);
     const outcome = await ended;
     const gone = outcome.reason === 'cancelled' || outcome.reason === 'disconnected';
     const trailer = gone ? new Metadata() : (await port.ended).metadata;

@@ -1,6 +1,6 @@
 import type { Metadata, status } from '@grpc/grpc-js';
 import type { Settings } from '../options.ts';
-import type { Stats } from '../stats.ts';
+import type { Tally } from '../stats.ts';
 import type { Outcome } from '../types.ts';
 
 /** What a client is told at the end of a call. */
@@ -46,7 +46,7 @@ export interface Sender {
   /** The deadline, in milliseconds since the epoch, or Infinity. */
   readonly expiresAt: number;
   /** Set when somebody wants the call to be counted. */
-  readonly counted: Stats | undefined;
+  readonly counted: Tally | undefined;
   /** There is room again, or everything was taken. */
   wireMoved(): void;
   /** The call can send no more. */

@@ -1,3 +1,4 @@
+import { MAX_TIMER_MS } from '../../lib/timers.ts';
 import type { Call } from '../../lib/types.ts';
 
 /** How much of a second a stream may send at once after it has sent less than it might. */
@@ -24,7 +25,7 @@ export class Pace {
     const debtMs = Math.max(this.messages.debt(messages, now), this.bytes.debt(bytes ?? 0, now));
     if (debtMs <= 0) return;
     return new Promise(resolve => {
-      this.timer = setTimeout(resolve, Math.min(debtMs, 0x7fffffff)).unref();
+      this.timer = setTimeout(resolve, Math.min(debtMs, MAX_TIMER_MS)).unref();
     });
   }
 

@@ -1,4 +1,5 @@
 import { status } from '@grpc/grpc-js';
+import { MAX_TIMER_MS } from '../../lib/timers.ts';
 import type { Call } from '../../lib/types.ts';
 import { limited } from './refusal.ts';
 
@@ -46,7 +47,7 @@ export class Watch {
       return this.call.end(limited(ABORTED, 'the client did not read for too long', retryMs));
     }
     this.late = late;
-    const soon = late ? 1 : Math.min(age, idle, stall, 0x7fffffff);
+    const soon = late ? 1 : Math.min(age, idle, stall, MAX_TIMER_MS);
     this.timer = setTimeout(() => this.look(), Math.ceil(soon)).unref();
   }
 

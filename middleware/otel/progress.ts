@@ -1,12 +1,12 @@
 import type { Span, Tracer } from '@opentelemetry/api';
 import { type Context, SpanKind } from '@opentelemetry/api';
 import type { Stats } from '../../lib/stats.ts';
+import { MAX_TIMER_MS } from '../../lib/timers.ts';
 import { emitEvent, type LoggerProviderLike } from './events.ts';
 import type { Safely } from './guard.ts';
 import { summary } from './summary.ts';
 
 /** Timers hold no more. */
-const MAX_TIMER_MS = 0x7fffffff;
 
 /** Something that goes on beside a stream until it ends. */
 export interface Running {

@@ -7,6 +7,8 @@ import { all, failure, thrown } from '../sources/tools.ts';
 import { definition, path, start, stopAll, until } from '../support/harness.ts';
 import { opener, range, type Service, send, serve } from './service.ts';
 
+const WAY_OUT =
+  "give `client, 'method'`, or `(request, metadata, options) => client.method(request, metadata, options)`";
 const quick = { backoff: () => 1 } as const;
 const token = ({ number }: { number: number }) => number;
 const after = (call: Service['calls'][number]) => Number(call.metadata.get('last-event-id')[0] ?? 0);
@@ -105,7 +107,7 @@ describe('the `open` of subscribe()', () => {
         .with.property(
           'message',
           'Expected `open` to call a method, got the method `/spec.Service/Stream` itself, which does not know its ' +
-            'client: give `(request, metadata, options) => client.method(request, metadata, options)`',
+            `client: ${WAY_OUT}`,
         );
       expect(await all(subscribe(client.stream.bind(client), {}))).to.deep.equal([{ number: 1 }]);
       client.close();
@@ -121,15 +123,15 @@ describe('the `open` of subscribe()', () => {
       }
       const { error } = await failure(subscribe(new Client().list, {}));
       expect(error).to.be.instanceOf(TypeError);
-      expect(error.message).to.include(
-        'not to need `this`, it reads `client` of it: give `(request, metadata',
-      );
+      expect(error.message).to.include('not to need `this`, it reads `client` of it: give `client,');
     });
 
     it('no function', () => {
+      expect(thrown(() => subscribe('list' as never, {})).message).to.equal(
+        `Expected \`open\` to be a function, got \`list\` (string): ${WAY_OUT}`,
+      );
       expect(thrown(() => subscribe({} as never, {})).message).to.equal(
-        'Expected `open` to be a function, got `Object` (object): ' +
-          'give `(request, metadata, options) => client.method(request, metadata, options)`',
+        'Expected `method` to be the name of a server-streaming method of the client, got `Object` (object): it has none',
       );
     });
   });
@@ -236,5 +238,46 @@ describe('the `open` of subscribe()', () => {
       { max: 3 },
     );
     expect(await all(stream)).to.have.length(3);
+  });
+
+  describe("given as a client and a method's name", () => {
+    const Client = grpc.makeGenericClientConstructor(
+      {
+        ...definition,
+        Upload: {
+          ...definition.stream,
+          path: '/spec.Service/Upload',
+          requestStream: true,
+          responseStream: false,
+        },
+      } as never,
+      'Service',
+    );
+    const clientOf = (port: number) =>
+      new Client(`127.0.0.1:${port}`, grpc.credentials.createInsecure()) as unknown as grpc.Client & {
+        stream(request: object, metadata: grpc.Metadata): grpc.ClientReadableStream<{ number: number }>;
+      };
+
+    it('is called on its client, with token and all', async () => {
+      const { port, calls } = await sixNumbers();
+      const client = clientOf(port);
+      const stream = subscribe(client, 'stream', {}, { ...quick, token });
+      expect((await all(stream)).map(token)).to.deep.equal(range(1, 6));
+      expect(calls.map(after)).to.deep.equal([0, 3]);
+      client.close();
+    });
+
+    it('is refused when the client has no such stream, with the nearest name', () => {
+      const client = clientOf(1);
+      for (const [name, sentence] of [
+        ['streem', 'got `streem` (string): did you mean `stream`?'],
+        ['nothingLikeIt', 'it has stream'],
+        ['Upload', 'to be one that a server streams, and its client does not'],
+        [undefined, 'got `undefined`'],
+        [5, 'got `5` (number)'],
+      ] as const)
+        expect(() => subscribe(client, name as never, {} as never)).to.throw(TypeError, sentence);
+      client.close();
+    });
   });
 });

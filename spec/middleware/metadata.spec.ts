@@ -3,7 +3,8 @@ import { Metadata, status } from '@grpc/grpc-js';
 import { expect } from 'chai';
 import { type Call, counters, type Middleware, StatusError } from '../../lib/index.ts';
 import { batch } from '../../middleware/batch.ts';
-import { checksum, type Ending, type MetadataOptions, metadata } from '../../middleware/metadata.ts';
+import { checksum } from '../../middleware/checksum.ts';
+import { type Ending, type MetadataOptions, metadata } from '../../middleware/metadata.ts';
 import {
   type AnySource,
   deferred,

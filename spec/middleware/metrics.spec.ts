@@ -2,7 +2,7 @@ import { status } from '@grpc/grpc-js';
 import { metrics as api } from '@opentelemetry/api';
 import { expect } from 'chai';
 import { interceptor, mount, StatusError } from '../../lib/index.ts';
-import { Stats } from '../../lib/stats.ts';
+import { Tally } from '../../lib/stats.ts';
 import { metrics } from '../../middleware/metrics.ts';
 import { tracing } from '../../middleware/tracing.ts';
 import {
@@ -279,7 +279,7 @@ describe('metrics()', () => {
     let tenant = 0;
     const middleware = metrics({ metricAttributes: () => ({ tenant: tenant++ }) });
     const layers = Array.from({ length: 3000 }, () => {
-      const stats = new Stats();
+      const stats = new Tally();
       stats.messages = 1;
       return layerOf(middleware, fakeCall(stats));
     });

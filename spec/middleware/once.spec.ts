@@ -3,11 +3,12 @@ import { status } from '@grpc/grpc-js';
 import { expect } from 'chai';
 import { compose, interceptor, type Middleware, mount, produce, StatusError, wrap } from '../../lib/index.ts';
 import { batch } from '../../middleware/batch.ts';
+import { checksum } from '../../middleware/checksum.ts';
 import { errors } from '../../middleware/errors.ts';
 import { heartbeat } from '../../middleware/heartbeat.ts';
 import { limits } from '../../middleware/limits.ts';
 import { logging } from '../../middleware/logging.ts';
-import { checksum, metadata } from '../../middleware/metadata.ts';
+import { metadata } from '../../middleware/metadata.ts';
 import {
   type AnySource,
   definition,

@@ -1,9 +1,9 @@
 import { Metadata } from '@grpc/grpc-js';
 import type { Call, Layer, Middleware, Outcome } from '../../lib/index.ts';
-import { Stats } from '../../lib/stats.ts';
+import { Tally } from '../../lib/stats.ts';
 
 /** A call without a server, for what takes longer than a test may. */
-export function fakeCall(stats: Stats = new Stats()): Call {
+export function fakeCall(stats: Tally = new Tally()): Call & { readonly stats: Tally } {
   const { signal } = new AbortController();
   return {
     path: '/spec.Service/Stream',
