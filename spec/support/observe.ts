@@ -64,3 +64,11 @@ export function aborted(signal: AbortSignal): Promise<never> {
     else signal.addEventListener('abort', () => reject(signal.reason), { once: true });
   });
 }
+
+export function hasCall(seen: Seen): boolean {
+  try {
+    return seen.call !== undefined;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,231 @@
+import { ServerInterceptingCall, type ServerInterceptor, status } from '@grpc/grpc-js';
+import { expect } from 'chai';
+import { configure, drain, type Middleware, type Outcome, wrap } from '../../lib/index.ts';
+import { listener } from '../support/errors.ts';
+import {
+  type AnySource,
+  definition,
+  type Handler,
+  mountNames,
+  quiet,
+  serve,
+  start,
+  stopAll,
+  turn,
+  until,
+} from '../support/harness.ts';
+
+const failed = new Error('it failed');
+const INTERNAL = { code: status.UNKNOWN, details: 'internal error' };
+const three: AnySource = async function* () {
+  yield* [1, 2, 3];
+};
+
+/** What an async part of a layer that fails does to the call, and who hears of it. */
+const parts: Record<string, { layer: Middleware; ends: object }> = {
+  start: {
+    layer: () => ({
+      start: (async () => {
+        throw failed;
+      }) as () => void,
+    }),
+    ends: INTERNAL,
+  },
+  message: {
+    layer: () => ({
+      message: (async () => {
+        throw failed;
+      }) as () => void,
+    }),
+    ends: INTERNAL,
+  },
+  end: {
+    layer: () => ({
+      end: (async () => {
+        throw failed;
+      }) as () => void,
+    }),
+    ends: { code: status.OK, details: 'OK' },
+  },
+};
+
+/** What a middleware may return by mistake. */
+const mistakes: Record<string, Middleware> = {
+  'whose options were forgotten': (() => () => undefined) as never,
+};
+
+describe('what layers should not do', () => {
+  afterEach(stopAll);
+
+  for (const on of mountNames) {
+    for (const [part, { layer, ends }] of Object.entries(parts))
+      it(`survives an async \`${part}\` that fails, on ${on}`, async () => {
+        const heard = listener();
+        const { call } = await serve(on, three, [...heard.middleware, layer]);
+        expect(await call()).to.include(ends);
+        await until('it is reported', () => heard.errors.length > 0);
+        expect(heard.errors).to.deep.equal([failed]);
+      });
+
+    for (const [what, middleware] of Object.entries(mistakes))
+      it(`refuses a middleware ${what}, on ${on}`, async () => {
+        const heard = listener();
+        const { call } = await serve(on, three, [...heard.middleware, middleware]);
+        expect(await call()).to.include(INTERNAL);
+        expect(heard.errors).to.have.length(1);
+        expect(heard.errors[0]).to.be.instanceOf(TypeError);
+        expect(String(heard.errors[0])).to.match(
+          /Expected `a middleware` to be a function that returns a layer/,
+        );
+      });
+
+    it(`lets timers run when a layer drops all that a source which never waits yields, on ${on}`, async () => {
+      let fired = false;
+      let yielded = 0;
+      const drops: Middleware = () => ({ message: () => {} });
+      const source: AnySource = async function* () {
+        setTimeout(() => {
+          fired = true;
+        });
+        while (!fired && yielded < 5_000_000) yield ++yielded;
+      };
+      const { call } = await serve(on, source, [drops]);
+      expect((await call()).code).to.equal(status.OK);
+      expect(fired).to.equal(true);
+    });
+  }
+});
+
+describe('what is thrown when the call is over', () => {
+  afterEach(stopAll);
+
+  it('by a wrapped handler after its end is reported', async () => {
+    const heard = listener();
+    const handler = (async call => {
+      call.end();
+      await turn();
+      throw failed;
+    }) as Handler;
+    const { call } = await start(server =>
+      server.addService(definition, { stream: wrap(handler, ...heard.middleware) }),
+    );
+    expect((await call()).code).to.equal(status.OK);
+    await until('it is reported', () => heard.errors.length > 0);
+    expect(heard.errors).to.deep.equal([failed]);
+  });
+
+  it('by a wrapped handler whose write came too late is not', async () => {
+    const heard = listener();
+    let over = false;
+    const handler = (async call => {
+      const write = (message: unknown) =>
+        new Promise<void>((resolve, reject) =>
+          call.write(message, (error: unknown) => (error ? reject(error) : resolve())),
+        );
+      try {
+        for (;;) {
+          await write('x');
+          await turn();
+        }
+      } finally {
+        over = true;
+      }
+    }) as Handler;
+    const { open } = await start(server =>
+      server.addService(definition, { stream: wrap(handler, ...heard.middleware) }),
+    );
+    const { stream, cancel, reply } = open();
+    stream.once('data', cancel);
+    await reply;
+    await until('the handler has ended', () => over);
+    await turn();
+    expect(heard.errors).to.deep.equal([]);
+  });
+
+  it('by an iterator as soon as it hears of the abort is reported', async () => {
+    const heard = listener();
+    let waits = false;
+    const source: AnySource = (_request, { signal }) => ({
+      [Symbol.asyncIterator]: () => ({
+        next: () =>
+          new Promise((_, reject) => {
+            waits = true;
+            signal.addEventListener('abort', () => reject(failed));
+          }),
+      }),
+    });
+    const { open } = await serve('produce', source, heard.middleware);
+    const { cancel, reply } = open();
+    await until('it waits', () => waits);
+    cancel();
+    await reply;
+    await until('it is reported', () => heard.errors.length > 0);
+    expect(heard.errors).to.deep.equal([failed]);
+  });
+});
+
+describe('drain() of one server', () => {
+  afterEach(stopAll);
+
+  /** Two ways not to see what is below a call. */
+  const hidden: Record<string, (handler: Handler) => Promise<Awaited<ReturnType<typeof start>>>> = {
+    'below an interceptor that overrides what it inherits': handler => {
+      class Opaque extends ServerInterceptingCall {
+        override sendMessage(message: unknown, callback: () => void): void {
+          super.sendMessage(message, callback);
+        }
+      }
+      const interceptors: ServerInterceptor[] = [(_method, call) => new Opaque(call)];
+      return start(server => server.addService(definition, { stream: handler }), { interceptors });
+    },
+    'below another wrap': handler =>
+      start(server =>
+        server.addService(definition, { stream: wrap((call => handler(call)) as Handler, quiet) }),
+      ),
+  };
+
+  for (const [where, serveOther] of Object.entries(hidden))
+    it(`leaves the streams of another alone, ${where}`, async () => {
+      const outcomes: Outcome[] = [];
+      const look: Middleware = () => ({ end: outcome => void outcomes.push(outcome) });
+      let stop = () => {};
+      const written: Handler = call => {
+        call.write('first');
+        stop = () => void call.end();
+      };
+      const other = await serveOther(wrap(written, quiet, look));
+      const one = await serve('mount', three);
+      const calling = other.open();
+      await new Promise(resolve => calling.stream.once('data', resolve));
+      await drain(one.server, { graceMs: 0 });
+      expect(outcomes).to.deep.equal([]);
+      stop();
+      expect((await calling.reply).code).to.equal(status.OK);
+    });
+});
+
+describe('a message that cannot be encoded', () => {
+  afterEach(stopAll);
+
+  const says = 'the message at index 4 of /spec.Service/Stream could not be serialised';
+  for (const on of ['produce', 'mount'] as const)
+    it(`is named by its index among what waits too, with the reason, on ${on}`, async () => {
+      const heard = listener();
+      const source: AnySource = function* () {
+        yield [1, 2, 3, 4, 5n];
+      };
+      const flat: Middleware = (_call, next) => ({
+        message: list => {
+          for (const message of list as unknown[]) next.message(message);
+        },
+      });
+      const list = [...heard.middleware, configure({ maxUnackedMessages: 1 }), flat];
+      const { call } = await serve(on, source, list);
+      const { details, messages } = await call();
+      expect(details).to.equal(says);
+      expect(messages.length).to.be.at.most(4);
+      expect(heard.errors).to.have.length(1);
+      expect((heard.errors[0] as Error).message).to.contain(says);
+      expect((heard.errors[0] as Error).cause).to.be.instanceOf(TypeError);
+    });
+});

@@ -1,0 +1,187 @@
+import { Metadata, ServerInterceptingCall, type ServerInterceptor, status } from '@grpc/grpc-js';
+import { expect } from 'chai';
+import {
+  configure,
+  interceptor,
+  type Middleware,
+  mount,
+  type Outcome,
+  produce,
+  StatusError,
+  wrap,
+} from '../../lib/index.ts';
+import { errors } from '../../middleware/errors.ts';
+import { definition, type Handler, type Reply, start, stopAll } from '../support/harness.ts';
+
+const DETAILS = 'meant for the client';
+const CODES = Array.from({ length: 16 }, (_, index) => (index + 1) as status);
+
+function trailers(): Metadata {
+  const metadata = new Metadata();
+  metadata.set('x-trailer', 'yes');
+  return metadata;
+}
+
+const thrown = (code: status, details = DETAILS): never => {
+  throw new StatusError(code, details, { metadata: trailers() });
+};
+const given =
+  (code: status, details = DETAILS): Handler =>
+  stream =>
+    void stream.emit('error', { code, details, metadata: trailers() });
+
+/** Somebody else's, that takes each message and the status with its own hands. */
+const foreign: ServerInterceptor = (_method, next) =>
+  new ServerInterceptingCall(next, {
+    sendStatus: (last, pass) => pass({ ...last }),
+  });
+
+/** What a method concludes on each mount, under interceptors of ours and others. */
+const mounts: Record<
+  string,
+  (code: status, list: Middleware[], details?: string) => Parameters<typeof start>[0]
+> = {
+  produce: (code, list, details) => server =>
+    server.addService(definition, { stream: produce(() => thrown(code, details), ...list) }),
+  wrap: (code, list, details) => server =>
+    server.addService(definition, { stream: wrap(given(code, details), ...list) }),
+  'wrap, rejected': (code, list, details) => server =>
+    server.addService(definition, { stream: wrap(async () => thrown(code, details), ...list) }),
+  'wrap in wrap': (code, list, details) => server =>
+    server.addService(definition, {
+      stream: wrap(stream => void wrap(given(code, details))(stream), ...list),
+    }),
+  mount: (code, list, details) => server =>
+    mount(server, definition, { stream: () => thrown(code, details) }, ...list),
+};
+
+describe('law 13: a status that one mount of ours concluded', () => {
+  afterEach(stopAll);
+  const hush = configure({ onError: () => {} });
+
+  for (const [name, set] of Object.entries(mounts))
+    for (const [above, interceptors] of [
+      ['no interceptor', []],
+      ['one', [interceptor(hush)]],
+      ['two', [interceptor(hush), interceptor(hush)]],
+      ["somebody else's", [foreign]],
+      ["one, and somebody else's", [foreign, interceptor(hush)]],
+      ["two, and somebody else's between", [interceptor(hush), foreign, interceptor(hush)]],
+    ] as [string, ServerInterceptor[]][])
+      it(`K10 passes the others as it is: ${name} under ${above}`, async () => {
+        for (const code of CODES) {
+          const server = await start(set(code, [hush]), { interceptors });
+          expect(said(await server.call())).to.deep.equal({ code, details: DETAILS, trailer: 'yes' });
+          await server.close();
+        }
+      });
+
+  it('passes also when it reads as what an unknown error leaves as', async () => {
+    const reports: unknown[] = [];
+    const heard = configure({ onError: error => void reports.push(error) });
+    for (const set of Object.values(mounts)) {
+      const server = await start(set(status.UNKNOWN, [heard], 'internal error'), {
+        interceptors: [interceptor(heard)],
+      });
+      expect(said(await server.call()).trailer).to.equal('yes');
+    }
+    expect(reports, 'nobody has to be told of what was meant').to.deep.equal([]);
+  });
+
+  it('is told the layers of the others with its reason and what was thrown', async () => {
+    const outcomes: Outcome[] = [];
+    const listen: Middleware = () => ({ end: outcome => void outcomes.push(outcome) });
+    const error = new StatusError(status.ABORTED, DETAILS);
+    const server = await start(
+      one =>
+        mount(one, definition, {
+          stream: () => {
+            throw error;
+          },
+        }),
+      { interceptors: [interceptor(listen)] },
+    );
+    await server.call();
+    expect(outcomes.map(({ code, reason, cause }) => ({ code, reason, cause }))).to.deep.equal([
+      { code: status.ABORTED, reason: 'error', cause: error },
+    ]);
+  });
+
+  it('is mapped by the rules of an interceptor as by those of its own mount', async () => {
+    class Missing extends Error {}
+    const server = await start(
+      one =>
+        mount(
+          one,
+          definition,
+          {
+            stream: () => {
+              throw new Missing();
+            },
+          },
+          hush,
+        ),
+      { interceptors: [interceptor(hush, errors({ rules: [[Missing, status.NOT_FOUND]] }))] },
+    );
+    expect((await server.call()).code).to.equal(status.NOT_FOUND);
+  });
+
+  it('hides an unknown error once, and reports it once, whatever is above', async () => {
+    const secret = new Error('secret');
+    const reports: unknown[] = [];
+    const heard = configure({ onError: error => void reports.push(error) });
+    const server = await start(
+      one =>
+        mount(
+          one,
+          definition,
+          {
+            stream: () => {
+              throw secret;
+            },
+          },
+          heard,
+        ),
+      { interceptors: [interceptor(heard), interceptor(heard)] },
+    );
+    const { code, details } = await server.call();
+    expect({ code, details }).to.deep.equal({ code: status.UNKNOWN, details: 'internal error' });
+    expect(reports).to.deep.equal([secret]);
+  });
+
+  it('is that of whoever changed it on its way', async () => {
+    const changing: ServerInterceptor = (_method, next) =>
+      new ServerInterceptingCall(next, {
+        sendStatus: (last, pass) => pass({ ...last, code: status.DATA_LOSS, details: 'changed' }),
+      });
+    const server = await start(one => mount(one, definition, { stream: () => thrown(status.ABORTED) }), {
+      interceptors: [interceptor(), changing],
+    });
+    expect(said(await server.call())).to.deep.equal({
+      code: status.DATA_LOSS,
+      details: 'changed',
+      trailer: 'yes',
+    });
+  });
+});
+
+describe('the status of a handler that is not ours, under an interceptor', () => {
+  afterEach(stopAll);
+  const hush = configure({ onError: () => {} });
+
+  for (const interceptors of [[interceptor(hush)], [interceptor(hush), interceptor(hush)]])
+    it(`passes with its trailers, under ${interceptors.length}; of an UNKNOWN, the text stays here`, async () => {
+      for (const code of CODES) {
+        const server = await start(one => void one.addService(definition, { stream: given(code) }), {
+          interceptors,
+        });
+        const details = code === status.UNKNOWN ? 'internal error' : DETAILS;
+        expect(said(await server.call())).to.deep.equal({ code, details, trailer: 'yes' });
+        await server.close();
+      }
+    });
+});
+
+function said({ code, details, trailer }: Reply): { code: status; details: string; trailer: unknown } {
+  return { code, details, trailer: trailer.get('x-trailer')[0] };
+}
