@@ -1,4 +1,4 @@
-import { all, type Call, type Sink } from '../lib/index.ts';
+import { all, type Call, type Sink } from 'leat';
 import { expose } from './child.ts';
 import { passing } from './servers/passing.ts';
 
