@@ -34,9 +34,9 @@ export function expose(methods: Methods): void {
   process.send?.('ready');
 }
 
-/** Starts a script as a child process, and resolves when it is ready to answer. */
+/** Starts a script beside this one, on the same Node, and resolves when it is ready to answer. */
 export async function start<Api extends Methods>(script: string, ...args: string[]): Promise<Remote<Api>> {
-  const path = new URL(script, import.meta.url);
+  const path = new URL(`${script}.js`, import.meta.url);
   const child = fork(path, args, { execArgv: [...process.execArgv, '--expose-gc'] });
   const calls = new Map<number, (answer: Answer) => void>();
   const name = [script, ...args].join(' ');

@@ -23,10 +23,17 @@ export interface Table {
   rows: Row[];
 }
 
+/** A promise, and what was measured. */
+export interface Promised {
+  what: string;
+  measured: number;
+  atLeast?: number;
+  atMost?: number;
+}
+
 export interface Result {
   tables: Table[];
-  /** What was promised and not kept. */
-  broken?: string[];
+  promises?: Promised[];
 }
 
 export type Scenario = (options: Options) => Promise<Result>;
@@ -39,9 +46,9 @@ export class Lab implements Disposable {
   ) {}
 
   static async open(contenders: readonly string[]): Promise<Lab> {
-    const sink = start<SinkApi>('sink.ts');
+    const sink = start<SinkApi>('sink');
     const servers = contenders.map(async contender => {
-      return [contender, await start<ServerApi>('server.ts', contender)] as const;
+      return [contender, await start<ServerApi>('server', contender)] as const;
     });
     return new Lab(await sink, new Map(await Promise.all(servers)));
   }
@@ -61,6 +68,11 @@ export class Lab implements Disposable {
   [Symbol.dispose](): void {
     for (const child of [this.sink, ...this.servers.values()]) child[Symbol.dispose]();
   }
+}
+
+/** Whether a promise is kept; with `slack`, whether it is missed by no more than that factor. */
+export function kept({ measured, atLeast = -Infinity, atMost = Infinity }: Promised, slack = 1): boolean {
+  return measured >= atLeast / slack && measured <= atMost * slack;
 }
 
 /** Runs a request to its end: how long that took, and CPU time of the server in microseconds. */

@@ -1,4 +1,4 @@
-import { type Call, compose, type Sink } from '../lib/index.ts';
+import { type Call, compose, type Sink } from 'leat';
 import { expose } from './child.ts';
 import { passing } from './servers/passing.ts';
 

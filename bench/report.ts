@@ -1,25 +1,41 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
-import type { Row, Table } from './lab.ts';
+import { join } from 'node:path';
+import type { Promised, Row, Table } from './lab.ts';
 
-const readme = new URL('../README.md', import.meta.url);
-const results = new URL('./results/', import.meta.url);
+const readme = new URL('../../README.md', import.meta.url);
+const results = new URL('../results/', import.meta.url);
 
 /** What was measured, and on what. */
 export function header(): string {
-  const require = createRequire(import.meta.url);
-  const { packages } = require('./package-lock.json');
-  const grpc = require('@grpc/grpc-js/package.json').version;
-  const theirs = packages['node_modules/nice-grpc/node_modules/@grpc/grpc-js'].version;
-  if (theirs !== grpc) throw new Error(`nice-grpc is on grpc-js ${theirs}, everybody else on ${grpc}`);
-  const peers = ['nice-grpc', '@connectrpc/connect-node'];
+  const grpc = installed('@grpc/grpc-js');
+  const nice = installed('nice-grpc');
+  const theirs = installed('@grpc/grpc-js', nice.path);
+  if (theirs.version !== grpc.version) {
+    throw new Error(`nice-grpc is on grpc-js ${theirs.version}, everybody else on ${grpc.version}`);
+  }
   return [
     `Node ${process.versions.node}`,
-    `@grpc/grpc-js ${grpc}`,
-    ...peers.map(name => `${name} ${packages[`node_modules/${name}`].version}`),
+    `@grpc/grpc-js ${grpc.version}`,
+    `nice-grpc ${nice.version}`,
+    `@connectrpc/connect-node ${installed('@connectrpc/connect-node').version}`,
     `${availableParallelism()} CPUs`,
   ].join(', ');
+}
+
+/** The package.json that an import of `name` leads to. */
+function installed(name: string, from = import.meta.url): { path: string; version: string } {
+  const folders = createRequire(from).resolve.paths(name) ?? [];
+  const path = folders.map(folder => join(folder, name, 'package.json')).find(existsSync);
+  if (path === undefined) throw new Error(`${name} is not installed: npm install`);
+  return { path, version: JSON.parse(readFileSync(path, 'utf8')).version };
+}
+
+/** A promise in words: what was measured, beside what was promised. */
+export function sentence({ what, measured, atLeast, atMost }: Promised): string {
+  const promised = atLeast === undefined ? `at most ${atMost}` : `at least ${atLeast}`;
+  return `${what}: ${text(measured)}, promised ${promised}`;
 }
 
 export function markdown({ title, rows }: Table): string {

@@ -5,7 +5,7 @@ import { tally, type Update } from './sources.ts';
 
 /** `mount`, `mount + 3 layers`, or `batch + 10 items`. */
 const [name, count = '0'] = String(process.argv[2]).split(' + ');
-const { serve } = (await import(`./servers/${name}.ts`)) as {
+const { serve } = (await import(`./servers/${name}.js`)) as {
   serve(count: number): Promise<Contender>;
 };
 const contender = await serve(Number.parseInt(count, 10));

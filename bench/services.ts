@@ -10,9 +10,9 @@ const load = (file: string): PackageDefinition =>
     oneofs: true,
   });
 
-export const numberProto = load('../proto/number_service.proto');
-export const benchProto = load('./bench.proto');
-export const feedProto = load('./feed.proto');
+export const numberProto = load('../../proto/number_service.proto');
+export const benchProto = load('../bench.proto');
+export const feedProto = load('../feed.proto');
 
 const services = loadPackageDefinition({ ...numberProto, ...benchProto, ...feedProto }) as unknown as {
   tutorial: { NumberService: ServiceClientConstructor };

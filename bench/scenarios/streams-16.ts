@@ -1,6 +1,6 @@
 import type { Scenario } from '../lab.ts';
 import { numbers } from '../services.ts';
-import { belowFloors, speedRows, throughput } from './throughput.ts';
+import { floored, speedRows, throughput } from './throughput.ts';
 
 const contenders = ['hand-written', 'nice-grpc', 'produce', 'mount'];
 
@@ -13,6 +13,6 @@ export const streams16: Scenario = async options => {
   const speeds = await throughput({ contenders, request: numbers, streams: 16 }, options);
   return {
     tables: [{ title: '16 streams on one connection', rows: speedRows(speeds) }],
-    broken: belowFloors(speeds, floors),
+    promises: floored(speeds, floors),
   };
 };

@@ -1,4 +1,4 @@
-import { Lab, median, type Options, type Row, readAll, type Server } from '../lab.ts';
+import { Lab, median, type Options, type Promised, type Row, readAll, type Server } from '../lab.ts';
 import type { Request } from '../services.ts';
 
 interface Load {
@@ -61,13 +61,15 @@ export function speedRows(speeds: ReadonlyMap<string, Speed>): Row[] {
   }));
 }
 
-/** Which servers are slower than so many times another one. */
-export function belowFloors(
+/** That servers are at least so many times as fast as another one. */
+export function floored(
   speeds: ReadonlyMap<string, Speed>,
   floors: readonly (readonly [server: string, times: number, than: string])[],
-): string[] {
+): Promised[] {
   const rate = (server: string) => speeds.get(server)?.rate ?? Number.NaN;
-  return floors
-    .filter(([server, times, than]) => !(rate(server) >= times * rate(than)))
-    .map(([server, times, than]) => `${server}: ${rate(server) / rate(than)} times ${than}, under ${times}`);
+  return floors.map(([server, times, than]) => ({
+    what: `${server}: its speed, of ${than}`,
+    measured: rate(server) / rate(than),
+    atLeast: times,
+  }));
 }

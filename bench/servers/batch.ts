@@ -1,6 +1,6 @@
 import { Server } from '@grpc/grpc-js';
-import { mount } from '../../lib/index.ts';
-import { batch } from '../../middleware/batch.ts';
+import { mount } from 'leat';
+import { batch } from 'leat/batch';
 import { Items } from '../services.ts';
 import { type Batch, batches, trickle } from '../sources.ts';
 import { type Contender, listen } from './contender.ts';

@@ -1,6 +1,6 @@
 import { Server } from '@grpc/grpc-js';
-import { broadcast, mount } from '../../lib/index.ts';
-import { type Channel, channel } from '../../lib/sources/index.ts';
+import { broadcast, mount } from 'leat';
+import { type Channel, channel } from 'leat/sources';
 import { Feed } from '../services.ts';
 import { type Call, tally, type Update } from '../sources.ts';
 import { type Contender, listen } from './contender.ts';

@@ -1,5 +1,5 @@
 import { Server } from '@grpc/grpc-js';
-import { interceptor } from '../../lib/index.ts';
+import { interceptor } from 'leat';
 import { NumberService } from '../services.ts';
 import { type Contender, listen } from './contender.ts';
 import { numbers } from './hand-written.ts';

@@ -1,5 +1,5 @@
 import { Server } from '@grpc/grpc-js';
-import { mount } from '../../lib/index.ts';
+import { mount } from 'leat';
 import { NumberService } from '../services.ts';
 import { numbersSync } from '../sources.ts';
 import { type Contender, listen } from './contender.ts';

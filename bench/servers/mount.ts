@@ -1,5 +1,5 @@
 import { Server } from '@grpc/grpc-js';
-import { broadcast, counters, mount } from '../../lib/index.ts';
+import { broadcast, counters, mount } from 'leat';
 import { Bench, Feed, NumberService } from '../services.ts';
 import * as sources from '../sources.ts';
 import { type Contender, listen } from './contender.ts';

@@ -1,12 +1,12 @@
 import { Server, status } from '@grpc/grpc-js';
 import { trace } from '@opentelemetry/api';
 import { NodeSDK, metrics as sdkMetrics, tracing as sdkTracing } from '@opentelemetry/sdk-node';
-import { type Method, type Middleware, produce } from '../../lib/index.ts';
-import { errors } from '../../middleware/errors.ts';
-import { limits } from '../../middleware/limits.ts';
-import { metadata } from '../../middleware/metadata.ts';
-import { metrics } from '../../middleware/metrics.ts';
-import { tracing } from '../../middleware/tracing.ts';
+import { type Method, type Middleware, produce } from 'leat';
+import { errors } from 'leat/errors';
+import { limits } from 'leat/limits';
+import { metadata } from 'leat/metadata';
+import { metrics } from 'leat/metrics';
+import { tracing } from 'leat/tracing';
 import { NumberService } from '../services.ts';
 import { type Num, numbers } from '../sources.ts';
 import { type Contender, listen } from './contender.ts';

@@ -1,4 +1,4 @@
-import type { Middleware } from '../../lib/index.ts';
+import type { Middleware } from 'leat';
 
 const pass: Middleware = (_call, next) => ({
   message(message) {

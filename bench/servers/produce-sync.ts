@@ -1,5 +1,5 @@
 import { Server } from '@grpc/grpc-js';
-import { produce } from '../../lib/index.ts';
+import { produce } from 'leat';
 import { NumberService } from '../services.ts';
 import { numbersSync } from '../sources.ts';
 import { type Contender, listen } from './contender.ts';

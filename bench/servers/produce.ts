@@ -1,5 +1,5 @@
 import { Server } from '@grpc/grpc-js';
-import { counters, produce } from '../../lib/index.ts';
+import { counters, produce } from 'leat';
 import { Bench, NumberService } from '../services.ts';
 import * as sources from '../sources.ts';
 import { type Contender, listen } from './contender.ts';

@@ -1,6 +1,6 @@
 import { Server } from '@grpc/grpc-js';
-import { mount } from '../../lib/index.ts';
-import { topic } from '../../lib/sources/index.ts';
+import { mount } from 'leat';
+import { topic } from 'leat/sources';
 import { Feed } from '../services.ts';
 import { type Call, tally, type Update } from '../sources.ts';
 import { type Contender, listen } from './contender.ts';

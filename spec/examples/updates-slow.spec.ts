@@ -90,7 +90,7 @@ describe('examples: SubscribeToUpdates, more than a subscriber takes', () => {
       const { code, details } = await all(client.subscribeToUpdates({ topics: TOPICS }, choosing(overflow)));
       expect(code).to.equal(status.INVALID_ARGUMENT);
       expect(details).to.equal(
-        `unknown overflow '${overflow}': drop-newest, drop-oldest, latest, conflate, disconnect`,
+        `unknown overflow '${overflow}': drop-newest, drop-oldest, latest, conflate, error`,
       );
       expect(updates.subscribers).to.equal(0);
     });
