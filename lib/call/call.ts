@@ -75,6 +75,9 @@ export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Send
   /** Runs when the call ends, whatever ended it; set by whoever produces the messages. */
   released: (() => void) | undefined;
   onEnded: (() => void) | undefined;
+  before: Live | undefined;
+  after: Live | undefined;
+  listed = false;
   private layer: Layer<unknown> = {};
   /** How it was ended before its layers were all made. */
   private early: Outcome | undefined;
@@ -348,7 +351,7 @@ export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Send
     this.phase = Phase.Ending;
     this.outcome = outcome;
     this.timer?.stop();
-    this.surely(() => this.counted?.wait(undefined, performance.now()));
+    if (this.counted) this.surely(() => this.counted?.wait(undefined, performance.now()));
     this.within(() => this.tell(outcome));
   }
 
@@ -374,10 +377,10 @@ export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Send
   }
 
   private tell(outcome: Outcome): void {
-    if (!this.done) this.surely(() => this.controller?.abort(errorOf(outcome)));
+    if (!this.done && this.controller) this.surely(() => this.controller?.abort(errorOf(outcome)));
     this.gate.open();
-    this.surely(() => this.released?.());
-    this.conclude(this.last(outcome));
+    if (this.released) this.surely(() => this.released?.());
+    this.conclude(this.layer.end ? this.last(outcome) : outcome);
   }
 
   /** How the call ends after all layers heard of it. */
@@ -394,7 +397,7 @@ export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Send
     if (this.ownHeader && !this.headerSent) this.surely(() => this.sendHeader());
     this.phase = Phase.Ended;
     live.delete(this);
-    this.surely(() => this.onEnded?.());
+    if (this.onEnded) this.surely(() => this.onEnded?.());
     if (isHidden(outcome)) report(outcome.cause, this);
     this.surely(() => this.sendStatus(outcome));
   }

@@ -124,7 +124,7 @@ async function run(server: Server, graceMs: number, outcome: Outcome): Promise<v
   const ended = Promise.all(calls.map(call => new Promise<void>(resolve => (call.onEnded = resolve))));
   for (const call of calls) call.announce(outcome);
   await within(graceMs, ended);
-  for (const call of calls) if (live.has(call)) call.end(outcome);
+  for (const call of calls) if (call.listed) call.end(outcome);
   // Calls of other kinds have what is left of the grace.
   const left = Math.max(CLOSING_MS, until - performance.now());
   await within(left, new Promise(resolve => server.tryShutdown(resolve)));

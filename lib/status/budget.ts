@@ -34,7 +34,10 @@ export function fieldBytes(key: string, value: MetadataValue): number {
 
 /** Text that can be sent: well-formed Unicode, of bounded size. */
 export function sendableDetails(details: string): string {
-  return cut(details.toWellFormed(), MAX_DETAILS_BYTES, text => Buffer.byteLength(text));
+  const text = details.toWellFormed();
+  // A character of UTF-16 is three bytes at most.
+  if (text.length * 3 <= MAX_DETAILS_BYTES) return text;
+  return cut(text, MAX_DETAILS_BYTES, part => Buffer.byteLength(part));
 }
 
 /** What of the details fits beside these trailers. */

@@ -17,8 +17,11 @@ export interface Puller<T> {
 /** How far an observable, which cannot be slowed down, may run ahead of its client. */
 const MAX_OBSERVABLE_LEAD = 1024;
 
-/** Iterators and streams that a call has taken; they can be read once. */
-const taken = new WeakSet<object>();
+/** On iterators and streams that a call has taken; they can be read once. */
+const taken: unique symbol = Symbol.for('leat.taken') as never;
+
+/** Those that take no mark. */
+const sealed = new WeakSet<object>();
 
 /**
  * Opens whatever a source returned for pulling.
@@ -43,8 +46,10 @@ function iteratorOf<T extends Puller<unknown>>(iterator: T): T {
 }
 
 function take<T extends object>(iterator: T): T {
-  if (taken.has(iterator)) throw alreadyRead();
-  taken.add(iterator);
+  if (Object.hasOwn(iterator, taken) || sealed.has(iterator)) throw alreadyRead();
+  // A mark costs a tenth of an entry in a set, and other copies of this package see it.
+  if (Object.isExtensible(iterator)) (iterator as { [taken]?: boolean })[taken] = true;
+  else sealed.add(iterator);
   return iterator;
 }
 
