@@ -1,4 +1,4 @@
-import { type Call, compose, type Sink } from 'leat';
+import { type Call, compose, type Layer, type Sink } from 'leat';
 import { expose } from './child.ts';
 import { passing } from './servers/passing.ts';
 
@@ -12,9 +12,10 @@ const api = {
       message() {
         count += 1;
       },
-      end() {},
     };
-    const layer = compose(...passing(layers))({ path: '/bench' } as Call, counting);
+    const layer = compose(...passing(layers))({ path: '/bench' } as Call, counting) as
+      | Layer<object>
+      | undefined;
     const sink = { message: layer?.message?.bind(layer) ?? counting.message };
 
     const message = { num: 1 };
