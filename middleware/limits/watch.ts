@@ -18,6 +18,7 @@ export class Watch {
   private readonly endsAt: number;
   /** It looked too late a moment ago: perhaps only because this process was busy, so it is looked at twice. */
   private late = false;
+  private dueAt = Number.POSITIVE_INFINITY;
 
   constructor(
     private readonly call: Call,
@@ -47,7 +48,10 @@ export class Watch {
       return this.call.end(limited(ABORTED, 'the client did not read for too long', retryMs));
     }
     this.late = late;
-    const soon = late ? 1 : Math.min(age, idle, stall, MAX_TIMER_MS);
+    // What this process was late by, its client gets once more: it could not have been heard in that time.
+    const again = Math.max(1, Math.min(now - this.dueAt, idleMs, stallMs));
+    const soon = late ? again : Math.min(age, idle, stall, MAX_TIMER_MS);
+    this.dueAt = now + soon;
     this.timer = setTimeout(() => this.look(), Math.ceil(soon)).unref();
   }
 

@@ -64,12 +64,12 @@ describe('limits()', () => {
 
   it('sees through an interceptor of ours what a client takes of a large message', async () => {
     const source: AnySource = () => ['x'.repeat(1_000_000)];
-    const server = await serve('mount', source, [limits({ maxStallMs: 200 })], {
+    const server = await serve('mount', source, [limits({ maxStallMs: 400 })], {
       interceptors: [interceptor()],
     });
     const { code, ms } = await slowly(server.port);
     expect(code).to.equal('0');
-    expect(ms).to.be.above(400);
+    expect(ms).to.be.above(450);
   });
 
   describe('options', () => {
@@ -403,11 +403,11 @@ function behaves(on: MountName): void {
     ] as const)
       it(`leaves it alone: ${what}`, async () => {
         const source: AnySource = () => Array.from({ length: count }, () => 'x'.repeat(size));
-        const server = await serve(on, source, [limits({ maxStallMs: 200 })]);
+        const server = await serve(on, source, [limits({ maxStallMs: 400 })]);
         const { bytes, ms, code, reset } = await slowly(server.port);
         expect({ code, reset }).to.deep.equal({ code: '0', reset: undefined });
         expect(bytes).to.equal(count * (size + 7));
-        expect(ms).to.be.above(400);
+        expect(ms).to.be.above(450);
       });
 
     it('leaves it what was sent before a limit ended its stream', async () => {
