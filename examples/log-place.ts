@@ -222,6 +222,7 @@ export class LogPlace {
       await this.done(handle);
       at = (await rotated(this.path)).find(file => file.id === id)?.path;
     }
+    return undefined;
   }
 
   private async done(handle: FileHandle | undefined): Promise<void> {

@@ -12,9 +12,9 @@ const { service } = tutorial.NumberService;
 /** A handler as people have it today: callbacks, `write`, `drain`. Nothing of it is changed. */
 const listNumbers: handleServerStreamingCall<NumberRequest__Output, NumberResponse> = call => {
   let num = 0;
-  const more = () => {
+  const more = (): void => {
     while (num < call.request.max && !call.cancelled)
-      if (!call.write({ num: ++num })) return call.once('drain', more);
+      if (!call.write({ num: ++num })) return void call.once('drain', more);
     call.end();
   };
   more();

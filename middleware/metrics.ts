@@ -93,8 +93,8 @@ export function metrics(options: MetricsOptions = {}): Middleware {
     return new Measurement(call, to, { semconv, isError, safely, more });
   };
   return function metrics(call) {
-    if (passes(filter, call, safely))
-      return safely('the start of a measurement', () => open(call), undefined);
+    if (!passes(filter, call, safely)) return undefined;
+    return safely('the start of a measurement', () => open(call), undefined);
   };
 }
 

@@ -34,8 +34,8 @@ export function tracing(options: TracingOptions = {}): Middleware {
   const settings = settle(options);
   const { filter, safely } = settings;
   return function tracing(call) {
-    if (passes(filter, call, safely))
-      return safely('a span', () => follow(call, settings) ?? open(call, settings), undefined);
+    if (!passes(filter, call, safely)) return undefined;
+    return safely('a span', () => follow(call, settings) ?? open(call, settings), undefined);
   };
 }
 

@@ -97,6 +97,7 @@ class Layers {
     } catch (error) {
       this.call.end(outcomeOf(error));
     }
+    return undefined;
   }
 
   /** Waits for a layer while its call is open. One that comes later hears of the end. */
@@ -216,6 +217,7 @@ class Stage {
       return changedOutcome(answer);
     } catch (error) {
       report(error, this.call);
+      return undefined;
     }
   }
 

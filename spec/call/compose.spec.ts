@@ -88,7 +88,7 @@ function planned({ factory, start, message, end }: Plan, name: string, log: stri
         if (end === 'flushes') next.message(`rest of ${name}`);
         if (end === 'changes') return { ...outcome, details: `changed by ${name}` };
         if (end === 'ends twice') call.end(cutShort(name));
-        if (end === 'passes') return outcome;
+        return end === 'passes' ? outcome : undefined;
       };
     return layer;
   };
@@ -284,8 +284,9 @@ describe('compose()', () => {
                 : {
                     ready() {
                       log.push(`asked ${index}`);
-                      if (answer === 'later')
-                        return Promise.resolve().then(() => void log.push(`let ${index}`));
+                      return answer === 'later'
+                        ? Promise.resolve().then(() => void log.push(`let ${index}`))
+                        : undefined;
                     },
                   },
         );

@@ -121,6 +121,7 @@ function flows(on: MountName): void {
       yield 1;
       if (early) return 'a value that nobody asked for';
       yield 2;
+      return undefined;
     } as AnySource);
     const { code, messages } = await server.call({ early: true });
     expect({ code, messages }).to.deep.equal({ code: 0, messages: [1] });

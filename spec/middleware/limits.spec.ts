@@ -223,7 +223,7 @@ function behaves(on: MountName): void {
             }
             const calling = server.open({ way }, way === 'deadline' ? { deadline: Date.now() + 20 } : {});
             if (way === 'cancel') calling.stream.once('data', () => calling.cancel());
-            await calling.reply;
+            return await calling.reply;
           }),
         );
       await until('all have ended', () => now === 0);

@@ -216,7 +216,7 @@ async function laboratory(): Promise<(one: Case) => Promise<number>> {
     stream.sendMetadata(now.header as never);
     stream.write('first');
     if (now.way === 'message') stream.write(thrown);
-    if (now.way !== 'reject') return stream.end(now.trailer);
+    if (now.way !== 'reject') return void stream.end(now.trailer);
     try {
       stream.emit('error', thrown as Error);
     } catch {

@@ -1,3 +1,5 @@
+import { inspect } from 'node:util';
+
 /** Fails the test during which something escaped that would have killed a process, or that means a leak. */
 const escaped: unknown[] = [];
 
@@ -10,6 +12,6 @@ export const mochaHooks = {
   },
   afterEach(): void {
     const found = escaped.splice(0);
-    if (found.length > 0) throw new Error('escaped from a test', { cause: found[0] });
+    if (found.length > 0) throw new Error(`escaped from a test: ${inspect(found[0])}`, { cause: found[0] });
   },
 };
