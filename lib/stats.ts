@@ -1,7 +1,7 @@
-/** What a call may be waiting for: its source, its client, or a layer that holds the next message. */
+/** What a call can wait for: its source, its client, or a layer that holds the next message. */
 export type Wait = 'source' | 'flow_control' | 'layer';
 
-/** Where messages go, as whoever counts them sees it. */
+/** The wire, as whoever counts its messages sees it. */
 interface Taking {
   readonly idle: boolean;
   readonly takenAt: number | undefined;
@@ -42,7 +42,7 @@ export class Stats {
     return this.to?.idle === false;
   }
 
-  /** When the client last took some of it, also a part of a message; `undefined` before. */
+  /** When the client last took something of what was sent, also a part of a message; `undefined` until it does. */
   get takenAt(): number | undefined {
     return this.to?.takenAt;
   }
