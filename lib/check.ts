@@ -19,7 +19,7 @@ export function show(value: unknown): string {
   return `\`${text}\` (${typeof value})`;
 }
 
-/** The name of its class; what a generator made has none, but a tag. */
+/** The name of an object's class; what a generator function made has no class, but a tag. */
 function kindOf(value: object): unknown {
   return value.constructor?.name || Reflect.get(value, Symbol.toStringTag) || 'object';
 }
@@ -30,7 +30,7 @@ export function expected(name: string, what: string, value: unknown): TypeError 
 }
 
 /**
- * What is no object has no options, and an option that nobody reads would do nothing, silently.
+ * Refuses options that are no object, and names that nobody reads: such an option would do nothing, silently.
  * @throws TypeError that shows the nearest known name.
  */
 export function checkOptions<T>(
@@ -55,7 +55,7 @@ function list(names: readonly string[]): string {
   return names.map(name => `\`${name}\``).join(', ');
 }
 
-/** By its shape: there may be more than one copy of grpc-js. */
+/** Knows metadata by its shape: there might be more than one copy of grpc-js. */
 export function isMetadata(value: unknown): value is Metadata {
   const { clone, toJSON } = (value ?? {}) as Record<string, unknown>;
   return typeof clone === 'function' && typeof toJSON === 'function';

@@ -14,12 +14,12 @@ export function forget(answer: unknown): void {
   try {
     if (isThenable(answer)) answer.then(undefined, () => {});
   } catch {
-    // One that is only like a promise may throw instead.
+    // What is only like a promise might throw when its `then` is called.
   }
 }
 
 /**
- * What a hook answered that is asked where nothing can wait, when `is` says that it is of the right kind.
+ * The answer of a hook that is asked where nothing can wait, if `is` says that the answer is of the right kind.
  *
  * @example
  * const peer = answerOf('peerOf', 'a string', peerOf(call), isString);

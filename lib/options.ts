@@ -10,7 +10,8 @@ export interface ConfigureOptions {
    */
   readonly maxUnackedMessages?: number;
   /**
-   * How many bytes of messages may be so. A single message that is larger goes alone. Minimum 1.
+   * How many bytes of messages may be handed to HTTP/2 and not yet be taken by it. A single message that is
+   * larger goes alone. Minimum 1.
    * @default 131072
    */
   readonly maxUnackedBytes?: number;
@@ -30,7 +31,7 @@ export type Settings = Required<ConfigureOptions>;
 
 const printed = new Set<string>();
 
-/** Once per method: where one source does not finish, thousands may not. */
+/** Prints once per method: where one source does not finish, thousands might not. */
 function printOrphan(call: Call): void {
   if (printed.has(call.path)) return;
   printed.add(call.path);
@@ -59,7 +60,7 @@ export function defaultSettings(): Settings {
 
 /**
  * Changes how calls are delivered and where errors go; stands in the list of middleware, and costs nothing
- * per message. The last one in the list wins.
+ * per message. The last one in the list, which is nearest to the method, wins.
  *
  * @example
  * mount(server, NumberService.service, sources, configure({ onError: error => logger.error(error) }));

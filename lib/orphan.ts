@@ -1,7 +1,7 @@
 import { counts } from './counters.ts';
 import { forget, survive } from './hooks.ts';
 
-/** Counts what has not finished in time, and tells somebody. */
+/** Counts work that has not settled within the grace as an orphan, and calls `tell`. */
 export function watch(work: PromiseLike<unknown>, graceMs: number, tell: () => unknown): void {
   const timer = setTimeout(() => {
     counts.orphans += 1;

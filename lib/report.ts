@@ -17,7 +17,7 @@ export function printError(error: unknown, call: Call): void {
   console.error(`leat: ${call.path}:${id === undefined ? '' : ` ${id}:`}`, error);
 }
 
-/** Tells the hook of this call; of one error, once for all mounts of its RPC. */
+/** Tells the hook of this call of an error, and of the same error once for all mounts of the RPC. */
 export function report(error: unknown, call: Call): void {
   if (isNews(error, call)) survive(() => ((call as Call & Reporting).onError ?? printError)(error, call));
 }

@@ -8,7 +8,7 @@ interface Sent {
   readonly metadata: Metadata;
 }
 
-/** What the mounts of one RPC know of each other: an interceptor and a handler of ours may both see it. */
+/** What the mounts of one RPC know of each other: an interceptor and a handler of ours might both see it. */
 export class Rpc {
   /** How the last mount of ours concluded it, and the status it sent for that. */
   private concluded: { readonly outcome: Outcome; readonly sent: Sent } | undefined;
@@ -22,8 +22,8 @@ export class Rpc {
   }
 
   /**
-   * How a mount of ours concluded this RPC, if that is where this status comes from. One that somebody changed on
-   * its way is theirs, and what they added to its trailers is kept.
+   * How a mount of ours concluded this RPC, if this is the status which that mount sent. A status whose code or
+   * details somebody changed on the way is theirs; trailers that somebody added to ours are kept.
    */
   conclusion({ code, details, metadata }: Sent): Outcome | undefined {
     const { outcome, sent } = this.concluded ?? {};
@@ -39,7 +39,7 @@ export class Rpc {
     return true;
   }
 
-  /** Whether this is the first to ask with this key. */
+  /** Whether nobody asked with this key before. */
   first(key: object): boolean {
     this.done ??= new Set();
     if (this.done.has(key)) return false;
@@ -51,8 +51,8 @@ export class Rpc {
 const records = new WeakMap<object, Rpc>();
 
 /**
- * The record of an RPC. It goes by the call of grpc-js itself and by the metadata its client sent: an interceptor of
- * somebody else may hide the one or copy the other.
+ * The record of an RPC, found by the call of grpc-js itself or by the metadata that its client sent: an interceptor
+ * of somebody else might hide that call, or copy that metadata.
  */
 export function recordOf(metadata: object, identity: object = metadata): Rpc {
   const rpc = records.get(identity) ?? records.get(metadata) ?? new Rpc();

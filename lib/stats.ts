@@ -30,7 +30,7 @@ export interface Stats {
   readonly since: number;
   /** Whether some of what was sent has not been taken by the client, as far as HTTP/2 tells. */
   readonly pending: boolean;
-  /** When the client last took some of it, also a part of a message; `undefined` before. */
+  /** When the client last took something of what was sent, also a part of a message; `undefined` until it does. */
   readonly takenAt: number | undefined;
 }
 

@@ -1,15 +1,15 @@
 import type { Metadata, status } from '@grpc/grpc-js';
 import type { Stats } from './stats.ts';
 
-/** What yields the messages of one call: a factory, called once per call with the request. */
+/** What answers a call: a function, called once per call with the request. */
 export type Method<Req, Res> = (request: Req, call: Call<Req>) => Source<Res> | Promise<Source<Res>>;
 
 /**
- * Everything a source may return. Node's `Readable` is an AsyncIterable. An observable cannot be slowed down, so
- * one that runs 1,024 messages ahead of its client ends with `RESOURCE_EXHAUSTED`, after what it had emitted. What
- * it emits in one turn of the event loop, when no client could be served, does not count, up to 131,072.
+ * Anything that yields: what a method may return. Node's `Readable` is an AsyncIterable. An observable cannot be
+ * slowed down, so one that runs 1,024 messages ahead of its client ends with `RESOURCE_EXHAUSTED`, after what it had
+ * emitted. What it emits in one turn of the event loop, when no client could be served, does not count, up to 131,072.
  *
- * Do not change a message that was yielded: it may be held as it is for as long as its client takes.
+ * Do not change a message that was yielded: the object itself may be held until its client has taken it.
  */
 export type Source<T> = AsyncIterable<T> | Iterable<T> | ReadableStreamLike<T> | ObservableLike<T>;
 
@@ -30,7 +30,7 @@ export interface ObservableLike<T> {
   }): { unsubscribe(): void } | (() => void);
 }
 
-/** One RPC, as sources and middleware see it. */
+/** One RPC, as methods and middleware see it. */
 export interface Call<Req = unknown> {
   /** The full method name, `/package.Service/Method`. */
   readonly path: string;
@@ -52,7 +52,7 @@ export interface Call<Req = unknown> {
   readonly header: Metadata;
   /** Our trailers: may be set until the end, also in the source's `finally`. */
   readonly trailer: Metadata;
-  /** What has been sent and waited for. Counted from the first look at it, so look in the factory. */
+  /** What this call sent and waited for. Counting begins when `stats` is first read, so read it in the factory. */
   readonly stats: Stats;
   /** Sends the headers now, also when there are none to send. Does nothing the second time. */
   sendHeader(): void;
@@ -86,7 +86,7 @@ export interface Sink<Res> {
 
 /**
  * What one middleware does to one call. Every part is optional, and what a layer leaves out costs nothing.
- * None may await: work per message that is asynchronous belongs in the source, work per call in the factory.
+ * No part may await: work per message that is asynchronous belongs in the source, work per call in the factory.
  */
 export interface Layer<Res> {
   /** Around the start of the method: call `inner` now, later, inside a context, or end the call instead. */

@@ -50,7 +50,7 @@ export interface ErrorsOptions {
    */
   readonly forward?: boolean;
   /**
-   * Makes the id of an error that no rule is for, as text that a trailer can carry; the id of the trace may do. What
+   * Makes the id of an error that no rule is for, as text that a trailer can carry; the id of the trace will do. What
    * it fails with is reported, and the id is a random one.
    * @default a random UUID
    */

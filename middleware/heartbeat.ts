@@ -23,7 +23,7 @@ export interface HeartbeatOptions<Res> {
 /**
  * Sends a message whenever nothing was sent for a while, from the start of the source until the call ends, also
  * while a rate or a batch holds what the source yields; never while the client has not taken what was sent before.
- * It is no data: `call.stats`, and with it metrics, logs and idle timeouts, are as if it had not been sent.
+ * A heartbeat is no data: `call.stats`, and with it metrics, logs and idle timeouts, are as if it had not been sent.
  *
  * List it first: a heartbeat passes the layers before it, and `batch()` would hold it. One that stands on several
  * mounts of a call beats once, on the outermost. What `make` throws, or a promise of it, ends the call.

@@ -76,8 +76,8 @@ const NAMES = [...LIMITS, 'peerOf', 'jitter', 'retryMs'] as const;
  * together; one that stands on several mounts of a call counts that once, two that are not the same both count.
  * All ends have the reason `limit`, and batches that wait are sent before them.
  *
- * It sees streams. What a connection may do that has none, or has died without a word, is for grpc-js to end: make
- * the server with `serverOptions()`.
+ * Limits see streams. A connection that has none, or that died without a word, is for grpc-js to end: make the server
+ * with `serverOptions()`.
  *
  * @example
  * limits({ maxStreamsPerPeer: 100, maxStreamAgeMs: 30 * 60_000, maxStallMs: 60_000 });

@@ -55,7 +55,7 @@ export interface LoggingOptions {
 
 const LEVELS: readonly Level[] = ['debug', 'info', 'warn', 'error'];
 
-/** What is the server's fault is an error; what may be, or says that something is full, a warning. */
+/** What is the server's fault is an error; what might be, or says that something is full, a warning. */
 const ERRORS = new Set([status.UNKNOWN, status.UNIMPLEMENTED, status.INTERNAL, status.DATA_LOSS]);
 const WARNINGS = new Set([
   status.DEADLINE_EXCEEDED,
@@ -69,7 +69,7 @@ const WARNINGS = new Set([
 
 /**
  * Writes lines with path, peer, code, reason, count, bytes and duration. That a client cancels, goes away, or is
- * asked to by `drain` is no error. What an unknown error was goes to `options({ onError })`, once; the line has
+ * asked to by `drain` is no error. What an unknown error was goes to `configure({ onError })`, once; the line has
  * the id that `errors()` gave it. A logger that throws, or rejects, changes nothing. One that stands on several
  * mounts of a call writes once, as the outermost hears it; two with different loggers both write.
  *
@@ -158,7 +158,7 @@ function isLevel(answer: unknown): answer is Level | undefined {
   return answer === undefined || LEVELS.includes(answer as Level);
 }
 
-/** What `options({ onError })` is told is not told twice. */
+/** What `configure({ onError })` is told is not told twice. */
 function failureOf({ details, cause, metadata }: Outcome, call: Call, at: Level): object {
   const [errorId] = [...call.trailer.get('x-error-id'), ...(metadata?.get('x-error-id') ?? [])];
   const known = at === 'error' && cause !== undefined && details !== INTERNAL_ERROR;

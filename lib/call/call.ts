@@ -52,7 +52,7 @@ const COMPLETED: Outcome = { code: status.OK, details: 'OK', reason: 'completed'
 /**
  * One RPC, and the one owner of its end: who speaks first decides (the source is done, the handler answers, the client
  * leaves, the wire fails, a layer or a drain ends it), and everything later is absorbed.
- * It is also the far end of the layers: what reaches it goes to the wire.
+ * A call is also the far end of its layers: a message that reaches it goes to the wire.
  */
 export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Sender, Live {
   // What each message looks at comes first: with thousands of streams, what is not together is not in the cache.
@@ -61,9 +61,9 @@ export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Send
   headerSent = false;
   /** Messages asked for since the window was last full. */
   private atOnce = 0;
-  /** A message is taken from within somebody else's code: nothing of this call runs in there. */
+  /** `take` runs, within a `push` of somebody else's: what goes wrong now is told after that. */
   private taking = false;
-  /** That message failed, and nothing may follow it. */
+  /** A message that `take` sent went wrong, and none may follow it. */
   private failing = false;
   counted: Tally | undefined;
   settings: Settings = defaultSettings();
@@ -79,13 +79,13 @@ export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Send
   after: Live | undefined;
   listed = false;
   private layer: Layer<unknown> = {};
-  /** How it was ended before its layers were all made. */
+  /** How the call was ended, when that was before all its layers were made. */
   private early: Outcome | undefined;
   private heard: Promise<Outcome> | undefined;
   private hear: ((outcome: Outcome) => void) | undefined;
   private outcome: Outcome | undefined;
   private announced: Outcome | undefined;
-  /** What the source returned, when that hears what its signal would say. */
+  /** The stream that the method returned, when that can be told what its signal would say. */
   private guest: Pick<Guest, 'abort'> | undefined;
   /** What went wrong at the far end while the layers heard of the end. */
   private spoiled: Outcome | undefined;
@@ -213,7 +213,7 @@ export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Send
     if (this.layer.ready) return this.gate.ask(this.layer as Required<Layer<unknown>>);
   }
 
-  /** Whether a message goes to grpc-js without anybody else hearing of it. */
+  /** Whether no layer and no interceptor has a say in messages. */
   get straight(): boolean {
     return this.messages === this && !this.layer.ready && this.wire.direct;
   }
@@ -269,7 +269,7 @@ export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Send
     watch(work, this.settings.cleanupGraceMs, () => this.settings.onOrphan(this));
   }
 
-  /** The source is done. One that was told to stop, and could hear it, did not say all it had to say. */
+  /** The source is done. One that was told to stop and has a signal to hear that by did not say all it had to say. */
   sourceDone(): Promise<void> {
     return this.settle((this.controller && this.announced) ?? COMPLETED);
   }
@@ -283,7 +283,7 @@ export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Send
   handlerAnswered(outcome: Outcome, before?: () => void): Promise<void> {
     const told = this.announced;
     const same = told?.code === outcome.code && told.details === outcome.details;
-    // As of a source: one that was told to stop, and could hear it, did not say all it had to say.
+    // As with a source: a handler that was told to stop, and could hear that, did not say all it had to say.
     const stopped = outcome.reason === 'completed' && this.controller !== undefined;
     return this.settle(told && (same || stopped) ? told : outcome, before);
   }
@@ -307,17 +307,17 @@ export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Send
     this.end(outcome);
   }
 
-  /** The wire has something to say to those who wait for it. */
+  /** There is room again, or everything was taken: those who wait for the wire look again. */
   wireMoved(): void {
     this.gate.woken();
   }
 
-  /** Tells the source that its call will end so, and lets it finish in its own way until it does. */
+  /** Tells the source how its call will end, and lets it finish in its own way until then. */
   announce(outcome: Outcome): void {
     if (this.over) return;
     this.announced = outcome;
     this.surely(() => this.controller?.abort(errorOf(outcome)));
-    // Only now is a signal worth its price.
+    // Most calls need no signal; this one is made only now.
     if (this.guest) this.surely(() => this.guest?.abort(this.signal.reason));
   }
 
@@ -355,14 +355,14 @@ export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Send
     this.within(() => this.tell(outcome));
   }
 
-  /** There are no layers yet to be told: they are made no further, and then told. */
+  /** The call ends while its layers are made: no more are made, and those that there are hear of the end then. */
   private endEarly(outcome: Outcome): void {
     this.early = outcome;
     this.surely(() => this.controller?.abort(errorOf(outcome)));
     this.hear?.(outcome);
   }
 
-  /** What throws on the way to the end of a call is reported, and keeps the rest of that way from nothing. */
+  /** Takes one step towards the end of a call: what it throws is reported, and the steps after it are still taken. */
   private surely(step: () => void): void {
     try {
       step();
@@ -371,7 +371,7 @@ export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Send
     }
   }
 
-  /** Runs something where the source runs: what hears of the end can find what the layers put there. */
+  /** Runs something in the async context of the source, where it finds what the layers put there. */
   within<T>(run: () => T): T {
     return this.context ? this.context.runInAsyncScope(run) : run();
   }
@@ -407,7 +407,7 @@ export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Send
     const text = sendableDetails(outcome.details);
     const metadata = sendable([this.ownTrailer, outcome.metadata], budgetOf('trailer', text));
     const last = { code, details: fitting(text, metadata), metadata };
-    // Whoever is below may be a mount of ours, which is not to judge this once more.
+    // Below might be another mount of ours, which is not to judge this status once more.
     if (!this.wire.direct) this.rpc.conclude(outcome, last);
     this.wire.status(last, outcome.reason !== 'completed');
     if (outcome.reason !== 'completed') this.wire.expire(code);

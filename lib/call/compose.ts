@@ -61,13 +61,13 @@ function matcherOf<Req>(match: ((call: Call<Req>) => boolean) | { readonly path:
 export interface Composing extends Call {
   /** The call was ended: nobody further in has to hear of it. */
   readonly over: boolean;
-  /** How, as soon as that is so. */
+  /** How the call was ended, as soon as it is. */
   readonly ending: Promise<Outcome>;
   /** Reports work that has not finished in time. */
   watch(work: PromiseLike<unknown>): void;
 }
 
-/** The layers of one call, outermost first, as one layer. What none of them has, that has not either. */
+/** The layers of one call, outermost first, as one layer, which has a part if any of them has it. */
 class Layers {
   private readonly stages: Stage[] = [];
   /** The innermost stage so far that takes messages. */
@@ -100,7 +100,7 @@ class Layers {
     return undefined;
   }
 
-  /** Waits for a layer while its call is open. One that comes later hears of the end. */
+  /** Waits for a promised layer while the call is open; a layer that comes later only hears of the end. */
   private async promised(stage: Stage, made: PromiseLike<Layer<unknown> | void>): Promise<void> {
     const call = this.call as Composing;
     try {
@@ -205,7 +205,7 @@ class Stage {
     this.call.end(outcomeOf(error));
   }
 
-  /** A message went wrong here; at the end of a call, that is how it ends. */
+  /** The layer failed on a message: the call ends with that. */
   failed(error: unknown): void {
     this.failure ??= outcomeOf(error);
     this.call.end(this.failure);
@@ -225,7 +225,7 @@ class Stage {
   end(outcome: Outcome): Outcome {
     if (this.ended) return outcome;
     this.ended = true;
-    // What failed on its way out at the end was not sent.
+    // A message that failed on its way out, while the call ended well, was not sent.
     const heard = outcome.reason === 'completed' ? (this.failure ?? outcome) : outcome;
     try {
       const answer: unknown = this.layer?.end?.(heard);

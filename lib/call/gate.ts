@@ -2,7 +2,7 @@ import type { Tally } from '../stats.ts';
 import { outcomeOf } from '../status/status.ts';
 import type { Layer, Outcome } from '../types.ts';
 
-/** Whose messages wait. */
+/** The call whose messages wait. */
 export interface Waiting {
   readonly open: boolean;
   readonly counted: Tally | undefined;
@@ -15,7 +15,7 @@ export class Gate {
   private wake: (() => void) | undefined;
   /** A layer holds the next message. */
   private held = false;
-  /** It has let that one through, after a promise. */
+  /** The layer has let that message through, when its promise settled. */
   private granted = false;
 
   constructor(private readonly call: Waiting) {}
@@ -67,7 +67,7 @@ export class Gate {
     wake?.();
   }
 
-  /** One promise for all that wait: a handler may have several messages on their way. */
+  /** One promise for all that wait: a handler might have several messages on their way. */
   private parked(): Promise<void> {
     this.parking ??= new Promise(resolve => {
       this.wake = resolve;

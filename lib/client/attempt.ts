@@ -85,7 +85,7 @@ export class LiveAttempt<Res, Token> implements Attempt<Token> {
     stream.on('readable', this.notify);
   }
 
-  /** Whether there is, or may be, something to read: it has not ended, or not all of it is read, or we left it. */
+  /** Whether there is, or might be, something to read: it has not ended, or not all of it is read, or we left it. */
   get live(): boolean {
     return this.stream !== undefined && (this.status === undefined || this.stream.readableLength > 0);
   }
@@ -97,7 +97,7 @@ export class LiveAttempt<Res, Token> implements Attempt<Token> {
     return message;
   }
 
-  /** Settles when there may be something to read, or the end. */
+  /** Settles when there might be something to read, or the end. */
   async wait(stallMs: number): Promise<void> {
     let patience: Patience | undefined;
     const woken = new Promise<void>(resolve => {
@@ -143,7 +143,7 @@ export class LiveAttempt<Res, Token> implements Attempt<Token> {
       this.error = error;
       this.endedAt = Date.now();
       this.ended = performance.now();
-      // A server may say nothing, not even headers, for as long as it has nothing to say.
+      // A server that has nothing to say might send nothing, not even headers.
       if (!this.stalled && reachedServer(this.stream)) this.opened ??= this.called;
     }
     this.notify();

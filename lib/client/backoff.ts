@@ -42,7 +42,7 @@ export function backoff(options: BackoffOptions = {}): Backoff {
     throw expected('factor', 'a number from 1 and up', factor);
   checkFunction('random', random);
   return retry => {
-    // Neither factor is infinite: the other may be 0.
+    // Neither factor is infinite: the other might be 0.
     const longestMs = Math.min(maxMs, baseMs * Math.min(factor ** retry, Number.MAX_VALUE), Number.MAX_VALUE);
     return numberOf('random', random()) * longestMs;
   };

@@ -37,7 +37,7 @@ const OWN_REFUSALS: readonly [status, RegExp][] = [
   [status.INTERNAL, /^(?:Response message parsing error|Request message serialization failure): /],
 ];
 
-/** Whether this client refused it. What a server says may read the same, but comes with headers of its own. */
+/** Whether this client refused it. What a server says might read the same, but comes with headers of its own. */
 export function isOwnRefusal({ code, details, metadata }: StatusObject): boolean {
   if (Object.keys(metadata.toJSON()).length > 0) return false;
   return OWN_REFUSALS.some(([refused, text]) => code === refused && text.test(details));

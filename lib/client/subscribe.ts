@@ -13,7 +13,7 @@ export interface Subscription<Req, Item, Token = unknown>
   readonly token: Token | undefined;
   /** The request of the latest attempt. */
   readonly request: Req;
-  /** The last 100 attempts, oldest first; the last of them may be running. */
+  /** The last 100 attempts, oldest first; the last of them might still be running. */
   readonly attempts: readonly Attempt<Token>[];
 }
 
@@ -43,7 +43,7 @@ type ResponseOf<C, Name extends keyof C> = C[Name] extends (
  * The client may be of another copy of grpc-js than the metadata it is given.
  *
  * A channel that cannot connect waits by itself before it tries again, up to two minutes: set
- * `grpc.max_reconnect_backoff_ms` on a client whose server may be away for longer.
+ * `grpc.max_reconnect_backoff_ms` on a client whose server might be away for longer.
  *
  * @example
  * const numbers = subscribe(client, 'listNumbers', { max: 10 }, { signal: AbortSignal.timeout(60_000) });

@@ -18,7 +18,7 @@ export class Judge {
   retry = 0;
   /** Attempts in a row that were not healthy and brought nothing new. */
   private barren = 0;
-  /** Those among them that the server answered. */
+  /** How many of those attempts the server answered. */
   private fruitless = 0;
   /** Since when nothing new came, by `performance.now()`. */
   private since: number | undefined;

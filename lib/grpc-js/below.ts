@@ -5,11 +5,11 @@ import { PREFIX_BYTES } from '../wire/frame.ts';
 import type { Delivery, Outlet, Serialize } from '../wire/port.ts';
 
 /**
- * What lies between a call and its HTTP/2 stream. All of it is private to grpc-js, and may be missing: then
+ * What lies between a call and its HTTP/2 stream. All of it is private to grpc-js, and might be missing: then
  * messages go through grpc-js, one at a time, sizes are unknown and every end by the far side is a cancellation.
  */
 interface Link {
-  /** That of an interceptor of ours. */
+  /** The wire of an interceptor of ours. */
   readonly wire?: Pick<Delivery, 'pendingBytes' | 'takenAt'> | undefined;
   readonly nextCall?: Link;
   readonly processingMetadata?: boolean;
@@ -104,7 +104,7 @@ export function lookBelow(link: unknown): Below {
   }
   readable &&= typeof base?.stream?.writableLength === 'number';
   const session = base?.stream?.session;
-  // Of a link that shows neither, nobody else knows.
+  // What shows no stream is no call of grpc-js, and no other mount gets down to it.
   const identity = base?.stream && base;
   return readable ? new Below(links, base, session, identity) : new Below([], undefined, session, identity);
 }
@@ -197,7 +197,7 @@ export class Below {
     return this.stream?.writableEnded === true;
   }
 
-  /** Whether that was all of its own, and the stream is not closed by the other side. */
+  /** Whether grpc-js ended the call by itself, and the stream is not closed by the other side. */
   endedItself(): boolean {
     return this.gaveUp() && this.stream?.destroyed === false;
   }

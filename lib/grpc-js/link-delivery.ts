@@ -22,7 +22,7 @@ export class LinkDelivery implements Delivery {
     private readonly link: { message(message: unknown, ack: () => void): void },
     private readonly below: Below,
     private readonly carrier: Carrier,
-    /** What is below encodes messages, too: here it tells their sizes. */
+    /** Tells the sizes of messages; whoever is below encodes them once more. */
     private readonly serialize: Serialize | undefined,
   ) {
     this.ack = () => this.acknowledged();
@@ -44,7 +44,7 @@ export class LinkDelivery implements Delivery {
     return this.below.pendingBytes();
   }
 
-  /** What is below may know more: that a part of a message was taken. */
+  /** An interceptor of ours below might know more than acknowledgements tell: that a part of a message was taken. */
   get takenAt(): number | undefined {
     const below = this.below.takenAt();
     return below === undefined || (this.ackedAt ?? below) > below ? this.ackedAt : below;

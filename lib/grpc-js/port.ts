@@ -35,7 +35,7 @@ export abstract class GrpcPort implements Port {
     return this.below.over();
   }
 
-  /** A deadline that a timer cannot hold may arrive as one long past. */
+  /** A deadline that a timer cannot hold might arrive as one long past. */
   deadline(expiresAt: number): number {
     if (expiresAt > Date.now() - IMPOSSIBLY_LATE_MS) return expiresAt;
     this.below.disarm();

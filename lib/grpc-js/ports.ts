@@ -71,7 +71,7 @@ export class HandlerPort extends GrpcPort {
     this.write(message, '', ack);
   }
 
-  /** Where the way to grpc-js is hidden, one of those who listened first is grpc-js, which keeps the status. */
+  /** Where the call of grpc-js is hidden, its own listener is one of these: it keeps the status that it hears. */
   status(last: WireStatus): void {
     if (typeof this.link?.sendStatus === 'function') return this.link.sendStatus(last);
     for (const listener of this.listeners) listener(last);

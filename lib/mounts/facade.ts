@@ -15,7 +15,7 @@ import type { Port, WireStatus } from '../wire/port.ts';
 
 type Written = (error?: Error | null) => void;
 
-/** What each call was last wrapped with: a wrapped handler may hand its call to another one. */
+/** The last facade of each stream: a wrapped handler might hand its stream to another wrapped handler. */
 const facades = new WeakMap<object, Facade>();
 
 export function facadeOf(stream: object): Facade | undefined {
@@ -41,7 +41,7 @@ export function callOf(stream: object): Call {
   return call;
 }
 
-/** The way down of a call that is wrapped twice: to the layers of the first one. */
+/** The port of a stream that has a facade already: down to the layers of that first one. */
 class FacadePort extends GrpcPort {
   constructor(private readonly outer: Facade) {
     super(undefined);
@@ -70,7 +70,7 @@ class FacadePort extends GrpcPort {
   }
 }
 
-/** How a call goes down from here: to grpc-js, or to what it was wrapped with before. */
+/** How a call goes down from here: to grpc-js, or to the facade that its stream had before. */
 export function portOf(stream: AnyStream): Port {
   const outer = facades.get(stream);
   if (outer) return new FacadePort(outer);
@@ -78,21 +78,21 @@ export function portOf(stream: AnyStream): Port {
 }
 
 /**
- * What a wrapped handler holds. Below its Writable messages go to the layers of the call; above it nothing gets
- * through that comes too late.
+ * The stream that a wrapped handler holds, with our methods. What the handler writes goes through the Writable to the
+ * layers of the call; what it says too late is absorbed before the Writable.
  */
 export class Facade {
   readonly relay: Relay;
   private readonly write: AnyStream['write'];
   private readonly end: AnyStream['end'];
   private readonly emit: AnyStream['emit'];
-  /** Those who listened for errors before. */
+  /** Who listened for errors before the handler was called: grpc-js, and perhaps others. */
   private readonly early: ReturnType<AnyStream['rawListeners']>;
   private trailer: Metadata | undefined;
   private failure: Outcome | undefined;
   /** The handler was told that it is cancelled. */
   private told: boolean;
-  /** An error that the handler gave is being told to those who listen; grpc-js, which does, ends its call then. */
+  /** Listeners are being told of an error that the handler emitted; one of them is grpc-js, which calls `end()`. */
   private telling = false;
   /** What an `async` handler returned. */
   private running: PromiseLike<unknown> | undefined;
@@ -143,7 +143,7 @@ export class Facade {
     this.running = undefined;
   }
 
-  /** The handler is done, and not well. Of several facades, the one that it holds hears of it. */
+  /** The handler failed. Where its stream has several facades, the one that the handler holds ends the call. */
   private fail(outcome: Outcome): void {
     const innermost = facades.get(this.stream) ?? this;
     if (innermost !== this) return innermost.fail(outcome);
@@ -158,7 +158,7 @@ export class Facade {
     if (isHidden(outcome) && !known) report(outcome.cause, call);
   }
 
-  /** The call is over: when somebody else ended it, the handler may wait for something that will not come. */
+  /** The call is over. Unless the handler ended it, the handler might wait for a `drain` that will not come. */
   private released(): void {
     const { relay, running, stream } = this;
     if (running) this.call.watch(running);
@@ -180,7 +180,7 @@ export class Facade {
     if (relay.open && !stream.writableEnded) return this.write.apply(stream, args);
     counts.lateMessages += 1;
     const callback = (args as unknown[]).find(argument => typeof argument === 'function');
-    // What a handler makes of this is no failure of its own.
+    // A handler that throws this error does not fail by itself.
     if (callback) process.nextTick(callback as Written, new DOMException('the call is over', 'AbortError'));
     return false;
   }
@@ -213,8 +213,8 @@ export class Facade {
   }
 
   /**
-   * The handler gives a status, and whoever listens for errors hears of it. One of those is grpc-js, which throws at
-   * some errors, and has no say here: it cannot be told from others who listened before the handler was called.
+   * The handler emits a status, and all who listen for errors hear of it. One listener is grpc-js, which throws at some
+   * errors. It cannot be told from others who listened before the handler was called: what those throw is ignored.
    */
   private failed(args: unknown[]): boolean {
     const { call, early, stream } = this;
@@ -237,8 +237,8 @@ export class Facade {
 const NOT_A_STATUS = ['syscall', 'errno', 'cmd', 'spawnargs', 'signal', 'killed', 'exitCode'];
 
 /**
- * What a handler gave as its status, `{ code, message }` and `{ code, details }` alike. What it was not thinking of
- * as one, and handed on as it came, is judged as if it had been thrown.
+ * The outcome of what a handler emitted as its status, `{ code, message }` and `{ code, details }` alike. An error that
+ * the handler only handed on, such as one of Node's, is judged as if it had been thrown.
  */
 function outcomeOfGiven(given: unknown): Outcome {
   const outcome = outcomeOf(given);

@@ -10,7 +10,7 @@ export interface Made<Req = any, Res = any> {
 
 const made: unique symbol = Symbol.for('leat.handler') as never;
 
-/** A handler that `produce` or `wrap` made; `mount` takes it where it takes a source. */
+/** A handler that `produce` or `wrap` made; `mount` takes it where it takes a method. */
 export interface Mounted<Req, Res> {
   readonly [made]: Made<Req, Res>;
 }

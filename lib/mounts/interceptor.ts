@@ -42,7 +42,7 @@ class Intercepted implements ServerInterceptingCallInterface, Origin {
   private request: unknown;
   call: ServerCall | undefined;
   private relay: Relay | undefined;
-  /** The end was told before there was a handler to hear of it: none is started any more. */
+  /** The client left before the handler was started, which it is not any more. */
   private over = false;
 
   constructor(
@@ -51,12 +51,12 @@ class Intercepted implements ServerInterceptingCallInterface, Origin {
     private readonly layers: Middleware,
   ) {}
 
-  /** For a wire of ours above: what was taken below. */
+  /** Read by a mount of ours above: what was taken below. */
   get wire(): ServerCall['wire'] | undefined {
     return this.call?.wire;
   }
 
-  /** For a wire of ours above: there is no room below. */
+  /** Read by a mount of ours above: there is no room below. */
   get processingMessage(): boolean {
     return this.call !== undefined && !this.call.wire.room;
   }
@@ -171,13 +171,13 @@ class NextPort extends GrpcPort {
 /**
  * Judges the status of a handler that is not ours. grpc-js makes an error without a status `UNKNOWN` with its
  * message, which was not meant for the client, sends codes that do not exist, and makes an error with the code 0 an
- * `OK`, of which only the details tell. What was meant for the client and what was not cannot be told apart in an
- * `UNKNOWN`: its text stays here, its trailers were set on purpose.
+ * `OK`, of which only the details tell. In an `UNKNOWN`, what was meant for the client cannot be told from what was
+ * not: the text stays here, and the trailers, which were set on purpose, are sent.
  */
 function outcomeOfStatus({ code, details, metadata }: Status): Outcome {
   const trailers = metadata ?? undefined;
   if (code === status.OK && details === 'OK') return completed(trailers);
-  // The message of an error may be anything, also something that cannot be made text.
+  // The message of an error might be anything, also something that cannot be made text.
   const text = typeof details === 'string' ? details : 'the handler failed without a message';
   const cause = new Error(text);
   if (code === status.UNKNOWN) return { ...outcomeOf(cause), metadata: trailers };

@@ -63,9 +63,9 @@ export function plain(handler: UntypedHandleCall): Plain {
 }
 
 /**
- * Registers a whole service. For server-streaming methods the values are sources, or what `produce` and `wrap`
- * made; for the others plain grpc-js handlers. Because it has the definition, requests and messages are typed by it,
- * and the sizes of messages are known also where an interceptor of somebody else is below.
+ * Registers a whole service. For server-streaming methods the values are functions that return a source, or what
+ * `produce` and `wrap` made; for the others plain grpc-js handlers. The definition types requests and messages, and
+ * tells the sizes of messages also where an interceptor of somebody else is below.
  *
  * @example
  * mount(server, NumberService.service, {
@@ -121,7 +121,7 @@ export function mount<D>(
   server.addService(service, implementation);
 }
 
-/** Whether it shows: most functions may be either. */
+/** Whether a function shows that it returns a source: most could be that or a handler. */
 function isSource(value: object): boolean {
   const generator = /^(Async)?GeneratorFunction$/.test(Reflect.get(value, Symbol.toStringTag));
   return generator || partsOf(value)?.source !== undefined;

@@ -10,8 +10,8 @@ import type { Serialize } from '../wire/port.ts';
 import { type Handler, mark } from './handler.ts';
 
 /**
- * Makes a source a server-streaming handler of grpc-js, to be used in any `server.addService`.
- * What the source throws ends the call: a `StatusError` as it says, anything else as `UNKNOWN`.
+ * Makes a method a server-streaming handler of grpc-js, to be used in any `server.addService`.
+ * What the method or its source throws ends the call: a `StatusError` as it says, anything else as `UNKNOWN`.
  *
  * @example
  * server.addService(NumberService.service, {
@@ -30,7 +30,7 @@ export function produce<Req, Res>(
   return handle(source, middleware);
 }
 
-/** The handler of a source; `serialize` tells the sizes of its messages where others encode them. */
+/** The handler of a method; `serialize` tells the sizes of its messages where others encode them. */
 export function handle<Req, Res>(
   source: Method<Req, Res>,
   middleware: readonly Middleware[],

@@ -49,8 +49,8 @@ function wrapHandler(handler: AnyHandler, outer: readonly Middleware[]): AnyHand
 }
 
 /**
- * Answers to the names that grpc-js asks for, as the implementation itself does: its methods may be its own,
- * inherited, accessors, of a module or a Proxy. They keep it as their `this`.
+ * Stands for an implementation, and answers each name that grpc-js asks for with the method of that name, wrapped. The
+ * methods might be own or inherited, accessors, of a module or of a Proxy; the implementation stays their `this`.
  */
 function wrapImplementation(implementation: object, middleware: readonly Middleware[]): object {
   const made = new Map<unknown, unknown>();
@@ -91,7 +91,7 @@ function relayed(handler: AnyHandler, middleware: readonly Middleware[]): AnyHan
   return mark(wrapped, { wrapped: handler, middleware });
 }
 
-/** In an implementation all kinds of methods stand side by side: these are not read from, and have no callback. */
+/** In an implementation all kinds of methods stand side by side: the streams of these cannot be read from. */
 function isServerStream(call: object): boolean {
   return '_write' in call && !('read' in call);
 }

@@ -9,8 +9,8 @@ import { isMistake, iterate, type Puller } from '../streams/open.ts';
 import type { Method, Source } from '../types.ts';
 
 /**
- * Pulls a source into a call until one of them ends. Everything the source runs in, its `finally` included, is
- * called from here, so that the async context in which the layers started this holds for all of it.
+ * Pulls a source into a call until one of the two ends. Its `next()` and `return()` are called from here alone, so that
+ * the whole source, its `finally` included, runs in the async context in which the layers started this.
  */
 export async function pump<Req, Res>(call: ServerCall<Req>, source: Method<Req, Res>): Promise<void> {
   const pull = new Pull<Res>(call);
@@ -29,7 +29,7 @@ export async function pump<Req, Res>(call: ServerCall<Req>, source: Method<Req, 
 /** One iterator being pulled: at most one `next()` at a time, and one `return()` unless it ended by itself. */
 class Pull<Res> {
   private puller: Puller<Res> | undefined;
-  /** The same, when it is one of ours. */
+  /** That puller, when it is a stream of `leat/sources`. */
   private guest: Guest | undefined;
   private finished = false;
   private pending: PromiseLike<unknown> | undefined;
@@ -103,7 +103,7 @@ class Pull<Res> {
     else if (this.pending) this.watch(undefined);
   }
 
-  /** It ended by itself; what one of ours read from may have not. */
+  /** The source ended by itself; what a stream of `leat/sources` read from might not have. */
   private exhausted(): void {
     const { finished } = this;
     this.finished = true;
@@ -140,7 +140,7 @@ class Pull<Res> {
       this.late(new Error('the source yielded in `finally`; what follows was not run'));
   }
 
-  /** What the source throws once its call is over goes to no client. */
+  /** What the source throws once its call is over goes to no client, and is reported unless it answers the signal. */
   private late(error: unknown): void {
     if (!this.call.isAbort(error)) report(error, this.call);
   }

@@ -11,7 +11,7 @@ import { Feed, NONE } from './feed.ts';
  * item, the newest, whatever the capacity. `error`: throws `RESOURCE_EXHAUSTED`.
  *
  * What is in the window of a call, 256 messages or 128 KiB, is older than what is stored here:
- * `options({ maxUnackedMessages: 1 })` for the freshest.
+ * `configure({ maxUnackedMessages: 1 })` for the freshest.
  */
 export type Overflow = 'wait' | 'drop-newest' | 'drop-oldest' | 'latest' | 'error';
 
@@ -24,8 +24,8 @@ export interface ChannelOptions<T> {
   /** @default 'wait' */
   readonly overflow?: Overflow;
   /**
-   * Hears of each item that was dropped; what it throws, or rejects with, is ignored. What it pushes itself while the channel is
-   * full is dropped and counted, and it does not hear of that.
+   * Hears of each item that was dropped; what it throws, or rejects with, is ignored. An item that it pushes itself
+   * while the channel is full is dropped and counted, and it does not hear of that.
    */
   readonly onDrop?: (item: T) => void;
   /** Ends the channel at once; the consumer gets `signal.reason` thrown. */
@@ -35,9 +35,9 @@ export interface ChannelOptions<T> {
 /** A bounded queue for one consumer: push in at one end, `for await` at the other. */
 export interface Channel<T> extends AsyncIterableIterator<T, undefined>, AsyncDisposable {
   /**
-   * Puts an item in: the object itself, so do not change it after that. `true` when the consumer gets it; `false` when it was dropped, or nobody reads any more.
-   * With `wait` and no room it is a promise that settles when there is room again: one for a whole burst.
-   * A producer that does not wait for it goes over the capacity.
+   * Puts an item in: the object itself, so do not change it after that. `true` when the consumer gets it; `false` when
+   * it was dropped, or nobody reads any more. With `wait` and no room the answer is a promise that settles when there
+   * is room again: one for a whole burst. A producer that does not wait for it goes over the capacity.
    * @throws StatusError RESOURCE_EXHAUSTED when full, with overflow `error`.
    */
   push(item: T): boolean | Promise<boolean>;

@@ -73,7 +73,7 @@ export abstract class Feed<T>
     return this.waiting.length > 0;
   }
 
-  /** There may be something for those who wait. */
+  /** There might be something for those who wait. */
   protected get searching(): boolean {
     return false;
   }

@@ -1,7 +1,7 @@
 import { status } from '@grpc/grpc-js';
 import { StatusError } from '../status/status.ts';
 
-/** A sequence number, as a client may send it. */
+/** A sequence number, as a client might send it. */
 export type After = number | bigint | string | null | undefined;
 
 /** The last items published, by sequence number, in a ring. */

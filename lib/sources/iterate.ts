@@ -41,8 +41,8 @@ function isReadable<T>(stream: Source<T>): stream is Source<T> & NodeReadable<T>
 }
 
 /**
- * What is to be read later, or not at all: a Node stream may fail before it is read, and so may a promise of a list,
- * which nobody hears of until the iterator tells.
+ * Keeps a stream that is read later, or not at all: a Node stream might fail before it is read, and a promise in a list
+ * might reject, which nobody hears of until the iterator tells.
  * @throws TypeError when it is no stream.
  */
 export function keep<T>(
@@ -92,7 +92,7 @@ export class Reader<T> extends Turns {
     }
   }
 
-  /** It ended by itself; settles when what it read from has finished, too. */
+  /** The iterator ended by itself; settles when what that one read from has finished, too. */
   ended(): unknown {
     return guestOf(this.iterator)?.leave();
   }
@@ -103,7 +103,7 @@ export class Reader<T> extends Turns {
     return this.left;
   }
 
-  /** Whether it waits, once it was left, for something that was read from. */
+  /** Whether the iterator, once it was left, waits for something that it read from. */
   get stuck(): boolean {
     return guestOf(this.iterator)?.stuck ?? false;
   }
@@ -124,7 +124,7 @@ function fromReadable<T>(stream: NodeReadable<T>): Puller<T> {
     next: () => iterator.next(),
     async return() {
       stream.destroy();
-      // This does not end the call of a client stream of grpc-js. The other way round `next()` would fail with it.
+      // `destroy` does not end the call of a client stream of grpc-js; `cancel` before it would fail `next()`.
       if (typeof stream.cancel === 'function') stream.cancel();
       await iterator.return?.();
       return { done: true, value: undefined };

@@ -7,7 +7,7 @@ const GRACE_MS = 1000;
 /** How long one who leaves waits for what cannot be woken. */
 const PATIENCE_MS = 100;
 
-/** Waits for what was left to finish, but not for what may never do. */
+/** Waits for what was left to finish, but not for what might never finish. */
 export async function patiently(left: PromiseLike<unknown>, isStuck: () => boolean): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   try {

@@ -26,7 +26,7 @@ const DEFAULT_CAPACITY = 1024;
 /** A channel fed by listeners, which are removed as soon as nothing more can go in. */
 export class Listening<T> extends ChannelFeed<T> {
   private detach: (() => void) | undefined;
-  /** When nobody said how much may be stored. */
+  /** Counts how far the emitter is ahead; only when no capacity was given. */
   private readonly lead: Lead | undefined;
 
   constructor({ capacity, overflow = 'error', signal }: ListenOptions) {
@@ -34,7 +34,7 @@ export class Listening<T> extends ChannelFeed<T> {
     if (capacity === undefined && overflow === 'error') this.lead = new Lead(DEFAULT_CAPACITY);
   }
 
-  /** Adds the listeners; `add` answers how to remove them, and may already be pushing. */
+  /** Adds the listeners; `add` answers how to remove them, and might push before that. */
   attach(add: () => () => void): this {
     if (!this.open) return this;
     this.detach = add();

@@ -100,7 +100,7 @@ class Lane<T> {
 class MergeFeed<T> extends Feed<T> {
   private readonly unopened: Source<T>[];
   private readonly lanes = new Set<Lane<T>>();
-  /** Those that were left before their end. */
+  /** Lanes that were left before their end. */
   private closing: Lane<T>[] = [];
   private closed: Promise<void> | undefined;
   private readonly ready = new Fifo<{ lane: Lane<T>; value: T }>();

@@ -11,10 +11,10 @@ import { Latest } from './latest.ts';
  * What happens to a subscriber that has `capacity` items waiting when the next one comes. `drop-newest`: it
  * misses the new one. `drop-oldest`: it misses the one that waited longest. `latest`: one item waits, the
  * newest. `conflate`: of the items waiting with one key only the newest is kept, in the order they were
- * published; more keys than `capacity` disconnect. `disconnect`: it ends with `RESOURCE_EXHAUSTED`.
+ * published; with more keys than `capacity` it ends as with `error`. `error`: it ends with `RESOURCE_EXHAUSTED`.
  *
  * What is in the window of a call, 256 messages or 128 KiB, is older than what waits here:
- * `options({ maxUnackedMessages: 1 })` for the freshest.
+ * `configure({ maxUnackedMessages: 1 })` for the freshest.
  */
 export type SlowConsumer = 'drop-newest' | 'drop-oldest' | 'latest' | 'conflate' | 'error';
 

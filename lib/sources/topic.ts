@@ -59,7 +59,7 @@ export interface Topic<T> {
   /**
    * Gives an item to everybody who is subscribed now, and answers its sequence number. Does nothing once the
    * topic is closed. An item is encoded once for each publish, so an object that was changed may be
-   * published again; history, and who is behind by then, hold the object itself, and may get the change twice and
+   * published again; history, and who is behind by then, hold the object itself, and might get the change twice and
    * not what was before: publish a new one where that matters. One marked by
    * `broadcast` is encoded once for all publishes, and must not change.
    */

@@ -73,7 +73,7 @@ export class ResponseMetadata extends Metadata {
     if (isReserved(key))
       throw new TypeError(`Expected a ${this.kind} that may be sent, got \`${key}\`, which is reserved`);
     if (!this.sent) return true;
-    // A source that is being closed may set trailers that nobody waits for any more.
+    // A source that is being closed might set trailers that nobody waits for any more.
     if (this.kind === 'trailer') return false;
     const message = `The ${this.kind} \`${key}\` was set after the ${this.kind}s were sent`;
     if (process.env.NODE_ENV !== 'production') throw new Error(message);

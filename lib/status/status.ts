@@ -9,7 +9,7 @@ export const INTERNAL_ERROR = 'internal error';
 export interface StatusErrorOptions {
   /** Trailers to send with this status. */
   readonly metadata?: Metadata | undefined;
-  /** What led to it; stays here. */
+  /** What led to this status; never sent. */
   readonly cause?: unknown;
   /** Rich details (`google.rpc.*`), sent as `grpc-status-details-bin`. */
   readonly details?: readonly Detail[] | undefined;
@@ -137,6 +137,6 @@ function withoutStack<T>(make: () => T): T {
 function isClientError(error: Error, code: status, details: string): boolean {
   if (error instanceof StatusError) return false;
   const raised = `${code} ${status[code]}: ${details}`;
-  // Its message may have been changed on the way; its stack still begins with that.
+  // Its message might have been changed on the way; its stack still begins with the one it had.
   return String(error.message).includes(raised) || String(error.stack).includes(raised);
 }

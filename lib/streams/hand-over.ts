@@ -9,8 +9,8 @@ export interface Taker<T> {
  */
 export abstract class HandingOver<T> {
   /**
-   * As `next()`, and what is there comes without a promise. What comes while it waits goes to the taker, again
-   * and again; once that has no room, the answer is `AGAIN`.
+   * As `next()`, but an item that is there comes without a promise. While this waits, items go to the taker as they
+   * come; once the taker has no room, the answer is `AGAIN`.
    */
   abstract handTo(taker: Taker<T>): IteratorResult<T> | Promise<IteratorResult<T>>;
 }
@@ -20,17 +20,17 @@ export const AGAIN: IteratorResult<never, undefined> = { done: false, value: und
 
 /** What an iterator of `leat/sources` has for whoever reads it, besides `next()`. */
 export interface Guest {
-  /** Says that whoever reads it also watches what it leaves behind. */
+  /** Tells the iterator that its reader also watches what it leaves behind. */
   adopt(): void;
-  /** Ends it at once, as its signal does. */
+  /** Ends the iterator at once, as its signal does. */
   abort(reason: unknown): void;
-  /** As `return()`, but settles when all that it read from has finished, however long that takes. */
+  /** As `return()`, but settles when everything that this iterator read from has finished, however long that takes. */
   leave(): unknown;
-  /** Something that it read from has not answered since, and cannot be woken. */
+  /** Whether something that this iterator read from has not answered since, and cannot be woken. */
   readonly stuck: boolean;
 }
 
-/** By name, as there may be a second copy of this package. */
+/** By name, as there might be a second copy of this package. */
 export const guest: unique symbol = Symbol.for('leat.guest') as never;
 
 /** An iterator of `leat/sources`, when this is one. */

@@ -6,7 +6,7 @@ export const MAX_BURST = 131_072;
  * turn of the event loop, when nobody could be served, does not count.
  */
 export class Lead {
-  /** How many of what is stored do not count. */
+  /** How many of the stored items do not count. */
   private burst = 0;
   private bursting = false;
 
@@ -21,7 +21,7 @@ export class Lead {
     }
     this.burst = Math.min(this.burst, stored);
     if (this.burst === 0) {
-      // All that is stored came in this turn; or only what is to come now does.
+      // In a burst, all that is stored came in this turn; otherwise a burst begins with what comes now.
       if (this.bursting) this.burst = stored;
       else this.begin();
     }

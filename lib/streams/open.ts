@@ -82,8 +82,8 @@ export function isMistake(error: unknown): error is StatusError {
 }
 
 /**
- * Promises that are there before anybody asks for them may reject before, too, and then end the process. What is
- * only like a promise is left alone: a query of a database may begin when it is waited for.
+ * Promises that are there before anybody asks for them might reject before that, too, and then end the process. What
+ * is only like a promise is left alone: a query of a database might begin when it is waited for.
  */
 export function hold(stream: object): void {
   if (Array.isArray(stream) || stream instanceof Set)
@@ -143,13 +143,13 @@ function isReadableStream<T>(stream: object): stream is ReadableStreamLike<T> {
 /** A Readable's own iterator wakes from a wait only when the stream is destroyed. */
 function fromReadable<T>(stream: Readable): Puller<T> {
   const iterator = take(stream)[Symbol.asyncIterator]() as AsyncIterator<T>;
-  // It may fail before it is pulled from, or when it is destroyed; its iterator tells.
+  // The stream might fail before it is pulled from, or when it is destroyed; its iterator tells of that.
   stream.on('error', () => {});
   return {
     next: () => iterator.next(),
     return() {
       stream.destroy();
-      // This does not end the call of a client stream of grpc-js. The other way round `next()` would fail with it.
+      // `destroy` does not end the call of a client stream of grpc-js; `cancel` before it would fail `next()`.
       if ('cancel' in stream && typeof stream.cancel === 'function') stream.cancel();
       return iterator.return?.();
     },

@@ -5,7 +5,7 @@ export { turn };
 /** How much is done before everything else gets a turn, where nothing ever has to be waited for. */
 export const MAX_AT_ONCE = 1024;
 
-/** How many milliseconds that may take, where each step takes long; looked at once every so many steps. */
+/** For how many milliseconds slow steps may go on; the clock is read once every `LOOK_EVERY` steps. */
 const MAX_MS_AT_ONCE = 10;
 const LOOK_EVERY = 16;
 

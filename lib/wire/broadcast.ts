@@ -37,8 +37,8 @@ function mark(message: object, lasting: boolean): void {
 }
 
 /**
- * What the layers of a call may change: a copy of a message that goes to other calls as well. One that `broadcast`
- * marked is not to be changed by anybody.
+ * The object that the layers of a call may change: a copy, if the message goes to other calls as well. A message that
+ * `broadcast` marked is not copied: nobody may change it.
  */
 export function ownOf<T>(message: T): T {
   const shared = marked ? encodings.get(message as object) : undefined;

@@ -8,8 +8,8 @@ import { expected } from '../check.ts';
 export const PREFIX_BYTES = 5;
 
 /**
- * What a serialiser made, if it is bytes: of anything else `set` copies nothing, or some, and a message would go
- * out with what was in memory before it.
+ * What a serialiser made, if that is bytes: of anything else `set` would copy a part or nothing, and the message would
+ * go out with whatever was in memory before.
  * @throws TypeError
  */
 export function bytesOf(encoded: unknown): Uint8Array {

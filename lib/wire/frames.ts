@@ -17,22 +17,22 @@ interface Block {
 export class FrameDelivery implements Delivery {
   private unacked = 0;
   private unackedBytes = 0;
-  /** What goes with the next write: so many bytes of this, which are so many messages. */
+  /** What goes with the next write: `used` bytes of this block, which are `count` messages. */
   private block: Buffer = EMPTY;
   private used = 0;
   private count = 0;
   /** Blocks that wait for the window. */
   private waiting: Block[] = NOTHING;
-  /** How large the last block of several messages was: the next one may be as large. */
+  /** How large the last block of several messages was: the next one might be as large. */
   private expected = 0;
   /** Messages taken so far. */
   private taken = 0;
-  /** What is on its way and HTTP/2 was not given yet: it is given little at once, so that it tells what it takes. */
+  /** What the window let through and HTTP/2 was not given yet: it gets little at once, to tell how far it is. */
   private outgoing: Block[] = NOTHING;
   /** How many bytes HTTP/2 was given that it has not taken. */
   private given = 0;
   takenAt: number | undefined;
-  /** The end of a turn is waited for, and this is written then. */
+  /** The block is written at the end of this turn, which is waited for. */
   private due = false;
   private closed = false;
 
@@ -49,7 +49,7 @@ export class FrameDelivery implements Delivery {
     return messages < maxUnackedMessages && bytes < maxUnackedBytes && this.waiting.length === 0;
   }
 
-  /** HTTP/2 is to tell how far it is: a status that goes now would take the rest of what is on its way with it. */
+  /** HTTP/2 was not given everything yet: a status that goes now would cut off the rest. */
   get held(): boolean {
     return this.outgoing.length > 0;
   }
@@ -199,7 +199,7 @@ export class FrameDelivery implements Delivery {
     }
   }
 
-  /** One write, with which so many messages are complete. */
+  /** Makes one write, which completes so many messages. */
   private give(bytes: Buffer, messages: number): void {
     const { outlet, carrier } = this;
     if (outlet.ended) {
@@ -227,10 +227,10 @@ export class FrameDelivery implements Delivery {
   }
 }
 
-/** HTTP/2 is given no more while it has not taken this much: it tells what it took of several writes once for all. */
+/** HTTP/2 is given no more while it has not taken this much: of several writes it tells only that all were taken. */
 const GIVEN_BYTES = 65_536;
 
-/** A larger block is given in pieces: of one write it does not tell how far it is. */
+/** A larger block is given in pieces: of one write HTTP/2 does not tell how much it has taken. */
 const PIECE_BYTES = 32_768;
 
 /** No more goes with one write than HTTP/2 puts into one of its frames. */

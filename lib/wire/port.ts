@@ -16,7 +16,7 @@ export interface WireStatus {
  * it is.
  */
 export interface Port {
-  /** What the RPC goes by, for all mounts that see it; nothing where one mount is all. */
+  /** The object by which all mounts of an RPC find its record; `undefined` where there can be only one mount. */
   readonly identity: object | undefined;
   /** Whether nobody lies between a call and its transport. */
   readonly direct: boolean;
@@ -28,7 +28,7 @@ export interface Port {
   /** Opens the way of messages; once per call, when the headers went. */
   open(carrier: Carrier): Delivery;
   status(last: WireStatus): void;
-  /** How a call ended that was not ended here; `late` when its deadline has passed. */
+  /** How the far side ended a call that we did not end; `late` when its deadline has passed. */
   verdict(late: boolean): Outcome;
   /** Tells a client that takes no status how the call ended, and lets go of what it did not take. */
   reset(code: status): void;
@@ -76,9 +76,9 @@ export interface Delivery {
   readonly pendingBytes: number;
   /** When something was last taken, also a part of a message, by `performance.now()`. */
   readonly takenAt: number | undefined;
-  /** Takes a message; one that goes beyond the window waits here. */
+  /** Takes a message; a message beyond the window waits here. */
   message(message: unknown): void;
-  /** Lets everything go that waits here: the status comes next, and nobody may be there to take that. */
+  /** Lets everything go that waits here: the status comes next, and perhaps nobody is there to take messages. */
   flush(): void;
   /** Nothing can be sent any more. */
   close(): void;
@@ -89,7 +89,7 @@ export interface Outlet {
   readonly serialize: Serialize;
   /** How large an encoded message may be, in bytes. */
   readonly maxBytes: number;
-  /** It was ended by somebody else: a write would break it, and the status with it. */
+  /** The stream was ended by somebody else: a write would break it, and lose the status. */
   readonly ended: boolean;
   /** `taken` is called when the far side has room for as much again. */
   write(frames: Buffer, taken: (error?: Error | null) => void): void;

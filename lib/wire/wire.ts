@@ -62,7 +62,7 @@ export class Wire implements Carrier {
     this.delivery.message(message);
   }
 
-  /** Sends the status after everything before it; `atOnce` when nobody may be there to take that. */
+  /** Sends the status after everything before it; `atOnce` when perhaps nobody is there to take that. */
   status(last: WireStatus, atOnce: boolean): void {
     if (this.closed || this.last) return;
     if (atOnce) this.delivery?.flush();
@@ -99,7 +99,7 @@ export class Wire implements Carrier {
   /** Nothing can be sent any more. */
   close(): void {
     this.closed = true;
-    // The transport may say so before a client that takes nothing has taken the status.
+    // The timer stays while the transport is there: a client that takes nothing has not taken the status yet.
     if (this.port.over) clearTimeout(this.timer);
     this.delivery?.close();
   }
@@ -118,7 +118,7 @@ export class Wire implements Carrier {
     return this.port.deadline(expiresAt);
   }
 
-  /** How a call ended that was not ended here. */
+  /** How the far side ended a call that we did not end. */
   verdict(): Outcome {
     return this.port.verdict(Date.now() >= this.sender.expiresAt - DEADLINE_SLACK_MS);
   }
@@ -130,5 +130,5 @@ export class Wire implements Carrier {
   }
 }
 
-/** A client's own timer may reset an expired call some milliseconds before its deadline is due here. */
+/** A client's own timer might reset an expired call some milliseconds before its deadline is due here. */
 const DEADLINE_SLACK_MS = 25;

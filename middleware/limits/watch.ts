@@ -11,12 +11,12 @@ interface Bounds {
   readonly retryMs: number;
 }
 
-/** Ends a stream that is too old, idle or stalled; one timer, set for the first moment at which it may be so. */
+/** Ends a stream that is too old, idle or stalled; one timer, set for the first moment at which it can be that. */
 export class Watch {
   private timer: NodeJS.Timeout | undefined;
   private readonly stats: Call['stats'] | undefined;
   private readonly endsAt: number;
-  /** It looked too late a moment ago: perhaps only because this process was busy, so it is looked at twice. */
+  /** The last look found a bound passed; perhaps only because this process was busy, so the next look decides. */
   private late = false;
   private dueAt = Number.POSITIVE_INFINITY;
 

@@ -29,7 +29,7 @@ export interface Exception {
 
 /**
  * What was thrown that nobody expected. An error that only says how the call ended is an answer and no
- * exception, but what led to it may be one.
+ * exception, but what led to that error might be one.
  */
 export function exceptionOf({ cause, code, details }: Outcome): Exception | undefined {
   try {

@@ -37,7 +37,7 @@ export function takeOver(span: Span, safely: Safely): () => void {
   };
 }
 
-/** The server-streaming methods of a definition, by the names that instrumentation may know them by. */
+/** The server-streaming methods of a definition, by the names that instrumentation might know them by. */
 function streamingMethods(definition: object): string[] {
   const names: string[] = [];
   for (const { path, requestStream, responseStream } of Object.values(definition))

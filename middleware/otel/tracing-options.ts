@@ -44,7 +44,7 @@ export interface TracingOptions {
    * @default all but those of `grpc.health.v1.Health` and `grpc.reflection`
    */
   readonly filter?: Filter;
-  /** Names of request headers to put on the span. Only what is named is: headers may hold secrets. */
+  /** Names of request headers to put on the span. Only what is named is: headers might hold secrets. */
   readonly requestHeaders?: readonly string[];
   /** Names of our headers to put on the span. */
   readonly responseHeaders?: readonly string[];
@@ -65,7 +65,7 @@ export interface TracingOptions {
    */
   readonly loggerProvider?: LoggerProviderLike;
   /**
-   * Whether messages of errors, which may hold secrets, are left out.
+   * Whether messages of errors, which might hold secrets, are left out.
    * @default false
    */
   readonly redactMessages?: boolean;
