@@ -285,7 +285,8 @@ export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Send
     const same = told?.code === outcome.code && told.details === outcome.details;
     // As with a source: a handler that was told to stop, and could hear that, did not say all it had to say.
     const stopped = outcome.reason === 'completed' && this.controller !== undefined;
-    return this.settle(told && (same || stopped) ? told : outcome, before);
+    const gaveUp = outcome.cause !== undefined && this.isAbort(outcome.cause);
+    return this.settle(told && (same || stopped || gaveUp) ? told : outcome, before);
   }
 
   /** The transport says that the call is over: the answer to our status, or the client left. */

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type ServerWritableStream, status } from '@grpc/grpc-js';
 import { expect } from 'chai';
 import {
@@ -322,6 +323,26 @@ describe('callOf()', () => {
       expect({ code, details }).to.deep.equal({ code: status.UNAVAILABLE, details: 'moving' });
     });
   }
+
+  for (const [what, fail] of Object.entries<(stream: Stream, signal: AbortSignal) => Promise<unknown>>({
+    'the reason of its signal': (_, signal) =>
+      new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
+    'an AbortError': (_, signal) => sleep(60_000, undefined, { signal }),
+    'a call destroyed with an AbortError': (stream, signal) =>
+      sleep(60_000, undefined, { signal }).catch(error => stream.destroy(error)),
+  }))
+    it(`ends a handler under wrap() as a drain says, that answers with ${what}`, async () => {
+      const { server, reports } = await serve(async stream => {
+        stream.write('first');
+        await fail(stream, callOf(stream).signal);
+      });
+      const calling = server.open();
+      await new Promise(resolve => calling.stream.once('data', resolve));
+      await drain(server.server, { graceMs: 60_000, details: 'moving' });
+      const { code, details } = await calling.reply;
+      expect({ code, details }).to.deep.equal({ code: status.UNAVAILABLE, details: 'moving' });
+      expect(reports).to.deep.equal([]);
+    });
 
   it('refuses what neither of them covers', async () => {
     for (const stream of [{}, undefined, null, 5, { call: {} }])

@@ -63,7 +63,7 @@ describe('topic()', () => {
     expect((await failure(slow)).error).to.include({ code: status.RESOURCE_EXHAUSTED });
   });
 
-  it('Q4 `disconnect` ends a slow subscriber with RESOURCE_EXHAUSTED, and nobody else', async () => {
+  it('Q4 `error` ends a slow subscriber with RESOURCE_EXHAUSTED, and nobody else', async () => {
     const numbers = topic<number>({ capacity: 2 });
     const slow = numbers.subscribe();
     const roomy = numbers.subscribe({ capacity: 3 });
