@@ -75,8 +75,8 @@ export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Send
   /** Runs when the call ends, whatever ended it; set by whoever produces the messages. */
   released: (() => void) | undefined;
   onEnded: (() => void) | undefined;
-  before: Live | undefined;
-  after: Live | undefined;
+  newer: Live | undefined;
+  older: Live | undefined;
   listed = false;
   private layer: Layer<unknown> = {};
   /** How the call was ended, when that was before all its layers were made. */

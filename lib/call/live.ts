@@ -10,8 +10,8 @@ export interface Live {
   onEnded: (() => void) | undefined;
   readonly wire: { belongsTo(server: object): boolean; reset(code: status): void };
   /** Its neighbours in the list. */
-  before: Live | undefined;
-  after: Live | undefined;
+  newer: Live | undefined;
+  older: Live | undefined;
   listed: boolean;
 }
 
@@ -26,28 +26,28 @@ class LiveCalls implements Iterable<Live> {
   add(call: Live): void {
     if (call.listed) return;
     call.listed = true;
-    call.after = this.first;
-    if (this.first) this.first.before = call;
+    call.older = this.first;
+    if (this.first) this.first.newer = call;
     this.first = call;
     this.size += 1;
   }
 
   delete(call: Live): void {
     if (!call.listed) return;
-    const { before, after } = call;
-    if (before) before.after = after;
-    else this.first = after;
-    if (after) after.before = before;
+    const { newer, older } = call;
+    if (newer) newer.older = older;
+    else this.first = older;
+    if (older) older.newer = newer;
     call.listed = false;
-    call.before = undefined;
-    call.after = undefined;
+    call.newer = undefined;
+    call.older = undefined;
     this.size -= 1;
   }
 
   /** As they are when it begins. */
   [Symbol.iterator](): Iterator<Live> {
     const calls: Live[] = [];
-    for (let call = this.first; call; call = call.after) calls.push(call);
+    for (let call = this.first; call; call = call.older) calls.push(call);
     return calls.values();
   }
 }

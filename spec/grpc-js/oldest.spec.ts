@@ -37,7 +37,7 @@ describe('the oldest grpc-js', () => {
     expect(output.trim()).to.match(/\/node_modules\/grpc-js-oldest\/build\/src\/index\.js$/);
   });
 
-  for (const spec of ['mounts', 'wire', 'frame-delivery']) {
+  for (const spec of ['mounts', 'wire/wire', 'wire/frames']) {
     it(`passes spec/${spec}.spec.ts`, async function () {
       this.timeout(120_000);
       const { failed, output } = await node([
