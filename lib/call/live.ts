@@ -1,8 +1,9 @@
 import type { status } from '@grpc/grpc-js';
-import type { Outcome } from '../types.ts';
+import type { Kind, Outcome } from '../types.ts';
 
 /** A call that is open, as whoever shuts a server down sees it. */
 export interface Live {
+  readonly kind: Kind;
   /** Tells the source that its call will end so; it may still finish in its own way. */
   announce(outcome: Outcome): void;
   end(outcome: Outcome): void;
