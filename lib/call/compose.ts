@@ -107,7 +107,7 @@ class Layers {
     }
   }
 
-  /** Waits for a layer while its call is open. One that comes later hears of the end. */
+  /** Waits for a layer while its call is open, and no longer: those that are made hear of the end in time. */
   private async promised(stage: Stage, made: PromiseLike<Layer<unknown> | void>): Promise<void> {
     const call = this.call as Composing;
     try {
@@ -117,7 +117,12 @@ class Layers {
       if (!call.over) return call.end(outcomeOf(error));
     }
     call.watch(made);
-    const outcome = await call.ending;
+    void this.late(stage, made);
+  }
+
+  /** One that comes when its call is over hears of the end all the same: it may hold something. */
+  private async late(stage: Stage, made: PromiseLike<Layer<unknown> | void>): Promise<void> {
+    const outcome = await (this.call as Composing).ending;
     try {
       stage.layer = layerOf(await made);
       stage.end(outcome);
