@@ -460,6 +460,30 @@ describe('methods of all kinds', () => {
           }
         });
 
+      it('S20 has one legal status for whatever it throws, returns or rejects with', async () => {
+        for (const value of [
+          undefined,
+          'text',
+          Object.freeze({}),
+          hostile,
+          Symbol('s'),
+          { code: 0, details: '' },
+        ])
+          for (const method of [
+            () => {
+              throw value;
+            },
+            () => Promise.reject(value),
+            () => hostile,
+            async () => ({ hostile }),
+          ] as AnyMethod[]) {
+            const server = await serveKind(on, 'unary', method);
+            const { code } = await calling(server, 'unary', [1]).reply;
+            expect(code).to.be.within(1, 16);
+            await server.close();
+          }
+      });
+
       it('takes bytes for a message, and text', async () => {
         for (const message of [Buffer.from('bytes'), 'text']) {
           const server = await serveKind(on, 'unary', () => message);
@@ -473,7 +497,23 @@ describe('methods of all kinds', () => {
         const server = await serveKind(on, 'unary', handler, [middleware]);
         const { code } = await calling(server, 'unary', [1]).reply;
         expect(code).to.equal(13);
-        expect(String(reports[0])).to.include('a handler with a callback goes in by `wrap(handler)`');
+        expect(String(reports[0])).to.include('a handler of grpc-js goes in by `wrap(handler)`');
+      });
+
+      it('is told so of handlers of the other kinds, too', async () => {
+        const handlers: Partial<Record<Kind, AnyMethod>> = {
+          clientStream: call => call.on('data', () => {}),
+          serverStream: call => call.write(1),
+          bidi: call => call.on('data', () => {}),
+        };
+        for (const [kind, handler] of Object.entries(handlers) as [Kind, AnyMethod][]) {
+          const { middleware, reports } = watcher();
+          const server = await serveKind(on, kind, handler, [middleware]);
+          expect((await calling(server, kind, [1]).reply).code).to.equal(2);
+          expect(reports.map(String)).to.deep.equal([
+            `TypeError: call.${kind === 'serverStream' ? 'write' : 'on'} is not a function; a handler of grpc-js goes in by \`wrap(handler)\``,
+          ]);
+        }
       });
 
       it('closes the stream that it should not have returned', async () => {
@@ -623,6 +663,18 @@ describe('methods of all kinds', () => {
           log.length = 0;
         }
       });
+
+      if (kind === 'bidi')
+        it('K5 ends with that status also when messages were sent before', async () => {
+          const { middleware, outcomes } = watcher();
+          const server = await serveKind(on, kind, echo.bidi, [middleware]);
+          const { stream, messages, reply } = calling(server, kind, [1], { endless: true });
+          await until('it has answered', () => messages.length === 1);
+          stream.write(Buffer.from('{"not json'));
+          expect((await reply).code).to.equal(status.INTERNAL);
+          await until('its end', () => outcomes.length > 0);
+          expect(outcomes.map(({ code, reason }) => [code, reason])).to.deep.equal([[13, 'error']]);
+        });
 
       it('K5 ends with RESOURCE_EXHAUSTED when a request is too large', async () => {
         const log: unknown[] = [];
@@ -775,6 +827,11 @@ describe('methods of all kinds', () => {
         'calls back with an error that has no status',
         (_call, callback: any) => callback(new Error('/etc/secret')),
         { code: 2, details: 'internal error' },
+      ],
+      [
+        'calls back with what throws when it is looked at',
+        (_call, callback: any) => callback(hostile),
+        { code: 2 },
       ],
       [
         'calls back with the code 0',
@@ -979,6 +1036,13 @@ describe('methods of all kinds', () => {
     });
   });
 });
+
+const refuse = (): never => {
+  throw new Error('do not look');
+};
+
+/** Throws when it is looked at. */
+const hostile = new Proxy({}, { get: refuse, getPrototypeOf: refuse, has: refuse });
 
 function upload(kind: Kind): AnyMethod {
   return async requests => {

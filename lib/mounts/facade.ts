@@ -17,6 +17,7 @@ import {
   isWayOfStream,
   linkOf,
 } from '../grpc-js/ports.ts';
+import { survive } from '../hooks.ts';
 import { report } from '../report.ts';
 import { mistakeIn, NO_ANSWER } from '../run/answer.ts';
 import { completed, Relay } from '../run/relay.ts';
@@ -154,12 +155,12 @@ export class Facade {
   run(handler: AnyHandler, self: unknown): void {
     try {
       const returned: unknown = handler.call(self, this.stream, this.callback);
-      if (!isThenable(returned)) return this.returned(returned, false, handler);
+      if (!isThenable(returned)) return survive(() => this.returned(returned, false, handler));
       this.running = returned;
       returned.then(
         value => {
           this.finished();
-          this.returned(value, true, handler);
+          survive(() => this.returned(value, true, handler));
         },
         error => {
           this.finished();
@@ -319,8 +320,18 @@ export class AnswerFacade extends Facade {
   }
 
   private outcomeOf(error: unknown, trailer: Metadata | undefined): Outcome {
-    const outcome = this.call.rpc.conclusion(error as WireStatus) ?? outcomeOfGiven(error);
+    const outcome = this.concluded(error) ?? outcomeOfGiven(error);
     return trailer ? { ...outcome, metadata: trailer } : outcome;
+  }
+
+  /** Of a mount of ours further in, which said it by a callback of somebody else. */
+  private concluded(error: unknown): Outcome | undefined {
+    try {
+      return this.call.rpc.conclusion(error as WireStatus);
+    } catch {
+      // What a handler gave may throw when it is looked at.
+      return undefined;
+    }
   }
 
   protected override give(outcome: Outcome): boolean {

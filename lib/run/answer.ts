@@ -6,6 +6,7 @@ import { report } from '../report.ts';
 import { outcomeOf, StatusError } from '../status/status.ts';
 import { iterate } from '../streams/open.ts';
 import type { Answer, Source } from '../types.ts';
+import { hinted, missesCallback, withHint } from './hint.ts';
 
 /** Has a method answer its call with one message, and the status after that. */
 export function answer<Req, Res>(call: ServerCall<Req>, method: Answer<Req, Res>): void {
@@ -37,7 +38,7 @@ class Answering<Req, Res> {
     try {
       const given = method(call.request, call);
       if (isThenable(given)) this.wait(given as PromiseLike<Res>, method);
-      else this.send(given as Res);
+      else this.send(given as Res, method);
     } catch (error) {
       this.failed(error, method);
     }
@@ -46,16 +47,22 @@ class Answering<Req, Res> {
   private wait(given: PromiseLike<Res>, method: Answer<Req, Res>): void {
     this.pending = given;
     given.then(
-      message => this.send(message),
+      message => this.send(message, method),
       error => this.failed(error, method),
     );
     if (!this.call.open) this.call.watch(given);
   }
 
-  private send(message: Res): void {
+  private send(message: Res, method: Answer<Req, Res>): void {
     const { call } = this;
     this.pending = undefined;
-    const mistake = mistakeIn(message);
+    let mistake: TypeError | undefined;
+    try {
+      mistake = mistakeIn(message);
+    } catch (error) {
+      // A message may throw when it is looked at.
+      return this.failed(error, method);
+    }
     if (mistake) this.mistaken(mistake);
     else if (call.open) {
       call.messages.message(message);
@@ -68,8 +75,8 @@ class Answering<Req, Res> {
     this.pending = undefined;
     if (!call.open) {
       if (!call.isAbort(error)) report(error, call);
-    } else if (isMissingCallback(error, method)) this.mistaken(hinted(error));
-    else void call.sourceThrew(error);
+    } else if (missesCallback(error, method)) this.mistaken(withHint(error));
+    else void call.sourceThrew(hinted(error));
   }
 
   /** The developer's mistake, which the client is told less of. */
@@ -87,7 +94,7 @@ export const NO_ANSWER = 'the method has no answer';
 export function mistakeIn(message: unknown): TypeError | undefined {
   if (message === undefined || message === null)
     return new TypeError(
-      `Expected a method that answers once to return a message, got ${show(message)}; a handler with a callback goes in by \`wrap(handler)\``,
+      `Expected a method that answers once to return a message, got ${show(message)}; a handler of grpc-js goes in by \`wrap(handler)\``,
     );
   if (!isStream(message)) return undefined;
   try {
@@ -107,15 +114,4 @@ function isStream(value: unknown): value is Source<unknown> {
   const { getReader, subscribe } = value as { getReader?: unknown; subscribe?: unknown };
   if (Symbol.asyncIterator in value || Symbol.iterator in value) return true;
   return typeof getReader === 'function' || typeof subscribe === 'function';
-}
-
-/** A handler that was given unwrapped finds a call where its callback should be. */
-function isMissingCallback(error: unknown, method: Answer<never, unknown>): error is TypeError {
-  return method.length > 1 && error instanceof TypeError && error.message.endsWith('is not a function');
-}
-
-function hinted(error: TypeError): TypeError {
-  return new TypeError(`${error.message}; a handler with a callback goes in by \`wrap(handler)\``, {
-    cause: error,
-  });
 }

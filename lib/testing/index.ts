@@ -61,10 +61,8 @@ export interface TestOptions {
   readonly authContext?: AuthContext;
 }
 
-/** What says that a call is of another kind than server-streaming. */
-export type UnaryOptions = TestOptions & { readonly kind: 'unary' };
-export type ClientStreamOptions = TestOptions & { readonly kind: 'clientStream' };
-export type BidiOptions = TestOptions & { readonly kind: 'bidi' };
+/** Options of a call of this kind. */
+export type OfKind<K extends Kind> = TestOptions & { readonly kind: K };
 
 /** What a client streams. */
 export type Sent<Req> = Iterable<Req> | AsyncIterable<Req>;
@@ -110,17 +108,17 @@ export interface TestCall<Res> {
 export function collect<Req, Res>(
   method: Answer<Req, Res> | MountedAnswer<Req, Res>,
   request: Req,
-  options: UnaryOptions,
+  options: OfKind<'unary'>,
 ): Promise<Collected<Res>>;
 export function collect<Req, Res>(
   method: Answer<Requests<Req>, Res> | MountedAnswer<Requests<Req>, Res>,
   requests: Sent<Req>,
-  options: ClientStreamOptions,
+  options: OfKind<'clientStream'>,
 ): Promise<Collected<Res>>;
 export function collect<Req, Res>(
   method: Method<Requests<Req>, Res> | Mounted<Requests<Req>, Res>,
   requests: Sent<Req>,
-  options: BidiOptions,
+  options: OfKind<'bidi'>,
 ): Promise<Collected<Res>>;
 export function collect<Req, Res>(
   method: Method<Req, Res> | Mounted<Req, Res>,
@@ -152,17 +150,17 @@ const NAMES = [
 export function open<Req, Res>(
   method: Answer<Req, Res> | MountedAnswer<Req, Res>,
   request: Req,
-  options: UnaryOptions,
+  options: OfKind<'unary'>,
 ): TestCall<Res>;
 export function open<Req, Res>(
   method: Answer<Requests<Req>, Res> | MountedAnswer<Requests<Req>, Res>,
   requests: Sent<Req>,
-  options: ClientStreamOptions,
+  options: OfKind<'clientStream'>,
 ): TestCall<Res>;
 export function open<Req, Res>(
   method: Method<Requests<Req>, Res> | Mounted<Requests<Req>, Res>,
   requests: Sent<Req>,
-  options: BidiOptions,
+  options: OfKind<'bidi'>,
 ): TestCall<Res>;
 export function open<Req, Res>(
   method: Method<Req, Res> | Mounted<Req, Res>,
