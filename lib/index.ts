@@ -3,7 +3,7 @@ export { type DrainOnOptions, type DrainOptions, drain, drainOn } from './call/d
 export { type Counters, counters } from './counters.ts';
 export { serverOptions } from './grpc-js/server-options.ts';
 export { callOf } from './mounts/facade.ts';
-export type { Handler, Mounted } from './mounts/handler.ts';
+export type { AnswerHandler, Handler, Mounted, MountedAnswer } from './mounts/handler.ts';
 export { interceptor } from './mounts/interceptor.ts';
 export { type Methods, mount, type Plain, plain } from './mounts/mount.ts';
 export { produce } from './mounts/produce.ts';
@@ -14,15 +14,21 @@ export type { Stats, Wait } from './stats.ts';
 export type { Detail } from './status/details.ts';
 export { StatusError, type StatusErrorOptions } from './status/status.ts';
 export type {
+  Answer,
+  AuthContext,
   Call,
+  ConnectionInfo,
   EndReason,
+  Kind,
   Layer,
   Method,
   Middleware,
   ObservableLike,
   Outcome,
   ReadableStreamLike,
+  Requests,
   Sink,
   Source,
 } from './types.ts';
+export { type Key, key, type Values } from './values.ts';
 export { broadcast } from './wire/broadcast.ts';

@@ -1,5 +1,6 @@
 import type { Metadata, status } from '@grpc/grpc-js';
 import type { Call, Outcome } from './types.ts';
+import { Values } from './values.ts';
 
 /** A status on its way to the client. */
 interface Sent {
@@ -16,6 +17,13 @@ export class Rpc {
   private reported: Set<unknown> | undefined;
   /** What has done its work for this RPC. */
   private done: Set<object> | undefined;
+  private known: Values | undefined;
+
+  /** What layers found out about it. */
+  get values(): Values {
+    this.known ??= new Values();
+    return this.known;
+  }
 
   conclude(outcome: Outcome, sent: Sent): void {
     this.concluded = { outcome, sent };

@@ -1,13 +1,44 @@
-import type { Metadata, status } from '@grpc/grpc-js';
+import type { Metadata, ServerUnaryCall, status } from '@grpc/grpc-js';
 import type { Stats } from './stats.ts';
+import type { Values } from './values.ts';
 
-/** What answers a call: a function, called once per call with the request. */
+/** The kinds of methods, by the names that grpc-js has for them. */
+export type Kind = 'unary' | 'clientStream' | 'serverStream' | 'bidi';
+
+/**
+ * What yields the messages of one call, called once per call with the request. Where clients stream, that is
+ * `Requests`.
+ */
 export type Method<Req, Res> = (request: Req, call: Call<Req>) => Source<Res> | Promise<Source<Res>>;
 
 /**
- * Anything that yields: what a method may return. Node's `Readable` is an AsyncIterable. An observable cannot be
- * slowed down, so one that runs 1,024 messages ahead of its client ends with `RESOURCE_EXHAUSTED`, after what it had
- * emitted. What it emits in one turn of the event loop, when no client could be served, does not count, up to 131,072.
+ * What answers one call with one message, or a promise of one: for unary methods, and with `Requests` for those where
+ * clients stream. Nothing, or a stream, is the developer's mistake, and ends the call with `INTERNAL`.
+ */
+export type Answer<Req, Res> = (request: Req, call: Call<Req>) => Res | Promise<Res>;
+
+/**
+ * What one client streams, to be read once. At most 17 requests are read ahead of who reads here, and then the client
+ * has to wait. It ends when the client has sent all, and throws `signal.reason` when the call is over, or to be over
+ * and all that was read ahead has been taken. Leaving the loop early harms nothing.
+ */
+export interface Requests<Req> extends AsyncIterable<Req> {}
+
+/** The certificate of the client, once it was verified. */
+export type AuthContext = ReturnType<ServerUnaryCall<unknown, unknown>['getAuthContext']>;
+
+/** Both ends of the connection of a call, as far as they are known. */
+export interface ConnectionInfo {
+  readonly localAddress?: string | undefined;
+  readonly localPort?: number | undefined;
+  readonly remoteAddress?: string | undefined;
+  readonly remotePort?: number | undefined;
+}
+
+/**
+ * Everything a source may return. Node's `Readable` is an AsyncIterable. An observable cannot be slowed down, so
+ * one that runs 1,024 messages ahead of its client ends with `RESOURCE_EXHAUSTED`, after what it had emitted. What
+ * it emits in one turn of the event loop, when no client could be served, does not count, up to 131,072.
  *
  * Do not change a message that was yielded: the object itself may be held until its client has taken it.
  */
@@ -34,6 +65,11 @@ export interface ObservableLike<T> {
 export interface Call<Req = unknown> {
   /** The full method name, `/package.Service/Method`. */
   readonly path: string;
+  readonly kind: Kind;
+  /**
+   * What the client asked for. Where clients stream, the `Requests` that the method reads; `undefined` under `wrap`
+   * and `interceptor`, where the handler reads them in its own way.
+   */
   readonly request: Req;
   /** What the client sent. */
   readonly metadata: Metadata;
@@ -41,6 +77,10 @@ export interface Call<Req = unknown> {
   readonly peer: string;
   /** The `:authority` the client asked for, as `host:port`. */
   readonly host: string;
+  /** Who the client is by its certificate; empty without TLS, and for one whose certificate was not verified. */
+  readonly authContext: AuthContext;
+  /** Where the connection comes from, and where it ends. */
+  readonly connectionInfo: ConnectionInfo;
   /** When the client stops waiting; `undefined` when it waits for ever. */
   readonly deadline: Date | undefined;
   /**
@@ -52,7 +92,12 @@ export interface Call<Req = unknown> {
   readonly header: Metadata;
   /** Our trailers: may be set until the end, also in the source's `finally`. */
   readonly trailer: Metadata;
-  /** What this call sent and waited for. Counting begins when `stats` is first read, so read it in the factory. */
+  /**
+   * What layers found out about this RPC, for those further in, its method and hooks. All mounts of the RPC have the
+   * same.
+   */
+  readonly values: Values;
+  /** What has been sent and waited for. Counted from the first look at it, so look in the factory. */
   readonly stats: Stats;
   /** Sends the headers now, also when there are none to send. Does nothing the second time. */
   sendHeader(): void;

@@ -4,6 +4,7 @@
  */
 import { checkDuration, checkFunction, checkInteger, checkOptions, expected } from '../lib/check.ts';
 import { answerOf, isMessage } from '../lib/hooks.ts';
+import { answersOnce, forStreams } from '../lib/kinds.ts';
 import { tell } from '../lib/report.ts';
 import { once } from '../lib/rpc.ts';
 import { outcomeOf } from '../lib/status/status.ts';
@@ -41,7 +42,8 @@ export interface BatchOptions<Res> {
  *
  * A source is still not pulled while the client takes nothing, so that beyond the window there is never more than
  * one batch. With `merge` a message costs a fraction of what it costs alone; without, batches only make fewer and
- * larger writes of sources that yield now and then. One that stands on several mounts of a call batches once.
+ * larger writes of sources that yield now and then. One that stands on several mounts of a call batches once. Calls
+ * that are answered with one message go past it.
  *
  * What `size` or `merge` throws, or a promise of theirs, ends the call; what `onDrop` fails with is reported.
  *
@@ -59,8 +61,8 @@ export function batch<Res = any>(options: BatchOptions<Res> = {}): Middleware<an
   checkDuration('maxDelayMs', maxDelayMs);
   if (merge !== undefined) checkFunction('merge', merge);
   if (onDrop !== undefined) checkFunction('onDrop', onDrop);
-  return function batch(call, next) {
-    if (!once(call, batch)) return;
+  return forStreams('batch()', function batch(call, next) {
+    if (answersOnce(call) || !once(call, batch)) return;
     let held: Res[] = [];
     let bytes = 0;
     let timer: NodeJS.Timeout | undefined;
@@ -105,7 +107,7 @@ export function batch<Res = any>(options: BatchOptions<Res> = {}): Middleware<an
         if (length > 0 && onDrop) tell(call, () => onDrop(length, call));
       },
     };
-  };
+  });
 }
 
 function isSize(answer: unknown): answer is number {

@@ -4,6 +4,7 @@
  */
 import { checkFunction, checkOptions, expected } from '../lib/check.ts';
 import { answerOf, isMessage } from '../lib/hooks.ts';
+import { answersOnce, forStreams } from '../lib/kinds.ts';
 import { once } from '../lib/rpc.ts';
 import { uncounted } from '../lib/stats.ts';
 import { outcomeOf } from '../lib/status/status.ts';
@@ -26,7 +27,8 @@ export interface HeartbeatOptions<Res> {
  * A heartbeat is no data: `call.stats`, and with it metrics, logs and idle timeouts, are as if it had not been sent.
  *
  * List it first: a heartbeat passes the layers before it, and `batch()` would hold it. One that stands on several
- * mounts of a call beats once, on the outermost. What `make` throws, or a promise of it, ends the call.
+ * mounts of a call beats once, on the outermost; for a call that is answered with one message it never does. What
+ * `make` throws, or a promise of it, ends the call.
  *
  * @example
  * mount(server, WatchService.service, sources, heartbeat({ everyMs: 20_000, make: () => ({}) }));
@@ -38,8 +40,8 @@ export function heartbeat<Res = any>(options: HeartbeatOptions<Res>): Middleware
   if (typeof everyMs !== 'number' || !(everyMs >= 1 && everyMs <= MAX_TIMER_MS))
     throw expected('everyMs', `a number of milliseconds from 1 to ${MAX_TIMER_MS}`, everyMs);
   checkFunction('make', make);
-  return function heartbeat(call, next) {
-    if (!once(call, heartbeat)) return;
+  return forStreams('heartbeat()', function heartbeat(call, next) {
+    if (answersOnce(call) || !once(call, heartbeat)) return;
     const { stats } = call;
     let last = stats.startedAt;
     let ended = false;
@@ -76,5 +78,5 @@ export function heartbeat<Res = any>(options: HeartbeatOptions<Res>): Middleware
         clearTimeout(timer);
       },
     };
-  };
+  });
 }

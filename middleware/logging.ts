@@ -1,5 +1,5 @@
 /**
- * A line when a stream starts, when it has to wait for long, and when it ends.
+ * A line when a stream, or a unary call, starts, when it has to wait for long, and when it ends.
  * @module
  */
 import { status } from '@grpc/grpc-js';
@@ -123,12 +123,13 @@ export function logging(options: LoggingOptions = {}): Middleware {
         const waited = told ? 0 : performance.now() - since;
         if (waited < ms) return watch(ms, ms - waited);
         waits = since;
-        write('warn', 'stream waits', { ...about, waiting, waitedMs: round(waited), ...soFar() });
+        write('warn', `${what} waits`, { ...about, waiting, waitedMs: round(waited), ...soFar() });
         watch(ms, ms);
       }, Math.ceil(after)).unref();
     };
 
-    if (start) write('info', 'stream started', about);
+    const what = call.kind === 'unary' ? 'call' : 'stream';
+    if (start) write('info', `${what} started`, about);
     if (slowMs !== undefined) watch(slowMs, slowMs);
     return {
       end(outcome) {
@@ -137,7 +138,7 @@ export function logging(options: LoggingOptions = {}): Middleware {
         if (at === undefined) return;
         const { code, reason } = outcome;
         const failure = reason === 'completed' ? undefined : failureOf(outcome, call, at);
-        write(at, 'stream finished', { ...about, code: status[code], reason, ...failure, ...soFar() });
+        write(at, `${what} finished`, { ...about, code: status[code], reason, ...failure, ...soFar() });
       },
     };
   };

@@ -139,6 +139,7 @@ const rows: Record<string, Row> = {
     names: {
       ...{ metadata: new Metadata(), deadline: Infinity, cancelAfter: 1, stallAfter: 1, slowByMs: 1 },
       ...{ middleware: [], serialize: any, graceMs: 1, path: '/a/B', peer: 'unknown' },
+      ...{ kind: 'serverStream', authContext: {} },
     },
   },
   'batch()': {

@@ -20,7 +20,8 @@ import {
 import type { Guest } from '../streams/hand-over.ts';
 import { MAX_AT_ONCE, turn } from '../streams/turns.ts';
 import { after, type Timer } from '../timers.ts';
-import type { Layer, Middleware, Outcome, Sink } from '../types.ts';
+import type { AuthContext, ConnectionInfo, Kind, Layer, Middleware, Outcome, Sink } from '../types.ts';
+import type { Values } from '../values.ts';
 import { ownOf } from '../wire/broadcast.ts';
 import type { Port, Sender } from '../wire/port.ts';
 import { Wire } from '../wire/wire.ts';
@@ -35,6 +36,13 @@ export interface Origin {
   getPeer(): string;
   getHost(): string;
   getDeadline(): Date | number;
+  getAuthContext?(): AuthContext;
+}
+
+/** What a call reads from its client, when that streams. */
+export interface Reading {
+  /** The call is to end, or has ended: nobody is to wait for more. */
+  wake(): void;
 }
 
 /** How far a call has come; only ever goes up. */
@@ -87,6 +95,8 @@ export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Send
   private announced: Outcome | undefined;
   /** The stream that the method returned, when that can be told what its signal would say. */
   private guest: Pick<Guest, 'abort'> | undefined;
+  /** What its method reads. */
+  reading: Reading | undefined;
   /** What went wrong at the far end while the layers heard of the end. */
   private spoiled: Outcome | undefined;
   /** The source, or the handler, came to its own end. */
@@ -99,12 +109,14 @@ export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Send
   private ownHeader: ResponseMetadata | undefined;
   private ownTrailer: ResponseMetadata | undefined;
   private knownPeer: string | undefined;
+  private knownAuth: AuthContext | undefined;
   private record: Rpc | undefined;
 
   constructor(
     private readonly origin: Origin,
     readonly request: Req,
     port: Port,
+    readonly kind: Kind = 'serverStream',
   ) {
     this.path = origin.getPath();
     this.metadata = origin.metadata;
@@ -124,6 +136,19 @@ export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Send
 
   get host(): string {
     return this.origin.getHost();
+  }
+
+  get authContext(): AuthContext {
+    this.knownAuth ??= this.origin.getAuthContext?.() ?? {};
+    return this.knownAuth;
+  }
+
+  get connectionInfo(): ConnectionInfo {
+    return this.wire.connectionInfo;
+  }
+
+  get values(): Values {
+    return this.rpc.values;
   }
 
   get deadline(): Date | undefined {
@@ -308,7 +333,18 @@ export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Send
     this.end(outcome);
   }
 
-  /** There is room again, or everything was taken: those who wait for the wire look again. */
+  /** Its client has sent something: a method that yields nothing meanwhile is not idle. */
+  requested(): void {
+    const { counted } = this;
+    if (counted?.waiting === 'source') counted.wait('source', performance.now());
+  }
+
+  /** Its end was announced. */
+  get stopping(): boolean {
+    return this.announced !== undefined;
+  }
+
+  /** The wire has something to say to those who wait for it. */
   wireMoved(): void {
     this.gate.woken();
   }
@@ -318,7 +354,8 @@ export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Send
     if (this.over) return;
     this.announced = outcome;
     this.surely(() => this.controller?.abort(errorOf(outcome)));
-    // Most calls need no signal; this one is made only now.
+    this.surely(() => this.reading?.wake());
+    // Only now is a signal worth its price.
     if (this.guest) this.surely(() => this.guest?.abort(this.signal.reason));
   }
 
@@ -379,6 +416,7 @@ export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Send
 
   private tell(outcome: Outcome): void {
     if (!this.done && this.controller) this.surely(() => this.controller?.abort(errorOf(outcome)));
+    if (this.reading) this.surely(() => this.reading?.wake());
     this.gate.open();
     if (this.released) this.surely(() => this.released?.());
     this.conclude(this.layer.end ? this.last(outcome) : outcome);

@@ -2,6 +2,7 @@ import { status } from '@grpc/grpc-js';
 import { checkMiddleware, expected, isThenable } from '../check.ts';
 import { counts } from '../counters.ts';
 import { answerOf, isBoolean } from '../hooks.ts';
+import { checkPlace } from '../kinds.ts';
 import { report } from '../report.ts';
 import { changedOutcome, outcomeOf, StatusError } from '../status/status.ts';
 import type { Call, Layer, Middleware, Outcome, Sink } from '../types.ts';
@@ -21,7 +22,7 @@ export function compose<Req = any, Res = any>(
   ...middleware: readonly Middleware<Req, Res>[]
 ): Middleware<Req, Res> {
   checkMiddleware(middleware);
-  const flat = middleware.flatMap(one => (one as { [list]?: Middleware[] })[list] ?? [one]);
+  const flat = middleware.flatMap(listOf);
   return Object.assign(
     (call: Call<Req>, next: Sink<Res>) => new Layers(call, next as Sink<unknown>).make(flat),
     {
@@ -30,21 +31,28 @@ export function compose<Req = any, Res = any>(
   );
 }
 
+/** The middleware that one middleware is. */
+export function listOf(middleware: Middleware): readonly Middleware[] {
+  return (middleware as { [list]?: Middleware[] })[list] ?? [middleware];
+}
+
 /**
  * Applies middleware to the calls that match; the others do not pay for it.
  *
  * @example
  * only(call => call.path.startsWith('/shop.'), tracing(), metrics());
  * only(NumberService.service.listNumbers, batch());
- * @throws TypeError when `match` is neither a function nor the definition of a method, or a middleware is not a
- * function. A `match` that does not answer with a boolean ends its call with `UNKNOWN`.
+ * @throws TypeError when `match` is neither a function nor the definition of a method, a middleware is not a function,
+ * or one for streams is to be applied to a method that answers with one message. A `match` that does not answer with a
+ * boolean ends its call with `UNKNOWN`.
  */
 export function only<Req = any, Res = any>(
-  match: ((call: Call<Req>) => boolean) | { readonly path: string },
+  match: ((call: Call<Req>) => boolean) | { readonly path: string; readonly responseStream?: boolean },
   ...middleware: readonly Middleware<Req, Res>[]
 ): Middleware<Req, Res> {
   const matches = matcherOf(match);
   const composed = compose(...middleware);
+  if (typeof match !== 'function') checkPlace(listOf(composed), match);
   return function only(call, next) {
     return answerOf('match', 'a boolean', matches(call), isBoolean) ? composed(call, next) : undefined;
   };
@@ -100,7 +108,7 @@ class Layers {
     return undefined;
   }
 
-  /** Waits for a promised layer while the call is open; a layer that comes later only hears of the end. */
+  /** Waits for a layer while its call is open, and no longer: those that are made hear of the end in time. */
   private async promised(stage: Stage, made: PromiseLike<Layer<unknown> | void>): Promise<void> {
     const call = this.call as Composing;
     try {
@@ -110,7 +118,12 @@ class Layers {
       if (!call.over) return call.end(outcomeOf(error));
     }
     call.watch(made);
-    const outcome = await call.ending;
+    void this.late(stage, made);
+  }
+
+  /** One that comes when its call is over hears of the end all the same: it may hold something. */
+  private async late(stage: Stage, made: PromiseLike<Layer<unknown> | void>): Promise<void> {
+    const outcome = await (this.call as Composing).ending;
     try {
       stage.layer = layerOf(await made);
       stage.end(outcome);

@@ -117,17 +117,20 @@ function checkSignals(signals: readonly unknown[]): void {
 
 async function run(server: Server, graceMs: number, outcome: Outcome): Promise<void> {
   const ours = (call: Live) => call.wire.belongsTo(server);
-  const refuse = (call: Live) => (ours(call) ? outcome : undefined);
+  // A unary call is soon over, and is answered meanwhile.
+  const streams = (call: Live) => call.kind !== 'unary';
+  const refuse = (call: Live) => (streams(call) && ours(call) ? outcome : undefined);
   refusals.add(refuse);
   const until = performance.now() + graceMs;
   const calls = [...live].filter(ours);
   const ended = Promise.all(calls.map(call => new Promise<void>(resolve => (call.onEnded = resolve))));
-  for (const call of calls) call.announce(outcome);
+  for (const call of calls) if (streams(call)) call.announce(outcome);
   await within(graceMs, ended);
   for (const call of calls) if (call.listed) call.end(outcome);
-  // Calls of other kinds have what is left of the grace.
+  // Unary calls that came meanwhile, and those that are not ours, have what is left of the grace.
   const left = Math.max(CLOSING_MS, until - performance.now());
   await within(left, new Promise(resolve => server.tryShutdown(resolve)));
+  for (const call of live) if (ours(call)) call.end(outcome);
   // A client that does not read cannot be told in words.
   for (const call of calls) call.wire.reset(outcome.code);
   await new Promise(resolve => setImmediate(resolve));

@@ -1,9 +1,10 @@
 import type { status } from '@grpc/grpc-js';
-import type { Outcome } from '../types.ts';
+import type { Kind, Outcome } from '../types.ts';
 
 /** A call that is open, as whoever shuts a server down sees it. */
 export interface Live {
-  /** Tells the source how its call will end; until then the source may finish in its own way. */
+  readonly kind: Kind;
+  /** Tells the source that its call will end so; it may still finish in its own way. */
   announce(outcome: Outcome): void;
   end(outcome: Outcome): void;
   /** Called once, when the status of the call is on its way. */

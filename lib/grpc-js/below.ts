@@ -1,6 +1,6 @@
 import { constants, type ServerHttp2Stream } from 'node:http2';
 import { ServerInterceptingCall, status } from '@grpc/grpc-js';
-import type { Call } from '../types.ts';
+import type { Call, ConnectionInfo } from '../types.ts';
 import { PREFIX_BYTES } from '../wire/frame.ts';
 import type { Delivery, Outlet, Serialize } from '../wire/port.ts';
 
@@ -23,6 +23,7 @@ interface Link {
   readonly callEventTracker?: Tracker | null;
   readonly cancelled?: boolean;
   readonly cancelNotified?: boolean;
+  getConnectionInfo?(): ConnectionInfo;
 }
 
 /** Counts for channelz. */
@@ -106,7 +107,8 @@ export function lookBelow(link: unknown): Below {
   const session = base?.stream?.session;
   // What shows no stream is no call of grpc-js, and no other mount gets down to it.
   const identity = base?.stream && base;
-  return readable ? new Below(links, base, session, identity) : new Below([], undefined, session, identity);
+  const known = readable ? base : undefined;
+  return new Below(readable ? links : [], known, session, identity, link as Link | undefined);
 }
 
 function isReadable(link: Link): boolean {
@@ -143,6 +145,7 @@ export class Below {
     private readonly session: ServerHttp2Stream['session'],
     /** What the RPC goes by, for all mounts that get down to it. */
     readonly identity: object | undefined,
+    private readonly top: Link | undefined,
   ) {
     this.stream = base?.stream;
     this.ours = links.find(link => transparent in link);
@@ -181,6 +184,11 @@ export class Below {
     if (this.stream === undefined || this.held()) return undefined;
     if (this.ours) return this.sizeOf(message);
     return this.stream.writableLength - before - PREFIX_BYTES;
+  }
+
+  /** How grpc-js encodes the messages of this method. */
+  get serialize(): Serialize | undefined {
+    return this.base?.handler?.serialize;
   }
 
   /** The size of a message that waits; costs as much as sending it. */
@@ -236,6 +244,10 @@ export class Below {
 
   reset(code: status): void {
     if (this.stream?.closed === false) this.stream.close(RESETS[code] ?? constants.NGHTTP2_CANCEL);
+  }
+
+  get connectionInfo(): ConnectionInfo {
+    return this.top?.getConnectionInfo?.() ?? {};
   }
 
   disconnected(): boolean {

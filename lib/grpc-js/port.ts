@@ -1,6 +1,6 @@
 import { type Metadata, type status as Status, status } from '@grpc/grpc-js';
 import { DEADLINE_EXCEEDED } from '../status/status.ts';
-import type { Outcome } from '../types.ts';
+import type { ConnectionInfo, Outcome } from '../types.ts';
 import { FrameDelivery } from '../wire/frames.ts';
 import type { Carrier, Delivery, Port, Serialize, WireStatus } from '../wire/port.ts';
 import { type Below, lookBelow } from './below.ts';
@@ -14,7 +14,7 @@ export abstract class GrpcPort implements Port {
     /** The call below: that of grpc-js itself, or the nearest interceptor. */
     link: unknown,
     /** Tells the sizes of messages where others encode them. */
-    private readonly serialize?: Serialize | undefined,
+    protected readonly serialize?: Serialize | undefined,
   ) {
     this.below = lookBelow(link);
   }
@@ -29,6 +29,10 @@ export abstract class GrpcPort implements Port {
 
   get direct(): boolean {
     return this.below.direct;
+  }
+
+  get connectionInfo(): ConnectionInfo {
+    return this.below.connectionInfo;
   }
 
   get over(): boolean {

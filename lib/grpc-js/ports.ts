@@ -1,5 +1,6 @@
-import { type Metadata, type ServerWritableStream, status } from '@grpc/grpc-js';
-import type { Port, Serialize, WireStatus } from '../wire/port.ts';
+import { type Metadata, type ServerWritableStream, type sendUnaryData, status } from '@grpc/grpc-js';
+import type { Carrier, Delivery, Port, Serialize, WireStatus } from '../wire/port.ts';
+import { LinkDelivery } from './link-delivery.ts';
 import { GrpcPort } from './port.ts';
 
 export type AnyStream = ServerWritableStream<unknown, unknown>;
@@ -40,6 +41,56 @@ export class StreamPort extends GrpcPort {
   status(last: WireStatus): void {
     if (last.code === status.OK) this.stream.end(last.metadata);
     else this.stream.emit('error', last);
+  }
+}
+
+export type Callback = sendUnaryData<unknown>;
+
+/**
+ * Whether the stream of a call that is answered by a callback may be written to instead, as its callback would: that
+ * is so when it is a Writable, and the callback is that of grpc-js and of nobody who wants to see the answer.
+ */
+export function isWayOfStream(stream: object, callback: Callback | undefined): boolean {
+  if (!('_write' in stream)) return false;
+  return callback === undefined || (callback.name === 'respond' && callback.length === 4);
+}
+
+/** The way of a call that is answered by a callback: message and status go together. */
+export class CallbackPort extends GrpcPort {
+  private answer: unknown;
+  private readonly sendMetadata: (metadata: Metadata) => void;
+
+  constructor(
+    stream: Pick<AnyStream, 'sendMetadata'>,
+    private readonly callback: Callback,
+    serialize?: Serialize,
+  ) {
+    super(linkOf(stream), serialize);
+    this.sendMetadata = stream.sendMetadata.bind(stream);
+  }
+
+  override get direct(): boolean {
+    return false;
+  }
+
+  /** What cannot be encoded is to fail here, and not when all have heard that the call went well. */
+  override open(carrier: Carrier): Delivery {
+    return new LinkDelivery(this, this.below, carrier, this.serialize ?? this.below.serialize);
+  }
+
+  header(metadata: Metadata): void {
+    this.sendMetadata(metadata);
+  }
+
+  message(message: unknown, ack: () => void): void {
+    this.answer = message;
+    ack();
+  }
+
+  status(last: WireStatus): void {
+    const { code, metadata } = last;
+    if (code === status.OK) this.callback(null, this.answer, metadata);
+    else this.callback(last);
   }
 }
 

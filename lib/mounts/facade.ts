@@ -1,17 +1,30 @@
 import { EventEmitter } from 'node:events';
-import { Writable } from 'node:stream';
+import { type Readable, Writable } from 'node:stream';
 import { type Metadata, status } from '@grpc/grpc-js';
 import type { ServerCall } from '../call/call.ts';
 import { expected, isThenable } from '../check.ts';
 import { counts } from '../counters.ts';
 import { callAbove } from '../grpc-js/below.ts';
+import { halfClosed } from '../grpc-js/half-close.ts';
+import { isRead } from '../grpc-js/incoming.ts';
 import { GrpcPort } from '../grpc-js/port.ts';
-import { type AnyStream, givenPort, HandlerPort, linkOf } from '../grpc-js/ports.ts';
+import {
+  type AnyStream,
+  type Callback,
+  CallbackPort,
+  givenPort,
+  HandlerPort,
+  isWayOfStream,
+  linkOf,
+} from '../grpc-js/ports.ts';
+import { survive } from '../hooks.ts';
 import { report } from '../report.ts';
+import { mistakeIn, NO_ANSWER } from '../run/answer.ts';
 import { completed, Relay } from '../run/relay.ts';
-import { isErrorCode, isHidden, outcomeOf } from '../status/status.ts';
-import type { Call, Outcome } from '../types.ts';
+import { isErrorCode, isHidden, outcomeOf, StatusError } from '../status/status.ts';
+import type { Call, ConnectionInfo, Outcome } from '../types.ts';
 import type { Port, WireStatus } from '../wire/port.ts';
+import type { AnyHandler } from './handler.ts';
 
 type Written = (error?: Error | null) => void;
 
@@ -51,6 +64,10 @@ class FacadePort extends GrpcPort {
     return this.outer.call.wire.identity;
   }
 
+  override get connectionInfo(): ConnectionInfo {
+    return this.outer.call.wire.connectionInfo;
+  }
+
   override belongsTo(server: object): boolean {
     return this.outer.call.wire.belongsTo(server);
   }
@@ -70,11 +87,16 @@ class FacadePort extends GrpcPort {
   }
 }
 
-/** How a call goes down from here: to grpc-js, or to the facade that its stream had before. */
-export function portOf(stream: AnyStream): Port {
+/** How a call goes down from here: to grpc-js, or to what it was wrapped with before. */
+export function portOf(stream: AnyStream, callback: Callback | undefined): Port {
   const outer = facades.get(stream);
-  if (outer) return new FacadePort(outer);
-  return givenPort(stream) ?? new HandlerPort(stream);
+  if (outer && (callback === undefined || outer.callback === callback)) return new FacadePort(outer);
+  if (outer === undefined) {
+    const given = givenPort(stream);
+    if (given) return given;
+    if (isWayOfStream(stream, callback)) return new HandlerPort(stream);
+  }
+  return new CallbackPort(stream, callback as Callback);
 }
 
 /**
@@ -83,6 +105,10 @@ export function portOf(stream: AnyStream): Port {
  */
 export class Facade {
   readonly relay: Relay;
+  /** What the handler answers with, where it does not write. */
+  readonly callback: Callback | undefined = undefined;
+  /** What a call that is answered by a callback need not be. */
+  private readonly writable: boolean;
   private readonly write: AnyStream['write'];
   private readonly end: AnyStream['end'];
   private readonly emit: AnyStream['emit'];
@@ -98,10 +124,11 @@ export class Facade {
   private running: PromiseLike<unknown> | undefined;
 
   constructor(
-    private readonly stream: AnyStream,
+    protected readonly stream: AnyStream,
     readonly call: ServerCall,
   ) {
     this.relay = new Relay(call);
+    this.writable = '_write' in stream;
     this.write = stream.write;
     this.end = stream.end;
     this.emit = stream.emit;
@@ -109,25 +136,32 @@ export class Facade {
     this.told = stream.cancelled;
     call.released = () => this.released();
     facades.set(stream, this);
+    if (isRead(stream)) this.holdReads(stream);
     Object.assign(stream, {
       sendMetadata: (metadata: Metadata) => this.relay.header(metadata),
+      emit: (event: string, ...args: unknown[]) => this.emitted(event, args),
+    });
+    if (!this.writable) return;
+    Object.assign(stream, {
       write: (...args: Parameters<AnyStream['write']>) => this.written(args),
       end: (metadata?: Metadata) => this.ended(metadata),
       destroy: (error?: Error) => this.destroyed(error),
-      emit: (event: string, ...args: unknown[]) => this.emitted(event, args),
       _write: (message: unknown, _encoding: string, ack: () => void) => this.relay.message(message, ack),
       _final: (done: () => void) => void this.relay.status(this.failure ?? completed(this.trailer), done),
     });
   }
 
   /** Calls the handler; one that rejects fails, and one that has not finished in time is an orphan. */
-  run(handler: () => unknown): void {
+  run(handler: AnyHandler, self: unknown): void {
     try {
-      const returned = handler();
-      if (!isThenable(returned)) return;
+      const returned: unknown = handler.call(self, this.stream, this.callback);
+      if (!isThenable(returned)) return survive(() => this.returned(returned, false, handler));
       this.running = returned;
       returned.then(
-        () => this.finished(),
+        value => {
+          this.finished();
+          survive(() => this.returned(value, true, handler));
+        },
         error => {
           this.finished();
           this.fail(outcomeOf(error));
@@ -143,16 +177,32 @@ export class Facade {
     this.running = undefined;
   }
 
-  /** The handler failed. Where its stream has several facades, the one that the handler holds ends the call. */
-  private fail(outcome: Outcome): void {
+  /** A handler returns nothing: what does is a method that nobody would hear of. */
+  protected returned(value: unknown, _later: boolean, _handler: AnyHandler): void {
+    if (/^(Async)?Generator$/.test(tagOf(value)))
+      this.mistaken(new TypeError('Expected a handler, got a method that yields: it goes into `produce`'));
+  }
+
+  protected mistaken(mistake: TypeError): void {
+    report(mistake, this.call);
+    this.fail(outcomeOf(new StatusError(status.INTERNAL, NO_ANSWER, { cause: mistake })));
+  }
+
+  /** The status of a handler, unless it gave one before. */
+  protected give(outcome: Outcome): boolean {
+    const { relay, stream } = this;
+    if (!relay.open || stream.writableEnded) return false;
+    this.failure = outcome;
+    this.end.call(stream);
+    return true;
+  }
+
+  /** The handler is done, and not well. Of several facades, the one that it holds hears of it. */
+  protected fail(outcome: Outcome): void {
     const innermost = facades.get(this.stream) ?? this;
     if (innermost !== this) return innermost.fail(outcome);
-    const { call, relay, stream } = this;
-    if (relay.open && !stream.writableEnded) {
-      this.failure = outcome;
-      this.end.call(stream);
-      return;
-    }
+    const { call } = this;
+    if (this.give(outcome)) return;
     counts.lateEnds += 1;
     const known = outcome.cause === this.failure?.cause || call.isAbort(outcome.cause);
     if (isHidden(outcome) && !known) report(outcome.cause, call);
@@ -171,7 +221,25 @@ export class Facade {
         EventEmitter.prototype.emit.call(stream, 'cancelled', 'cancelled');
       }
       if (waits) stream.emit('drain');
-      Writable.prototype.destroy.call(stream);
+      if (this.writable) Writable.prototype.destroy.call(stream);
+    });
+  }
+
+  /**
+   * What the client streams, where the layers run. A loop over it that is left, or comes to its end, does not destroy
+   * the stream: with that the answer would be lost.
+   */
+  private holdReads(stream: AnyStream & Readable): void {
+    const { call } = this;
+    const { push } = stream;
+    Object.assign(stream, {
+      push(request: unknown) {
+        call.requested();
+        const pushed = () => call.within(() => push.call(stream, request));
+        if (request === null) halfClosed(linkOf(stream), pushed);
+        else pushed();
+      },
+      [Symbol.asyncIterator]: () => stream.iterator({ destroyOnReturn: false }),
     });
   }
 
@@ -231,6 +299,64 @@ export class Facade {
     this.telling = false;
     return true;
   }
+}
+
+/** The facade of a handler that answers by its callback. */
+export class AnswerFacade extends Facade {
+  private answered = false;
+  override readonly callback: Callback = (error, message, trailer) => this.respond(error, message, trailer);
+
+  private respond(error: unknown, message: unknown, trailer: Metadata | undefined): void {
+    const { relay } = this;
+    if (error) return this.fail(this.outcomeOf(error, trailer));
+    if (this.answered || !relay.open) {
+      counts.lateMessages += 1;
+      return;
+    }
+    const mistake = message === undefined || message === null ? mistakeIn(message) : undefined;
+    if (mistake) return this.mistaken(mistake);
+    this.answered = true;
+    relay.message(message, () => void relay.status(completed(trailer)));
+  }
+
+  private outcomeOf(error: unknown, trailer: Metadata | undefined): Outcome {
+    const outcome = this.concluded(error) ?? outcomeOfGiven(error);
+    return trailer ? { ...outcome, metadata: trailer } : outcome;
+  }
+
+  /** Of a mount of ours further in, which said it by a callback of somebody else. */
+  private concluded(error: unknown): Outcome | undefined {
+    try {
+      return this.call.rpc.conclusion(error as WireStatus);
+    } catch {
+      // What a handler gave may throw when it is looked at.
+      return undefined;
+    }
+  }
+
+  protected override give(outcome: Outcome): boolean {
+    const { relay } = this;
+    if (this.answered || !relay.open) return false;
+    this.answered = true;
+    void relay.status(outcome);
+    return true;
+  }
+
+  /** One that has no parameter for its callback, and has an answer, is a method. */
+  protected override returned(value: unknown, later: boolean, handler: AnyHandler): void {
+    super.returned(value, later, handler);
+    if (value === undefined || value === null || this.answered || handler.length > 1) return;
+    if (later || Object.getPrototypeOf(value) === Object.prototype)
+      this.mistaken(
+        new TypeError(
+          'Expected a handler that calls back, got a method that returns its answer: it goes into `produce`',
+        ),
+      );
+  }
+}
+
+function tagOf(value: unknown): string {
+  return typeof value === 'object' && value !== null ? String(Reflect.get(value, Symbol.toStringTag)) : '';
 }
 
 /** What Node, or a child process, leaves on an error whose `code` is no status: an exit code, an error number. */

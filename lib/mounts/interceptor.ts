@@ -8,15 +8,17 @@ import { type Origin, ServerCall } from '../call/call.ts';
 import { compose } from '../call/compose.ts';
 import { checkMiddleware } from '../check.ts';
 import { isOver, transparent } from '../grpc-js/below.ts';
+import { halfClosed } from '../grpc-js/half-close.ts';
 import { GrpcPort } from '../grpc-js/port.ts';
 import { completed, Relay } from '../run/relay.ts';
 import { isErrorCode, outcomeOf } from '../status/status.ts';
-import type { Middleware, Outcome } from '../types.ts';
+import type { Kind, Middleware, Outcome } from '../types.ts';
 import type { WireStatus } from '../wire/port.ts';
 
 /**
- * Makes middleware an interceptor for a whole server: it covers every server-streaming method of every
- * service, whoever wrote it. Other kinds of methods pass untouched.
+ * Makes middleware an interceptor for a whole server: it covers every method of every service, of all kinds and
+ * whoever wrote it. A unary call is a stream of one message. Where clients stream, layers are made when the call comes,
+ * and before anything is read of it.
  *
  * @example
  * const server = new grpc.Server({ interceptors: [interceptor(tracing(), errors())] });
@@ -25,9 +27,15 @@ import type { WireStatus } from '../wire/port.ts';
 export function interceptor(...middleware: Middleware[]): ServerInterceptor {
   checkMiddleware(middleware);
   const layers = compose(...middleware);
-  return function leat(method, next) {
-    if (method.requestStream || !method.responseStream) return next as never;
-    return new Intercepted(method.path, next, layers) as never;
+  return function leat({ path, requestStream, responseStream }, next) {
+    const kind = requestStream
+      ? responseStream
+        ? 'bidi'
+        : 'clientStream'
+      : responseStream
+        ? 'serverStream'
+        : 'unary';
+    return new Intercepted(path, next, layers, kind) as never;
   };
 }
 
@@ -49,9 +57,14 @@ class Intercepted implements ServerInterceptingCallInterface, Origin {
     private readonly path: string,
     readonly nextCall: ServerInterceptingCallInterface,
     private readonly layers: Middleware,
+    private readonly kind: Kind,
   ) {}
 
-  /** Read by a mount of ours above: what was taken below. */
+  private get streamed(): boolean {
+    return this.kind === 'clientStream' || this.kind === 'bidi';
+  }
+
+  /** For a wire of ours above: what was taken below. */
   get wire(): ServerCall['wire'] | undefined {
     return this.call?.wire;
   }
@@ -70,13 +83,23 @@ class Intercepted implements ServerInterceptingCallInterface, Origin {
     this.nextCall.start({
       onReceiveMetadata: metadata => {
         this.metadata = metadata;
-        listener.onReceiveMetadata(metadata);
+        const tell = () => listener.onReceiveMetadata(metadata);
+        // Its handler starts now, and nothing is read before it does.
+        if (this.streamed) this.begin(tell, cancel);
+        else tell();
       },
       onReceiveMessage: message => {
+        if (this.streamed) return this.inside(() => listener.onReceiveMessage(message));
         this.request = message;
         listener.onReceiveMessage(message);
       },
-      onReceiveHalfClose: () => this.begin(listener, cancel),
+      onReceiveHalfClose: () => {
+        const tell = () => listener.onReceiveHalfClose();
+        if (this.streamed) return halfClosed(this.nextCall, () => this.inside(tell));
+        // grpc-js refuses a call without a request before it gets to a handler.
+        if (this.request) this.begin(tell, cancel);
+        else tell();
+      },
       onCancel: () => {
         this.over = true;
         this.call?.clientLeft();
@@ -86,19 +109,24 @@ class Intercepted implements ServerInterceptingCallInterface, Origin {
     });
   }
 
+  /** The client has sent something; whoever hears of it runs where the layers do. */
+  private inside(tell: () => void): void {
+    this.call?.requested();
+    if (this.call) this.call.within(tell);
+    else tell();
+  }
+
   /** The handler is about to start. */
-  private begin(listener: Listener, cancel: () => void): void {
+  private begin(start: () => void, cancel: () => void): void {
     if (this.over || isOver(this.nextCall)) return;
-    // grpc-js refuses a call without a request before it gets to a handler.
-    if (!this.request) return listener.onReceiveHalfClose();
-    const call = new ServerCall(this, this.request, new NextPort(this.nextCall));
+    const call = new ServerCall(this, this.request, new NextPort(this.nextCall), this.kind);
     const relay = new Relay(call);
     this.call = call;
     this.relay = relay;
     call.released = () => {
       if (!relay.ended) process.nextTick(cancel);
     };
-    call.begin(this.layers, () => listener.onReceiveHalfClose());
+    call.begin(this.layers, start);
   }
 
   sendMetadata(metadata: Metadata): void {

@@ -1,10 +1,12 @@
 import type { MethodDefinition, Server, ServiceDefinition, UntypedHandleCall } from '@grpc/grpc-js';
+import { listOf } from '../call/compose.ts';
 import { checkFunction, checkMiddleware, expected } from '../check.ts';
-import type { Method, Middleware } from '../types.ts';
+import { checkPlace } from '../kinds.ts';
+import type { Answer, Call, Method, Middleware, Requests, Source } from '../types.ts';
 import type { Serialize } from '../wire/port.ts';
-import { type Handler, type Mounted, partsOf } from './handler.ts';
+import { type AnyHandler, type Mounted, type MountedAnswer, partsOf } from './handler.ts';
 import { handle } from './produce.ts';
-import { wrap } from './wrap.ts';
+import { isGenerator, wrap } from './wrap.ts';
 
 /** The request and the response of a method, as its definition has them on the server. */
 type RequestOf<M> = M extends { requestDeserialize: (bytes: Buffer) => infer Req } ? Req : never;
@@ -12,15 +14,29 @@ type ResponseOf<M> = M extends { responseSerialize: (message: infer Res) => Buff
 
 /**
  * What stands for one method. Where the definition says of which kind the method is (ts-proto), only that kind
- * is taken; where it does not (proto-loader, grpc-tools), a source is, and a handler marked by `plain`.
+ * is taken; where it does not (proto-loader, grpc-tools), its request is either, and its answer, too.
  */
 type Implementation<M> = M extends { requestStream: infer In; responseStream: infer Out }
   ? [boolean, boolean] extends [In, Out]
-    ? Method<RequestOf<M>, ResponseOf<M>> | Mounted<RequestOf<M>, ResponseOf<M>> | Plain
-    : [In, Out] extends [false, true]
-      ? Method<RequestOf<M>, ResponseOf<M>> | Mounted<RequestOf<M>, ResponseOf<M>>
-      : UntypedHandleCall
+    ? AnyKind<RequestOf<M>, ResponseOf<M>>
+    : OfKind<[In] extends [true] ? Requests<RequestOf<M>> : RequestOf<M>, ResponseOf<M>, Out>
   : never;
+
+type OfKind<Req, Res, Out> = [Out] extends [true]
+  ? Method<Req, Res> | Mounted<Req, Res>
+  : Answer<Req, Res> | MountedAnswer<Req, Res> | Plain;
+
+/** One type of function: of a union, nothing would be known of the parameters. */
+type AnyKind<Req, Res> =
+  | ((
+      request: Req & Requests<Req>,
+      call: Call<Req & Requests<Req>>,
+    ) => Source<Res> | Res | Promise<Source<Res> | Res>)
+  | Mounted<Req, Res>
+  | Mounted<Requests<Req>, Res>
+  | MountedAnswer<Req, Res>
+  | MountedAnswer<Requests<Req>, Res>
+  | Plain;
 
 /** The methods a definition names, without the index signature that generated definitions inherit. */
 type Names<D> = keyof { [K in keyof D as string extends K ? never : K]: D[K] } & string;
@@ -40,17 +56,18 @@ export type Methods<D> = [Names<D>] extends [never]
   : { [Name in Names<D> | Uncapitalize<Names<D>>]?: Implementation<MethodOf<D, Name>> };
 
 /** For a definition that names no methods, such as that of a client which was loaded without types. */
-type UntypedSources = Record<string, Method<any, any> | Mounted<any, any> | Plain>;
+type UntypedSources = Record<string, AnyKind<any, any>>;
 
 const kind: unique symbol = Symbol.for('leat.plain') as never;
 
-/** A handler of another kind (unary, client streaming, bidirectional), taken as it is. */
+/** A handler that is taken as it is, without middleware; not for server-streaming methods. */
 export interface Plain {
   readonly [kind]: UntypedHandleCall;
 }
 
 /**
- * Says that a handler is not a source, for definitions whose types do not tell the kinds of methods apart.
+ * Says that a handler of grpc-js is to be registered as it is: no middleware is for it. With middleware it goes in by
+ * `wrap`.
  *
  * @throws TypeError when it is not a function.
  */
@@ -63,9 +80,11 @@ export function plain(handler: UntypedHandleCall): Plain {
 }
 
 /**
- * Registers a whole service. For server-streaming methods the values are functions that return a source, or what
- * `produce` and `wrap` made; for the others plain grpc-js handlers. The definition types requests and messages, and
- * tells the sizes of messages also where an interceptor of somebody else is below.
+ * Registers a whole service, with methods of all kinds: one that yields where the response is a stream, one that
+ * returns a message, or a promise of one, where it is not; where clients stream, its request is an AsyncIterable. What
+ * `produce` and `wrap` made stands for a method, too: a handler with a callback goes in by `wrap`. Because it has the
+ * definition, requests and messages are typed by it, and the sizes of messages are known also where an interceptor of
+ * somebody else is below.
  *
  * @example
  * mount(server, NumberService.service, {
@@ -73,7 +92,8 @@ export function plain(handler: UntypedHandleCall): Plain {
  *     for (let num = 1; num <= max; num++) yield { num };
  *   },
  * }, tracing(), errors());
- * @throws TypeError when there is no such method, or a value is not a function, or one for another kind of method.
+ * @throws TypeError when there is no such method, or a value is not a function, or one for another kind of method, or
+ * was made with middleware for another kind.
  */
 export function mount<D>(
   server: Server,
@@ -98,45 +118,43 @@ export function mount<D>(
     if (value === undefined) continue;
     if (typeof value !== 'function') throw expected(`sources.${key}`, 'a source or a handler', value);
     const bare: unknown = Reflect.get(value, kind);
-    if (method.requestStream || !method.responseStream) {
-      if (isSource(value))
-        throw expected(`sources.${key}`, 'a handler, as the method is not server-streaming', value);
-      implementation[name] = ((bare ?? value) as UntypedHandleCall).bind(sources);
-      continue;
-    }
-    if (bare !== undefined)
+    if (bare !== undefined && !method.requestStream && method.responseStream)
       throw expected(
         `sources.${key}`,
         'a source, or `wrap(handler)`, as the method is server-streaming',
         bare,
       );
-    const { responseSerialize } = method;
-    implementation[name] = handlerOf(
-      value as Method<unknown, unknown>,
-      sources,
-      middleware,
-      responseSerialize,
-    );
+    if (!method.responseStream && yields(value))
+      throw expected(
+        `sources.${key}`,
+        'a method that answers with one message, as its response is no stream',
+        value,
+      );
+    checkPlace((partsOf(value)?.middleware ?? []).flatMap(listOf), method);
+    implementation[name] = bare
+      ? (bare as UntypedHandleCall).bind(sources)
+      : handlerOf(value as AnyMethod, sources, middleware, method.responseSerialize);
   }
   server.addService(service, implementation);
 }
 
-/** Whether a function shows that it returns a source: most could be that or a handler. */
-function isSource(value: object): boolean {
-  const generator = /^(Async)?GeneratorFunction$/.test(Reflect.get(value, Symbol.toStringTag));
-  return generator || partsOf(value)?.source !== undefined;
+/** Whether it shows: most functions may be either. */
+function yields(value: object): boolean {
+  return isGenerator(partsOf(value)?.method ?? value);
 }
 
+type AnyMethod = Method<unknown, unknown> | Answer<unknown, unknown>;
+
 function handlerOf(
-  value: Method<unknown, unknown>,
+  value: AnyMethod,
   sources: object,
   middleware: readonly Middleware[],
   serialize: Serialize,
-): Handler<unknown, unknown> {
+): AnyHandler {
   const parts = partsOf(value);
-  if (parts === undefined) return handle(value.bind(sources) as typeof value, middleware, serialize);
-  if (parts.source) return handle(parts.source, [...middleware, ...parts.middleware], serialize);
-  return wrap(value as never, ...middleware).bind(sources) as Handler<unknown, unknown>;
+  if (parts === undefined) return handle(value.bind(sources) as AnyMethod, middleware, serialize);
+  if (parts.method) return handle(parts.method, [...middleware, ...parts.middleware], serialize);
+  return (wrap(value as never, ...middleware) as AnyHandler).bind(sources);
 }
 
 /** A misspelt method would answer UNIMPLEMENTED for ever. A class may have helpers beside its methods. */

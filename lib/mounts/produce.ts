@@ -1,17 +1,29 @@
-import type { handleServerStreamingCall } from '@grpc/grpc-js';
+import type { Readable } from 'node:stream';
 import { ServerCall } from '../call/call.ts';
 import { compose } from '../call/compose.ts';
 import { checkFunction, checkMiddleware } from '../check.ts';
 import { isOver } from '../grpc-js/below.ts';
-import { givenPort, linkOf, StreamPort } from '../grpc-js/ports.ts';
+import { askOf, isRead, kindOf, receive } from '../grpc-js/incoming.ts';
+import {
+  type AnyStream,
+  type Callback,
+  CallbackPort,
+  givenPort,
+  isWayOfStream,
+  linkOf,
+  StreamPort,
+} from '../grpc-js/ports.ts';
+import { answer } from '../run/answer.ts';
 import { pump } from '../run/pump.ts';
-import type { Method, Middleware } from '../types.ts';
-import type { Serialize } from '../wire/port.ts';
-import { type Handler, mark } from './handler.ts';
+import { Inbox } from '../run/requests.ts';
+import type { Answer, Method, Middleware } from '../types.ts';
+import type { Port, Serialize } from '../wire/port.ts';
+import { type AnswerHandler, type AnyHandler, type Handler, mark } from './handler.ts';
 
 /**
- * Makes a method a server-streaming handler of grpc-js, to be used in any `server.addService`.
- * What the method or its source throws ends the call: a `StatusError` as it says, anything else as `UNKNOWN`.
+ * Makes a method a handler of grpc-js, to be used in any `server.addService`: of the kind of the method that it is
+ * registered for. One that yields serves server-streaming and bidirectional methods, one that answers with a message
+ * the others. What the method throws ends the call: a `StatusError` as it says, anything else as `UNKNOWN`.
  *
  * @example
  * server.addService(NumberService.service, {
@@ -19,30 +31,58 @@ import { type Handler, mark } from './handler.ts';
  *     for (let num = 1; num <= max; num++) yield { num };
  *   }),
  * });
- * @throws TypeError when `source` or a middleware is not a function.
+ * @throws TypeError when `method` or a middleware is not a function.
  */
 export function produce<Req, Res>(
-  source: Method<Req, Res>,
+  method: Method<Req, Res>,
   ...middleware: Middleware<Req, Res>[]
-): Handler<Req, Res> {
-  checkFunction('source', source);
+): Handler<Req, Res>;
+export function produce<Req, Res>(
+  method: Answer<Req, Res>,
+  ...middleware: Middleware<Req, Res>[]
+): AnswerHandler<Req, Res>;
+export function produce(method: Method<any, any> | Answer<any, any>, ...middleware: Middleware[]): unknown {
+  checkFunction('method', method);
   checkMiddleware(middleware);
-  return handle(source, middleware);
+  return handle(method, middleware);
 }
 
-/** The handler of a method; `serialize` tells the sizes of its messages where others encode them. */
+/**
+ * The handler of a method, of the kind by which grpc-js calls it; `serialize` tells the sizes of its messages where
+ * others encode them.
+ */
 export function handle<Req, Res>(
-  source: Method<Req, Res>,
+  method: Method<Req, Res> | Answer<Req, Res>,
   middleware: readonly Middleware[],
   serialize?: Serialize,
-): Handler<Req, Res> {
+): AnyHandler {
   const layers = compose(...middleware);
-  const produced: handleServerStreamingCall<Req, Res> = function produced(stream) {
+  function produced(stream: AnyStream, callback?: Callback): void {
     if (stream.cancelled || isOver(linkOf(stream))) return;
-    const port = givenPort(stream) ?? new StreamPort(stream, serialize);
-    const call = new ServerCall<Req>(stream, stream.request, port);
+    const inbox = isRead(stream) ? inboxOf(stream) : undefined;
+    const request = (inbox ?? stream.request) as Req;
+    const port = portTo(stream, callback, serialize);
+    const call = new ServerCall(stream, request, port, kindOf(stream, callback));
+    inbox?.serve(call);
     stream.once('cancelled', () => call.clientLeft());
-    call.begin(layers, () => void pump(call, source));
-  };
-  return mark(produced, { source, middleware });
+    call.begin(layers, () => {
+      if (callback === undefined) void pump(call, method as Method<Req, Res>);
+      else answer(call, method as Answer<Req, Res>);
+    });
+  }
+  return mark(produced, { method, middleware });
+}
+
+function inboxOf(stream: AnyStream & Readable): Inbox<unknown> {
+  const inbox = new Inbox(() => askOf(stream));
+  receive(stream, inbox);
+  return inbox;
+}
+
+function portTo(stream: AnyStream, callback: Callback | undefined, serialize: Serialize | undefined): Port {
+  const given = givenPort(stream);
+  if (given) return given;
+  return isWayOfStream(stream, callback)
+    ? new StreamPort(stream, serialize)
+    : new CallbackPort(stream, callback as Callback, serialize);
 }

@@ -1,22 +1,25 @@
 import type {
+  handleBidiStreamingCall,
+  handleClientStreamingCall,
   handleServerStreamingCall,
-  ServerWritableStream,
+  handleUnaryCall,
   UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { ServerCall } from '../call/call.ts';
 import { compose } from '../call/compose.ts';
 import { checkMiddleware, expected } from '../check.ts';
 import { isOver } from '../grpc-js/below.ts';
-import { linkOf } from '../grpc-js/ports.ts';
-import type { Middleware } from '../types.ts';
-import { Facade, portOf } from './facade.ts';
-import { type Handler, mark, partsOf } from './handler.ts';
+import { kindOf } from '../grpc-js/incoming.ts';
+import { type AnyStream, type Callback, linkOf } from '../grpc-js/ports.ts';
+import type { Middleware, Requests } from '../types.ts';
+import { AnswerFacade, Facade, portOf } from './facade.ts';
+import { type AnyHandler, type Handler, type Mounted, type MountedAnswer, mark, partsOf } from './handler.ts';
 import { handle } from './produce.ts';
 
 /**
- * Gives a handler, or every server-streaming handler of an implementation, middleware, guards and pipelined
- * delivery. The handler goes on writing to `call` as before: it sees the same properties and the same events,
- * what it writes too late is absorbed, and a rejection of an `async` one ends the call.
+ * Gives a handler, or every handler of an implementation, middleware, guards and pipelined delivery. The handler goes
+ * on writing to `call`, or calling back, as before: it sees the same properties and the same events, what it says too
+ * late is absorbed, and a rejection of an `async` one ends the call.
  *
  * @example
  * server.addService(NumberService.service, wrap({ listNumbers: handler }, tracing()));
@@ -26,6 +29,18 @@ export function wrap<Req, Res>(
   target: handleServerStreamingCall<Req, Res>,
   ...middleware: Middleware<Req, Res>[]
 ): Handler<Req, Res>;
+export function wrap<Req, Res>(
+  target: handleUnaryCall<Req, Res>,
+  ...middleware: Middleware<Req, Res>[]
+): handleUnaryCall<Req, Res> & MountedAnswer<Req, Res>;
+export function wrap<Req, Res>(
+  target: handleClientStreamingCall<Req, Res>,
+  ...middleware: Middleware<undefined, Res>[]
+): handleClientStreamingCall<Req, Res> & MountedAnswer<Requests<Req>, Res>;
+export function wrap<Req, Res>(
+  target: handleBidiStreamingCall<Req, Res>,
+  ...middleware: Middleware<undefined, Res>[]
+): handleBidiStreamingCall<Req, Res> & Mounted<Requests<Req>, Res>;
 export function wrap<T extends UntypedServiceImplementation | object>(
   target: T,
   ...middleware: Middleware[]
@@ -37,14 +52,12 @@ export function wrap(target: unknown, ...middleware: Middleware[]): unknown {
   throw expected('target', 'a handler or an implementation', target);
 }
 
-type AnyHandler = handleServerStreamingCall<unknown, unknown>;
-type AnyStream = ServerWritableStream<unknown, unknown>;
-
 /** A handler that is already ours is taken apart and made once more: nothing is guarded twice. */
 function wrapHandler(handler: AnyHandler, outer: readonly Middleware[]): AnyHandler {
   const parts = partsOf(handler);
   const middleware = [...outer, ...(parts?.middleware ?? [])];
-  if (parts?.source) return handle(parts.source, middleware);
+  if (parts?.method) return handle(parts.method, middleware);
+  if (isGenerator(handler)) throw expected('target', 'a handler, not a method that yields', handler);
   return relayed(parts?.wrapped ?? handler, middleware);
 }
 
@@ -81,17 +94,17 @@ function wrapImplementation(implementation: object, middleware: readonly Middlew
 
 function relayed(handler: AnyHandler, middleware: readonly Middleware[]): AnyHandler {
   const layers = compose(...middleware);
-  function wrapped(this: unknown, stream: AnyStream, ...rest: unknown[]): void {
-    if (rest.length > 0 || !isServerStream(stream)) return Reflect.apply(handler, this, [stream, ...rest]);
+  function wrapped(this: unknown, stream: AnyStream, callback?: Callback): void {
     if (stream.cancelled || isOver(linkOf(stream))) return;
-    const call = new ServerCall(stream, stream.request, portOf(stream));
-    const facade = new Facade(stream, call);
-    call.begin(layers, () => facade.run(() => handler.call(this as never, stream)));
+    const port = portOf(stream, callback);
+    const call = new ServerCall(stream, stream.request, port, kindOf(stream, callback));
+    const facade = callback ? new AnswerFacade(stream, call) : new Facade(stream, call);
+    call.begin(layers, () => facade.run(handler, this));
   }
   return mark(wrapped, { wrapped: handler, middleware });
 }
 
-/** In an implementation all kinds of methods stand side by side: the streams of these cannot be read from. */
-function isServerStream(call: object): boolean {
-  return '_write' in call && !('read' in call);
+/** A generator is never a handler: whoever calls it gets what nobody would read. */
+export function isGenerator(value: object): boolean {
+  return /^(Async)?GeneratorFunction$/.test(Reflect.get(value, Symbol.toStringTag));
 }

@@ -7,6 +7,7 @@ import { outcomeOf } from '../status/status.ts';
 import { AGAIN, type Guest, guestOf, HandingOver } from '../streams/hand-over.ts';
 import { isMistake, iterate, type Puller } from '../streams/open.ts';
 import type { Method, Source } from '../types.ts';
+import { hinted } from './hint.ts';
 
 /**
  * Pulls a source into a call until one of the two ends. Its `next()` and `return()` are called from here alone, so that
@@ -21,7 +22,7 @@ export async function pump<Req, Res>(call: ServerCall<Req>, source: Method<Req, 
   try {
     await pull.open(source(call.request, call));
   } catch (error) {
-    return pull.refuse(error);
+    return pull.refuse(hinted(error));
   }
   await pull.run();
 }

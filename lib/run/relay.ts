@@ -8,6 +8,8 @@ import type { Outcome } from '../types.ts';
 export class Relay {
   /** The handler gave its status. */
   ended = false;
+  /** It gave the one message that its kind of method has. */
+  private answered = false;
 
   constructor(private readonly call: ServerCall) {}
 
@@ -24,10 +26,11 @@ export class Relay {
 
   /** `ack` is called when the handler may send the next message, which is long before this one was sent. */
   message(message: unknown, ack: () => void): void {
-    if (!this.open) {
+    if (!this.open || this.answered) {
       counts.lateMessages += 1;
       return;
     }
+    this.answered = this.call.kind === 'unary' || this.call.kind === 'clientStream';
     this.call.messages.message(message);
     if (!this.call.open) return;
     const hold = this.call.admit();

@@ -2,8 +2,7 @@
  * Runs a source or a handler without a network, for unit tests of what you produce.
  * @module
  */
-
-import { type handleServerStreamingCall, Metadata } from '@grpc/grpc-js';
+import { Metadata } from '@grpc/grpc-js';
 import {
   checkDuration,
   checkFunction,
@@ -14,16 +13,22 @@ import {
   expected,
   isThenable,
 } from '../check.ts';
-import { type Handler, partsOf } from '../mounts/handler.ts';
+import { type AnyHandler, type Mounted, type MountedAnswer, partsOf } from '../mounts/handler.ts';
 import { handle } from '../mounts/produce.ts';
 import { wrap } from '../mounts/wrap.ts';
 import { iterate } from '../streams/open.ts';
 import { MAX_TIMER_MS } from '../timers.ts';
-import type { Method, Middleware, Outcome, Source } from '../types.ts';
+import type { Answer, AuthContext, Kind, Method, Middleware, Outcome, Requests, Source } from '../types.ts';
 import { TestPort } from './test-port.ts';
-import { TestStream } from './test-stream.ts';
+import { TestDuplex, TestStream } from './test-stream.ts';
 
 export interface TestOptions {
+  /**
+   * What kind of method is called. Where clients stream, the request is an iterable of what is sent, which is pulled as
+   * the method reads, and one that throws is a client that leaves.
+   * @default 'serverStream'
+   */
+  readonly kind?: Kind;
   /** What the client sends beside the request. */
   readonly metadata?: Metadata;
   /** When the client stops waiting: a date, or milliseconds since the epoch. */
@@ -50,7 +55,18 @@ export interface TestOptions {
   readonly path?: string;
   /** @default '127.0.0.1:50000' */
   readonly peer?: string;
+  /**
+   * The certificate of the client.
+   * @default {}
+   */
+  readonly authContext?: AuthContext;
 }
+
+/** Options of a call of this kind. */
+export type OfKind<K extends Kind> = TestOptions & { readonly kind: K };
+
+/** What a client streams. */
+export type Sent<Req> = Iterable<Req> | AsyncIterable<Req>;
 
 /** One call, when it is over. */
 export interface Collected<Res> {
@@ -79,8 +95,8 @@ export interface TestCall<Res> {
 }
 
 /**
- * Calls a source, or a handler that `produce` or `wrap` made, and answers with all the client got. One that is
- * written by hand cannot be told from a source: give `wrap(handler)`. The client takes one message at a time, so
+ * Calls a method, or a handler that `produce` or `wrap` made, and answers with all the client got. One that is
+ * written by hand cannot be told from a method: give `wrap(handler)`. The client takes one message at a time, so
  * that a source is at most one message ahead of it.
  *
  * @example
@@ -91,12 +107,22 @@ export interface TestCall<Res> {
  * @throws TypeError when an option is out of its range, or `target` is not a function.
  */
 export function collect<Req, Res>(
-  source: Method<Req, Res>,
+  method: Answer<Req, Res> | MountedAnswer<Req, Res>,
   request: Req,
-  options?: TestOptions,
+  options: OfKind<'unary'>,
 ): Promise<Collected<Res>>;
 export function collect<Req, Res>(
-  handler: Handler<Req, Res>,
+  method: Answer<Requests<Req>, Res> | MountedAnswer<Requests<Req>, Res>,
+  requests: Sent<Req>,
+  options: OfKind<'clientStream'>,
+): Promise<Collected<Res>>;
+export function collect<Req, Res>(
+  method: Method<Requests<Req>, Res> | Mounted<Requests<Req>, Res>,
+  requests: Sent<Req>,
+  options: OfKind<'bidi'>,
+): Promise<Collected<Res>>;
+export function collect<Req, Res>(
+  method: Method<Req, Res> | Mounted<Req, Res>,
   request: Req,
   options?: TestOptions,
 ): Promise<Collected<Res>>;
@@ -104,9 +130,11 @@ export function collect(target: any, request: unknown, options?: TestOptions): P
   return open(target, request, options).result;
 }
 
+const KINDS: readonly Kind[] = ['unary', 'clientStream', 'serverStream', 'bidi'];
+
 const NAMES = [
   ...(['metadata', 'deadline', 'cancelAfter', 'stallAfter', 'slowByMs', 'middleware'] as const),
-  ...(['serialize', 'graceMs', 'path', 'peer'] as const),
+  ...(['serialize', 'graceMs', 'path', 'peer', 'kind', 'authContext'] as const),
 ];
 
 /**
@@ -120,9 +148,23 @@ const NAMES = [
  * const { outcome } = await call.result;
  * @throws TypeError when an option is out of its range, or `target` is not a function.
  */
-export function open<Req, Res>(source: Method<Req, Res>, request: Req, options?: TestOptions): TestCall<Res>;
 export function open<Req, Res>(
-  handler: Handler<Req, Res>,
+  method: Answer<Req, Res> | MountedAnswer<Req, Res>,
+  request: Req,
+  options: OfKind<'unary'>,
+): TestCall<Res>;
+export function open<Req, Res>(
+  method: Answer<Requests<Req>, Res> | MountedAnswer<Requests<Req>, Res>,
+  requests: Sent<Req>,
+  options: OfKind<'clientStream'>,
+): TestCall<Res>;
+export function open<Req, Res>(
+  method: Method<Requests<Req>, Res> | Mounted<Requests<Req>, Res>,
+  requests: Sent<Req>,
+  options: OfKind<'bidi'>,
+): TestCall<Res>;
+export function open<Req, Res>(
+  method: Method<Req, Res> | Mounted<Req, Res>,
   request: Req,
   options?: TestOptions,
 ): TestCall<Res>;
@@ -137,6 +179,12 @@ export function open(target: any, request: unknown, options: TestOptions = {}): 
     serialize,
   } = options;
   const { graceMs = 100, path = '/leat.testing/Call', peer = '127.0.0.1:50000' } = options;
+  const { kind = 'serverStream', authContext = {} } = options;
+  if (!KINDS.includes(kind)) throw expected('kind', `one of ${KINDS.join(', ')}`, kind);
+  if (typeof authContext !== 'object' || authContext === null)
+    throw expected('authContext', 'an object', authContext);
+  const streamed = kind === 'clientStream' || kind === 'bidi';
+  if (streamed && !isSent(request)) throw expected('requests', 'an iterable of requests', request);
   checkMetadata('metadata', metadata);
   for (const name of ['cancelAfter', 'stallAfter'] as const)
     if (options[name] !== undefined) checkInteger(name, options[name], 0);
@@ -154,17 +202,21 @@ export function open(target: any, request: unknown, options: TestOptions = {}): 
   const port = new TestPort({ slowByMs, serialize, took });
   // What a client sends is how much time is left, and never less than none.
   const expiresAt = Math.max(Number(deadline), Date.now());
-  const stream = new TestStream(port, { path, peer, deadline: expiresAt, metadata, request });
+  const origin = { path, peer, deadline: expiresAt, metadata, request, authContext };
+  const stream = streamed ? new TestDuplex(port, origin) : new TestStream(port, origin);
+  // The transport has the answer: who is called back is nobody.
+  const callback = kind === 'unary' || kind === 'clientStream' ? () => {} : undefined;
   const work = new Work();
   const parts = partsOf(target);
   const ended = new Promise<Outcome>(resolve => {
     const record: Middleware = () => ({ end: resolve });
     const list = [record, ...middleware, ...(parts?.middleware ?? [])];
-    const handler: handleServerStreamingCall<any, any> = parts?.wrapped
-      ? wrap(work.ofHandler(parts.wrapped), ...list)
-      : handle(work.ofSource(parts?.source ?? target), list);
+    const method = parts?.method ?? target;
+    const handler = parts?.wrapped
+      ? (wrap(work.ofHandler(parts.wrapped) as never, ...list) as AnyHandler)
+      : handle(callback ? work.ofAnswer(method) : work.ofSource(method), list);
     if (options.stallAfter === 0) port.paused = true;
-    handler(stream as never);
+    handler(stream, callback);
     if (options.cancelAfter === 0) stream.cancel();
   });
 
@@ -189,12 +241,24 @@ export function open(target: any, request: unknown, options: TestOptions = {}): 
   };
 }
 
+function isSent(requests: unknown): boolean {
+  return (
+    typeof requests === 'object' &&
+    requests !== null &&
+    (Symbol.asyncIterator in requests || Symbol.iterator in requests)
+  );
+}
+
 /** Knows whether what produces the messages has finished. */
 class Work {
   private readonly pending = new Set<unknown>();
 
-  ofHandler(handler: handleServerStreamingCall<any, any>): handleServerStreamingCall<any, any> {
-    return stream => this.watch(handler(stream) as unknown);
+  ofHandler(handler: AnyHandler): AnyHandler {
+    return (stream, callback) => this.watch(handler(stream, callback));
+  }
+
+  ofAnswer<Req, Res>(method: Answer<Req, Res>): Answer<Req, Res> {
+    return (request, call) => this.watch(method(request, call));
   }
 
   ofSource<Req, Res>(source: Method<Req, Res>): Method<Req, Res> {

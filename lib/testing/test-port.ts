@@ -1,6 +1,6 @@
 import { Metadata, status } from '@grpc/grpc-js';
 import { DEADLINE_EXCEEDED } from '../status/status.ts';
-import type { Outcome } from '../types.ts';
+import type { ConnectionInfo, Outcome } from '../types.ts';
 import type { Carrier, Delivery, Port, WireStatus } from '../wire/port.ts';
 
 /** How the client of a test behaves. */
@@ -17,6 +17,7 @@ export interface ClientOptions<Res> {
 export class TestPort<Res = any> implements Port {
   readonly identity = undefined;
   readonly direct = false;
+  readonly connectionInfo: ConnectionInfo = {};
   over = false;
   readonly messages: Res[] = [];
   headers: Metadata | undefined;

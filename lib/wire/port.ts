@@ -1,7 +1,7 @@
 import type { Metadata, status } from '@grpc/grpc-js';
 import type { Settings } from '../options.ts';
 import type { Tally } from '../stats.ts';
-import type { Outcome } from '../types.ts';
+import type { ConnectionInfo, Outcome } from '../types.ts';
 
 /** What a client is told at the end of a call. */
 export interface WireStatus {
@@ -22,6 +22,8 @@ export interface Port {
   readonly direct: boolean;
   /** Whether the far side is gone, so that there is nothing to be reset any more. */
   readonly over: boolean;
+  /** Where the connection comes from, and where it ends. */
+  readonly connectionInfo: ConnectionInfo;
   /** The deadline as it was meant, in milliseconds since the epoch, as far as that shows. */
   deadline(expiresAt: number): number;
   header(metadata: Metadata): void;

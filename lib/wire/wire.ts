@@ -1,7 +1,7 @@
 import type { Metadata, status } from '@grpc/grpc-js';
 import { counts } from '../counters.ts';
 import { outcomeOf, StatusError } from '../status/status.ts';
-import type { Outcome } from '../types.ts';
+import type { ConnectionInfo, Outcome } from '../types.ts';
 import type { Carrier, Delivery, Port, Sender, WireStatus } from './port.ts';
 
 /**
@@ -34,6 +34,10 @@ export class Wire implements Carrier {
   /** What the RPC of this call goes by. */
   get identity(): object | undefined {
     return this.port.identity;
+  }
+
+  get connectionInfo(): ConnectionInfo {
+    return this.port.connectionInfo;
   }
 
   /** Whether everything was taken. */

@@ -404,7 +404,7 @@ describe('misuse', () => {
       'Expected `match` to be a function, or the definition of a method, got `x` (string)',
     ],
     [() => only(() => true, null as never), 'Expected `middleware[0]` to be a function, got `null` (object)'],
-    [() => produce(undefined as never), 'Expected `source` to be a function, got `undefined` (undefined)'],
+    [() => produce(undefined as never), 'Expected `method` to be a function, got `undefined` (undefined)'],
     [() => produce(() => [], 1n as never), 'Expected `middleware[0]` to be a function, got `1` (bigint)'],
     [() => wrap('x' as never), 'Expected `target` to be a handler or an implementation, got `x` (string)'],
     [

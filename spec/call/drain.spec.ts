@@ -40,7 +40,7 @@ const serveBoth: Record<MountName, (stream: AnySource, ask: Unary) => Promise<Ru
     const { handler: stream, tap } = handWritten(source);
     return start(server => server.addService(service, wrap({ stream, ask }, quiet, tap)));
   },
-  mount: (stream, ask) => start(server => mount(server, service, { stream, ask }, quiet)),
+  mount: (stream, ask) => start(server => mount(server, service, { stream, ask: wrap(ask) }, quiet)),
   interceptor(source, ask) {
     const { handler: stream, tap } = handWritten(source);
     const interceptors = [interceptor(quiet, tap)];

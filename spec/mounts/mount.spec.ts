@@ -10,7 +10,16 @@ import {
 } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import { expect } from 'chai';
-import { broadcast, configure, type Middleware, mount, plain, produce, wrap } from '../../lib/index.ts';
+import {
+  broadcast,
+  configure,
+  type Middleware,
+  mount,
+  plain,
+  produce,
+  type Requests,
+  wrap,
+} from '../../lib/index.ts';
 import type { NumberServiceDefinition } from '../../proto/generated/tutorial/NumberService.ts';
 import {
   type AnySource,
@@ -215,16 +224,16 @@ function misuse(): void {
       () => mount(server, numberService(), { ListNumbers: 5 as never }),
     ],
     [
-      'Expected `sources.unary` to be a handler, as the method is not server-streaming, got `counting` (function)',
+      'Expected `sources.unary` to be a method that answers with one message, as its response is no stream, got `counting` (function)',
       () => mount(server, everyKind, { unary: async function* counting() {} as never }),
     ],
     [
-      'Expected `sources.upload` to be a handler, as the method is not server-streaming, got `bound counting` (function)',
+      'Expected `sources.upload` to be a method that answers with one message, as its response is no stream, got `bound counting` (function)',
       () => mount(server, everyKind, { upload: function* counting() {}.bind(null) as never }),
     ],
     [
-      'Expected `sources.chat` to be a handler, as the method is not server-streaming, got `produced` (function)',
-      () => mount(server, everyKind, { chat: produce(() => []) as never }),
+      'Expected `sources.unary` to be a method that answers with one message, as its response is no stream, got `produced` (function)',
+      () => mount(server, everyKind, { unary: produce(function* () {}) as never }),
     ],
     [
       'Expected `sources.stream` to be a source, or `wrap(handler)`, as the method is server-streaming, got `byHand` (function)',
@@ -329,24 +338,23 @@ function values(): void {
 }
 
 function otherKinds(): void {
-  it('serves unary, uploading and bidirectional handlers beside sources, with `this`', async () => {
+  it('serves methods of all kinds, with `this`', async () => {
     const log: string[] = [];
     const service = new (class {
       readonly word = 'hello';
       *stream() {
         yield `${this.word}, stream`;
       }
-      unary(call: any, done: any) {
-        done(null, `${this.word}, ${call.request}`);
+      unary(request: string) {
+        return `${this.word}, ${request}`;
       }
-      upload(call: any, done: any) {
-        const all: unknown[] = [];
-        call.on('data', (message: unknown) => all.push(message));
-        call.on('end', () => done(null, `${this.word}, ${all}`));
+      async upload(requests: Requests<string>) {
+        const all: string[] = [];
+        for await (const request of requests) all.push(request);
+        return `${this.word}, ${all}`;
       }
-      chat(call: any) {
-        call.on('data', (message: unknown) => call.write(`${this.word}, ${message}`));
-        call.on('end', () => call.end());
+      async *chat(requests: Requests<string>) {
+        for await (const request of requests) yield `${this.word}, ${request}`;
       }
     })();
     const server = await start(one => mount(one, everyKind, service, quiet, named('middleware', log)));
@@ -378,7 +386,8 @@ function otherKinds(): void {
     const said: unknown[] = [];
     for await (const message of chat) said.push(message);
     expect(said).to.deep.equal(['hello, 1', 'hello, 2']);
-    expect(log, 'only the source has layers').to.deep.equal(['middleware made', 'middleware ended']);
+    const once = ['middleware made', 'middleware ended'];
+    expect(log, 'each has its layers').to.deep.equal([...once, ...once, ...once, ...once]);
   });
 
   it('takes them marked as plain, where the definition does not tell the kinds apart', async () => {

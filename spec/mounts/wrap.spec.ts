@@ -509,7 +509,7 @@ describe('wrap()', () => {
       }
     };
 
-    it('may inherit its methods, have arrow functions and private fields; other kinds of methods pass', async () => {
+    it('may inherit its methods, have arrow functions, private fields and methods of all kinds', async () => {
       const log: string[] = [];
       const counting: Middleware = call => void log.push(call.path);
       const bare = await answers(new Derived());
@@ -521,7 +521,7 @@ describe('wrap()', () => {
         echoed: [{ echo: 'a', secret: 42 }],
       });
       expect(ours).to.deep.equal(bare);
-      expect(log).to.deep.equal([path]);
+      expect(log).to.deep.equal([path, unary.path, upload.path, both.path]);
     });
 
     it('may hold handlers that are wrapped, and sources', async () => {

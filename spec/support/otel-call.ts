@@ -1,16 +1,21 @@
 import { Metadata } from '@grpc/grpc-js';
 import type { Call, Layer, Middleware, Outcome } from '../../lib/index.ts';
 import { Tally } from '../../lib/stats.ts';
+import { Values } from '../../lib/values.ts';
 
 /** A call without a server, for what takes longer than a test may. */
 export function fakeCall(stats: Tally = new Tally()): Call & { readonly stats: Tally } {
   const { signal } = new AbortController();
   return {
     path: '/spec.Service/Stream',
+    kind: 'serverStream',
     request: {},
     metadata: new Metadata(),
     peer: '127.0.0.1:50000',
     host: 'localhost:50051',
+    authContext: {},
+    connectionInfo: {},
+    values: new Values(),
     deadline: undefined,
     signal,
     header: new Metadata(),

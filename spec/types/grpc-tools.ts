@@ -1,6 +1,6 @@
 /** Static definitions of grpc-tools, with classes for messages. Checked, never run. */
 import type * as grpc from '@grpc/grpc-js';
-import { mount, plain, produce, wrap } from 'leat';
+import { mount, plain, produce, type Requests, wrap } from 'leat';
 import { expectType } from './expect-type.ts';
 
 declare class NumberRequest {
@@ -38,7 +38,7 @@ export function inMount(
 ): void {
   mount(server, service, {
     async *listNumbers(request) {
-      expectType<NumberRequest>()(request);
+      expectType<NumberRequest & Requests<NumberRequest>>()(request);
       yield response.setNum(request.getMax());
     },
   });

@@ -42,8 +42,9 @@ export function inMount(server: Server): void {
       expectType<AbortSignal>()(call.signal);
       yield { num: request.max };
     },
-    getNumber,
+    getNumber: ({ max }) => ({ num: max }),
   });
+  mount(server, NumberServiceService, { getNumber: wrap(getNumber) });
   mount(server, NumberServiceService, { listNumbers: ({ max }) => [{ num: max }] });
   mount(server, NumberServiceService, {
     listNumbers: produce(function* ({ max }: NumberRequest) {
@@ -88,5 +89,9 @@ export function inMount(server: Server): void {
   mount(server, NumberServiceService, {
     // @ts-expect-error a server-streaming method is no handler
     listNumbers: getNumber,
+  });
+  mount(server, NumberServiceService, {
+    // @ts-expect-error a handler goes in by `wrap`
+    getNumber,
   });
 }

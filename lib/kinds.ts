@@ -1,0 +1,32 @@
+import type { Call, Middleware } from './types.ts';
+
+/** Whether a call is answered with one message. */
+export function answersOnce({ kind }: Call): boolean {
+  return kind === 'unary' || kind === 'clientStream';
+}
+
+/** By name, as there may be a second copy of this package. */
+const streaming: unique symbol = Symbol.for('leat.streaming') as never;
+
+/** Says that a middleware, by this name, does nothing for calls that are answered with one message. */
+export function forStreams<M extends Middleware>(name: string, middleware: M): M {
+  return Object.assign(middleware, { [streaming]: name });
+}
+
+/**
+ * One that concerns streams may stand in the list of a whole service; on a method by name it would do nothing.
+ * @throws TypeError that names both.
+ */
+export function checkPlace(
+  list: readonly Middleware[],
+  method: { path: string; responseStream?: boolean },
+): void {
+  if (method.responseStream !== false) return;
+  for (const middleware of list) {
+    const name = (middleware as { [streaming]?: string })[streaming];
+    if (name !== undefined)
+      throw new TypeError(
+        `Expected \`${name}\` to stand on a method whose response is a stream, and \`${method.path}\` answers with one message`,
+      );
+  }
+}

@@ -1,0 +1,117 @@
+import { status } from '@grpc/grpc-js';
+import type { ServerCall } from '../call/call.ts';
+import { isThenable, show } from '../check.ts';
+import { counts } from '../counters.ts';
+import { report } from '../report.ts';
+import { outcomeOf, StatusError } from '../status/status.ts';
+import { iterate } from '../streams/open.ts';
+import type { Answer, Source } from '../types.ts';
+import { hinted, missesCallback, withHint } from './hint.ts';
+
+/** Has a method answer its call with one message, and the status after that. */
+export function answer<Req, Res>(call: ServerCall<Req>, method: Answer<Req, Res>): void {
+  const hold = call.admit();
+  if (hold === undefined) new Answering(call).run(method);
+  else void answerLater(hold, call, method);
+}
+
+/** A layer holds what is about to be pulled. */
+async function answerLater<Req, Res>(
+  hold: Promise<void>,
+  call: ServerCall<Req>,
+  method: Answer<Req, Res>,
+): Promise<void> {
+  await hold;
+  if (call.open) answer(call, method);
+}
+
+class Answering<Req, Res> {
+  private pending: PromiseLike<Res> | undefined;
+
+  constructor(private readonly call: ServerCall<Req>) {}
+
+  run(method: Answer<Req, Res>): void {
+    const { call } = this;
+    call.released = () => {
+      if (this.pending) call.watch(this.pending);
+    };
+    try {
+      const given = method(call.request, call);
+      if (isThenable(given)) this.wait(given as PromiseLike<Res>, method);
+      else this.send(given as Res, method);
+    } catch (error) {
+      this.failed(error, method);
+    }
+  }
+
+  private wait(given: PromiseLike<Res>, method: Answer<Req, Res>): void {
+    this.pending = given;
+    given.then(
+      message => this.send(message, method),
+      error => this.failed(error, method),
+    );
+    if (!this.call.open) this.call.watch(given);
+  }
+
+  private send(message: Res, method: Answer<Req, Res>): void {
+    const { call } = this;
+    this.pending = undefined;
+    let mistake: TypeError | undefined;
+    try {
+      mistake = mistakeIn(message);
+    } catch (error) {
+      // A message may throw when it is looked at.
+      return this.failed(error, method);
+    }
+    if (mistake) this.mistaken(mistake);
+    else if (call.open) {
+      call.messages.message(message);
+      if (call.open) void call.sourceDone();
+    } else counts.lateMessages += 1;
+  }
+
+  private failed(error: unknown, method: Answer<Req, Res>): void {
+    const { call } = this;
+    this.pending = undefined;
+    if (!call.open) {
+      if (!call.isAbort(error)) report(error, call);
+    } else if (missesCallback(error, method)) this.mistaken(withHint(error));
+    else void call.sourceThrew(hinted(error));
+  }
+
+  /** The developer's mistake, which the client is told less of. */
+  private mistaken(mistake: TypeError): void {
+    const { call } = this;
+    report(mistake, call);
+    if (call.open) call.end(outcomeOf(new StatusError(status.INTERNAL, NO_ANSWER, { cause: mistake })));
+  }
+}
+
+/** What a client reads where the developer is told more. */
+export const NO_ANSWER = 'the method has no answer';
+
+/** What is no message. A stream is closed again: nobody else would. */
+export function mistakeIn(message: unknown): TypeError | undefined {
+  if (message === undefined || message === null)
+    return new TypeError(
+      `Expected a method that answers once to return a message, got ${show(message)}; a handler of grpc-js goes in by \`wrap(handler)\``,
+    );
+  if (!isStream(message)) return undefined;
+  try {
+    const closed = iterate(message).return?.();
+    if (isThenable(closed)) closed.then(undefined, () => {});
+  } catch {
+    // It is refused in any case.
+  }
+  return new TypeError(
+    `Expected a method that answers once to return one message, got a stream, ${show(message)}`,
+  );
+}
+
+/** Whatever a source may return. Bytes are a message of some codecs. */
+function isStream(value: unknown): value is Source<unknown> {
+  if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return false;
+  const { getReader, subscribe } = value as { getReader?: unknown; subscribe?: unknown };
+  if (Symbol.asyncIterator in value || Symbol.iterator in value) return true;
+  return typeof getReader === 'function' || typeof subscribe === 'function';
+}
