@@ -1,0 +1,204 @@
+import type { JsMsg } from '@nats-io/jetstream';
+import { HandingOver, type Taker } from '../hand-over.ts';
+import { type Failure, Feed, NONE } from '../sources/feed.ts';
+import { Fifo } from '../sources/fifo.ts';
+import type { Subscription } from '../sources/subscription.ts';
+import type { SubscribeOptions } from '../sources/topic.ts';
+import { outOfRange, type Position } from './position.ts';
+
+/** What one who comes back knows of the topic. */
+export interface Past<T> {
+  /** Those who catch up at this moment. */
+  readonly catchUps: Set<CatchUp<T>>;
+  /** Whether everything after a number is in memory here. */
+  covers(sequence: number): boolean;
+  /** From memory, and then live. */
+  join(after: number, options: SubscribeOptions<T>): Subscription<T>;
+  /** How far this process has read. */
+  readonly reached: number;
+  /** Resolves when this process has read on. */
+  moved(): Promise<void>;
+  /** @throws StatusError OUT_OF_RANGE when one cannot go on from there. Answers the last number stored. */
+  check(from: Position): Promise<number>;
+  /** The item of a message; nothing when it is poison that is skipped. */
+  decode(message: JsMsg): { readonly item: T } | undefined;
+  /** Gives what was stored after a number to `take`; answers whether that was all. */
+  read(after: number, take: (message: JsMsg) => boolean): Promise<boolean>;
+  /** Whether a number that is missing may have been trimmed before it was read here. */
+  trimmed(sequence: number): Promise<boolean>;
+  /** Why it ends when NATS cannot be read, after so many failures before; nothing when it tries again. */
+  fatal(error: unknown, failures: number): Failure | undefined;
+  /** Waits before NATS is asked again. */
+  pause(failures: number): Promise<void>;
+}
+
+/**
+ * What was stored since a client left: read from the stream as it is taken, until this process has the rest in
+ * memory. From there on `live` is the same subscription that everybody has.
+ */
+export class CatchUp<T> extends Feed<T> {
+  /** The rest of the subscription, once this process has it in memory. */
+  live: Subscription<T> | undefined;
+  private readonly past: Past<T>;
+  private readonly options: SubscribeOptions<T>;
+  private readonly page: Fifo<T> = new Fifo<T>();
+  private position: Position;
+  private reading = false;
+  /** What makes it end once its page is given out. */
+  private ending: Failure | undefined;
+
+  constructor(past: Past<T>, from: Position, options: SubscribeOptions<T>) {
+    super();
+    this.past = past;
+    this.position = from;
+    this.options = options;
+    past.catchUps.add(this);
+    this.follow(options.signal);
+  }
+
+  get size(): number {
+    return this.page.size;
+  }
+
+  /** Ends it, after what it has read. */
+  complete(error?: unknown): void {
+    this.finish(error === undefined ? undefined : { error });
+  }
+
+  protected override take(): T | typeof NONE {
+    return this.page.size > 0 ? this.page.shift() : NONE;
+  }
+
+  protected override wanted(): void {
+    if (!this.reading && this.open) void this.catchUp();
+  }
+
+  protected override released(): void {
+    this.page.clear();
+    this.past.catchUps.delete(this);
+  }
+
+  /** Reads on while somebody waits. */
+  private async catchUp(): Promise<void> {
+    this.reading = true;
+    let failures = 0;
+    while (this.awaited && this.open) {
+      try {
+        await this.step();
+        failures = 0;
+      } catch (error) {
+        this.ending ??= this.past.fatal(error, failures++);
+        if (!this.ending) await this.past.pause(failures);
+      }
+      while (this.awaited && this.page.size > 0) this.hand(this.page.shift());
+      if (this.live || this.ending) this.finish(this.ending);
+    }
+    this.reading = false;
+  }
+
+  /** Reads a page, or goes over to what is live. */
+  private async step(): Promise<void> {
+    const { past, position } = this;
+    const last = await past.check(position);
+    if (!this.open || this.joined()) return;
+    // A client may have read more, from another process, than this one has.
+    if (position.sequence > past.reached) return past.moved();
+    let jumped: number | undefined;
+    const all = await past.read(position.sequence, message => {
+      const { sequence } = this.position;
+      if (message.seq !== sequence + 1) jumped ??= sequence;
+      return this.accept(message);
+    });
+    if (jumped !== undefined && (await past.trimmed(jumped + 1)))
+      throw outOfRange(`the stream was trimmed beyond ${jumped} while it was read`);
+    // Nothing that is read here is stored up to what was the last number before.
+    if (all && last > this.position.sequence) this.position = { sequence: last, ms: undefined };
+    if (!this.live && !this.ending && this.open) this.joined();
+  }
+
+  /** Answers whether to read on. */
+  private accept(message: JsMsg): boolean {
+    if (!this.open) return false;
+    try {
+      const decoded = this.past.decode(message);
+      if (decoded !== undefined && (this.options.filter?.(decoded.item) ?? true))
+        this.page.push(decoded.item);
+    } catch (error) {
+      this.ending = { error };
+      return false;
+    }
+    this.position = { sequence: message.seq, ms: undefined };
+    return this.open && !this.joined();
+  }
+
+  /** Goes over to what is in memory, in the same turn in which it reaches that far. */
+  private joined(): boolean {
+    if (!this.past.covers(this.position.sequence)) return false;
+    this.live = this.past.join(this.position.sequence, this.options);
+    this.past.catchUps.delete(this);
+    return true;
+  }
+}
+
+/** A subscription that began with a catch-up, of which nothing is kept once it is over. */
+export class Resumed<T> extends HandingOver<T> implements Subscription<T> {
+  private past: CatchUp<T> | undefined;
+  private live: Subscription<T> | undefined;
+
+  constructor(past: CatchUp<T>) {
+    super();
+    this.past = past;
+  }
+
+  get size(): number {
+    return (this.past?.size ?? 0) + (this.joined?.size ?? 0);
+  }
+
+  get dropped(): number {
+    return this.joined?.dropped ?? 0;
+  }
+
+  async next(): Promise<IteratorResult<T, undefined>> {
+    if (this.past !== undefined) {
+      const step = await this.past.next();
+      if (!step.done) return step;
+    }
+    return this.over() ?? { done: true, value: undefined };
+  }
+
+  override handTo(taker: Taker<T>): IteratorResult<T, undefined> | Promise<IteratorResult<T, undefined>> {
+    const { live, past } = this;
+    if (live instanceof HandingOver) return live.handTo(taker);
+    const step = past?.handTo(taker);
+    if (step instanceof Promise) return step.then(step => (step.done ? (this.over() ?? step) : step));
+    if (step === undefined || step.done) return this.over() ?? { done: true, value: undefined };
+    return step;
+  }
+
+  async return(): Promise<IteratorReturnResult<undefined>> {
+    const live = this.joined;
+    await this.past?.return();
+    await live?.return?.();
+    return { done: true, value: undefined };
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.return();
+  }
+
+  private get joined(): Subscription<T> | undefined {
+    return this.live ?? this.past?.live;
+  }
+
+  /** What is live, once the past is given out; nothing when it ended before. */
+  private over(): Promise<IteratorResult<T, undefined>> | undefined {
+    this.live = this.joined;
+    if (this.live === undefined) return undefined;
+    this.past = undefined;
+    return this.live.next();
+  }
+}
