@@ -1,6 +1,15 @@
 import { status } from '@grpc/grpc-js';
 import { StatusError } from '../status.ts';
 
+/** NATS was asked on a connection that is no more: it may have heard, or not. */
+export class BrokenError extends Error {
+  override readonly name = 'BrokenError';
+
+  constructor() {
+    super('the connection to NATS broke');
+  }
+}
+
 /** What went wrong with NATS, in words, and what it is to who asked. */
 interface Failed {
   readonly code: status;
@@ -51,6 +60,7 @@ function read(error: unknown): Failed {
         text: 'no stream has this subject, or NATS runs without JetStream',
         passing: true,
       };
+    case 'BrokenError':
     case 'RequestError':
     case 'NoRespondersError':
       return { code: status.UNAVAILABLE, text: 'the connection to NATS broke', passing: true };

@@ -7,6 +7,7 @@ import {
   jetstreamManager,
 } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
+import { BrokenError } from './failure.ts';
 
 /** How long a request to JetStream may take, in milliseconds. */
 const REQUEST_MS = 2000;
@@ -17,7 +18,7 @@ const INACTIVE_MS = 10_000;
 export class Nats {
   readonly js: JetStreamClient;
   private readonly deleting: Set<Promise<unknown>> = new Set();
-  private readonly resending: Set<() => void> = new Set();
+  private readonly asking: Set<() => void> = new Set();
 
   private constructor(
     readonly nc: NatsConnection,
@@ -64,16 +65,20 @@ export class Nats {
     this.deleting.delete(deleting);
   }
 
-  /** Calls `resend` when the connection is a new one, on which nothing of what was sent before is answered. */
-  onReconnect(resend: () => void): () => void {
-    this.resending.add(resend);
-    return () => this.resending.delete(resend);
+  /** Waits for an answer, but not for one that was asked for on a connection that is no more. */
+  answer<A>(asked: Promise<A>): Promise<A> {
+    return new Promise((resolve, reject) => {
+      const broke = () => reject(new BrokenError());
+      this.asking.add(broke);
+      asked.then(resolve, reject).finally(() => this.asking.delete(broke));
+    });
   }
 
+  /** There is a new connection. */
   reconnected(): void {
-    const resending = [...this.resending];
-    this.resending.clear();
-    for (const resend of resending) resend();
+    const asking = [...this.asking];
+    this.asking.clear();
+    for (const broke of asking) broke();
   }
 
   /** Waits until what was to be deleted is. */

@@ -21,12 +21,13 @@ export class Pages {
 
   /** The stream as it is now. */
   info(): Promise<StreamInfo> {
-    return this.nats.jsm.streams.info(this.nats.stream);
+    return this.nats.answer(this.nats.jsm.streams.info(this.nats.stream));
   }
 
   /** When a message was stored; nothing when it is not there any more. */
   async timeOf(sequence: number): Promise<number | undefined> {
-    const message = await this.nats.jsm.streams.getMessage(this.nats.stream, { seq: sequence });
+    const { jsm, stream } = this.nats;
+    const message = await this.nats.answer(jsm.streams.getMessage(stream, { seq: sequence }));
     return message?.time.getTime();
   }
 
@@ -39,7 +40,7 @@ export class Pages {
     await this.enter();
     let consumer: ConsumerInfo | undefined;
     try {
-      consumer = await this.nats.consumer(after);
+      consumer = await this.nats.answer(this.nats.consumer(after));
       return await this.page(consumer, take);
     } finally {
       // The page is there; its place is free once its consumer is gone.
@@ -52,16 +53,23 @@ export class Pages {
     if (pending === 0) return true;
     const max_messages = Math.min(PAGE_ITEMS, pending);
     const messages = await this.nats.reading(consumer).fetch({ max_messages, expires: 5000 });
-    let next = 1;
-    let bytes = 0;
-    for await (const message of messages) {
-      // One was lost on the way here: what came before it is good.
-      if (message.info.deliverySequence !== next++) return false;
-      pending = message.info.pending;
-      bytes += message.data.length;
-      if (!take(message) || pending === 0 || bytes > PAGE_BYTES) break;
-    }
-    return pending === 0;
+    let over = false;
+    const reading = (async () => {
+      let next = 1;
+      let bytes = 0;
+      for await (const message of messages) {
+        // One was lost on the way here: what came before it is good.
+        if (over || message.info.deliverySequence !== next++) return false;
+        pending = message.info.pending;
+        bytes += message.data.length;
+        if (!take(message) || pending === 0 || bytes > PAGE_BYTES) break;
+      }
+      return pending === 0;
+    })();
+    return this.nats.answer(reading).finally(() => {
+      over = true;
+      messages.stop();
+    });
   }
 
   private async enter(): Promise<void> {

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import type { PubAck } from '@nats-io/jetstream';
 import { expected } from '../check.ts';
 import { failureOf, isPassing } from './failure.ts';
 import type { Nats } from './nats.ts';
@@ -26,22 +25,14 @@ export async function publish(
     const left = until - performance.now();
     try {
       const timeout = Math.max(1, Math.min(ATTEMPT_MS, left));
-      const sequence = await attempt(nats, nats.js.publish(subject, payload, { msgID: id, expect, timeout }));
-      if (sequence !== undefined) return sequence;
+      const sent = nats.js.publish(subject, payload, { msgID: id, expect, timeout });
+      return (await nats.answer(sent)).seq;
     } catch (error) {
       if (!isPassing(error) || left <= PAUSE_MS)
         throw failureOf(error, `cannot publish to \`${subject}\` of stream \`${nats.stream}\``);
       await new Promise(go => setTimeout(go, PAUSE_MS));
     }
   }
-}
-
-/** What NATS answers; nothing when the connection broke and is there again. */
-function attempt(nats: Nats, sent: Promise<PubAck>): Promise<number | undefined> {
-  return new Promise((resolve, reject) => {
-    const forget = nats.onReconnect(() => resolve(undefined));
-    sent.then(({ seq }) => resolve(seq), reject).finally(forget);
-  });
 }
 
 /** @throws TypeError when it is no payload. */

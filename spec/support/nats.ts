@@ -1,10 +1,17 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { connect as connectSocket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { jetstreamManager, type StreamInfo } from '@nats-io/jetstream';
 import { connect, type NatsConnection, type NodeConnectionOptions } from '@nats-io/transport-node';
+import {
+  type JetStreamEvent,
+  type JetStreamTopic,
+  type JetStreamTopicOptions,
+  jetstreamTopic,
+} from '../../lib/nats/index.ts';
 import { takePort } from './program.ts';
 
 /** The program, from NATS_SERVER or the PATH; nothing when there is none. */
@@ -67,16 +74,43 @@ export class NatsServer {
     await ended;
   }
 
+  /** Deletes the stream `updates`. */
+  async clear(): Promise<void> {
+    const nc = await this.connect();
+    const jsm = await jetstreamManager(nc);
+    await jsm.streams.delete('updates').catch(() => {});
+    await nc.close();
+  }
+
+  /** Keeps a copy of what is stored, while it is down. */
+  save(): void {
+    rmSync(`${this.store}.saved`, { recursive: true, force: true });
+    cpSync(this.store, `${this.store}.saved`, { recursive: true });
+  }
+
+  /** Goes back to that copy, while it is down. */
+  rollBack(): void {
+    rmSync(this.store, { recursive: true });
+    cpSync(`${this.store}.saved`, this.store, { recursive: true });
+  }
+
   async destroy(): Promise<void> {
     await this.down();
     running.delete(this);
-    rmSync(this.store, { recursive: true, force: true });
+    for (const folder of [this.store, `${this.store}.saved`])
+      rmSync(folder, { recursive: true, force: true });
   }
 
   /** A connection as the documentation asks for one. */
   connect(options: NodeConnectionOptions = {}): Promise<NatsConnection> {
     return connect({
-      ...{ servers: this.url, maxReconnectAttempts: -1, reconnectTimeWait: 50, noAsyncTraces: true },
+      ...{
+        servers: this.url,
+        maxReconnectAttempts: -1,
+        reconnectTimeWait: 50,
+        timeout: 2000,
+        noAsyncTraces: true,
+      },
       ...options,
     });
   }
@@ -97,10 +131,79 @@ function answers(port: number): Promise<boolean> {
   });
 }
 
-/** Says why specs are left out where there is no NATS; where all engines are required, that is a failure. */
-export function needsNats(): string | undefined {
-  if (natsServer() !== undefined) return undefined;
-  const why = 'there is no nats-server on the PATH or in NATS_SERVER';
-  if (process.env.LEAT_REQUIRE_ENGINES === '1') throw new Error(why);
-  return why;
+const found = natsServer();
+
+/** The title of specs that need a NATS server, with the reason if they are skipped. */
+export const nats: string = `JetStream${found ? '' : ' (skipped: no nats-server on the PATH or in NATS_SERVER)'}`;
+
+/** Not every machine has a NATS server; where one is promised (LEAT_REQUIRE_ENGINES), a missing one is a failure. */
+export async function startNats(hook: Mocha.Context, ...args: string[]): Promise<NatsServer> {
+  if (found) return NatsServer.start(...args);
+  if (process.env.LEAT_REQUIRE_ENGINES === '1') throw new Error('there is no nats-server');
+  return hook.skip();
+}
+
+/** Ends all servers that a spec started. */
+export async function stopNats(): Promise<void> {
+  await Promise.all([...running].map(server => server.destroy()));
+}
+
+/** A topic on a connection of its own, as another process would have it. */
+export interface Opened<T> extends JetStreamTopic<T> {
+  readonly nc: NatsConnection;
+  readonly events: JetStreamEvent[];
+  leave(): Promise<void>;
+}
+
+const opened = new Set<Opened<never>>();
+
+/** Opens the stream `updates`, made if it is missing. */
+export async function open<T = number>(
+  server: NatsServer,
+  options: Partial<JetStreamTopicOptions<T>> = {},
+  connection: NodeConnectionOptions = {},
+): Promise<Opened<T>> {
+  const nc = await server.connect(connection);
+  const events: JetStreamEvent[] = [];
+  const topic = await jetstreamTopic<T>(nc, {
+    ...{ stream: 'updates', subject: 'updates', create: {}, capacity: 100_000 },
+    onEvent: event => events.push(event),
+    ...options,
+  }).catch(async error => {
+    await nc.close();
+    throw error;
+  });
+  const leave = async () => {
+    opened.delete(one as Opened<never>);
+    await topic.close();
+    await nc.close();
+  };
+  const one: Opened<T> = Object.setPrototypeOf({ nc, events, leave }, topic);
+  opened.add(one as Opened<never>);
+  return one;
+}
+
+/** For `afterEach`: closes all topics and their connections. */
+export async function leaveAll(): Promise<void> {
+  await Promise.all([...opened].map(topic => topic.leave()));
+}
+
+/** What NATS says of the stream `updates`. */
+export async function infoOf({ nc }: { readonly nc: NatsConnection }): Promise<StreamInfo> {
+  return (await jetstreamManager(nc)).streams.info('updates');
+}
+
+/** Publishes numbers, many at a time, in order. */
+export async function publishAll(topic: JetStreamTopic<number>, from: number, to: number): Promise<number[]> {
+  const sent: Promise<number>[] = [];
+  for (let number = from; number <= to; number++) {
+    sent.push(topic.publish(number));
+    if (sent.length % 256 === 0) await sent.at(-1);
+  }
+  return Promise.all(sent);
+}
+
+/** The numbers from one to another. */
+export function span(from: number, to: number): number[] {
+  return Array.from({ length: to - from + 1 }, (_, index) => from + index);
 }
