@@ -43,10 +43,14 @@ export async function jetstreamTopic<T>(
     throw expected('nc', 'a connection of @nats-io/transport-node', nc);
   const settings = settingsOf(options);
   const nats = await Nats.on(nc, settings.stream, settings.subjects);
-  const info = await openStream(nc, nats.jsm, settings);
-  const opened = new OpenTopic<T>(nats, settings, info);
-  await opened.start();
-  return opened;
+  try {
+    const opened = new OpenTopic<T>(nats, settings, await openStream(nats, settings));
+    await opened.start();
+    return opened;
+  } catch (error) {
+    await nats.close();
+    throw error instanceof TypeError ? error : failureOf(error, `cannot read stream \`${settings.stream}\``);
+  }
 }
 
 /** How often in a row a catch-up may fail while NATS is there. */
@@ -85,13 +89,11 @@ class OpenTopic<T> implements JetStreamTopic<T>, ReaderTo, Past<T> {
   /** Reads what this process keeps, so that nobody who subscribes gets it as news. */
   async start(): Promise<void> {
     const { last_seq: last } = this.info.state;
-    try {
-      await this.reader.start();
-      while (this.last < last && this.reader.pending > 0) await this.moved();
-    } catch (error) {
+    await this.reader.start().catch(async error => {
       await this.close();
-      throw failureOf(error, `cannot read stream \`${this.settings.stream}\``);
-    }
+      throw error;
+    });
+    while (this.last < last && this.reader.pending > 0) await this.moved();
   }
 
   get subscribers(): number {
@@ -146,7 +148,7 @@ class OpenTopic<T> implements JetStreamTopic<T>, ReaderTo, Past<T> {
     this.window.close();
     for (const catchUp of this.catchUps) catchUp.complete();
     this.wake();
-    await this.nats.settled();
+    await this.nats.close();
   }
 
   /** Whether one can go on from there in memory. */

@@ -9,6 +9,9 @@ import {
 import type { NatsConnection } from '@nats-io/transport-node';
 import { BrokenError } from './failure.ts';
 
+type Statuses = AsyncIterable<{ type: string; error?: Error }> & { stop(): void };
+type Denied = Error & { readonly subject: string };
+
 /** How long a request to JetStream may take, in milliseconds. */
 const REQUEST_MS = 2000;
 /** When NATS lets go of a consumer that nobody reads any more: one whose process was killed. */
@@ -18,7 +21,12 @@ const INACTIVE_MS = 10_000;
 export class Nats {
   readonly js: JetStreamClient;
   private readonly deleting: Set<Promise<unknown>> = new Set();
+  /** Told when the connection breaks, and when there is a new one. */
+  listener: { broke(): void; back(): void } | undefined;
+  private readonly statuses: Statuses;
   private readonly asking: Set<() => void> = new Set();
+  /** What NATS did not allow last: it says so beside the request, which is never answered. */
+  private denied: Denied | undefined;
 
   private constructor(
     readonly nc: NatsConnection,
@@ -27,6 +35,8 @@ export class Nats {
     private readonly subjects: readonly string[],
   ) {
     this.js = jetstream(nc, { timeout: REQUEST_MS });
+    this.statuses = nc.status() as Statuses;
+    void this.watch();
   }
 
   static async on(nc: NatsConnection, stream: string, subjects: readonly string[]): Promise<Nats> {
@@ -65,24 +75,41 @@ export class Nats {
     this.deleting.delete(deleting);
   }
 
-  /** Waits for an answer, but not for one that was asked for on a connection that is no more. */
-  answer<A>(asked: Promise<A>): Promise<A> {
+  /**
+   * Waits for an answer: not for one that was asked for on a connection that is no more, and with the reason if
+   * there is none because NATS does not allow to ask.
+   *
+   * @param about a part of the subject on which is asked.
+   */
+  answer<A>(asked: Promise<A>, about: string = this.stream): Promise<A> {
+    const { denied } = this;
     return new Promise((resolve, reject) => {
       const broke = () => reject(new BrokenError());
       this.asking.add(broke);
-      asked.then(resolve, reject).finally(() => this.asking.delete(broke));
+      const failed = (error: unknown) => {
+        const why = this.denied !== denied && this.denied?.subject.includes(about) ? this.denied : error;
+        reject(why);
+      };
+      asked.then(resolve, failed).finally(() => this.asking.delete(broke));
     });
   }
 
-  /** There is a new connection. */
-  reconnected(): void {
-    const asking = [...this.asking];
-    this.asking.clear();
-    for (const broke of asking) broke();
+  /** Hears of the connection. */
+  private async watch(): Promise<void> {
+    for await (const { type, error } of this.statuses) {
+      if (type === 'error' && error?.name === 'PermissionViolationError') this.denied = error as Denied;
+      if (type === 'disconnect') this.listener?.broke();
+      if (type !== 'reconnect') continue;
+      const asking = [...this.asking];
+      this.asking.clear();
+      for (const broke of asking) broke();
+      this.listener?.back();
+    }
   }
 
-  /** Waits until what was to be deleted is. */
-  async settled(): Promise<void> {
+  /** Lets go of the connection, once what was to be deleted is. */
+  async close(): Promise<void> {
     await Promise.all(this.deleting);
+    this.statuses.stop();
   }
 }

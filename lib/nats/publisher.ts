@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { expected } from '../check.ts';
+import { show } from '../check.ts';
+import { forget } from '../hooks.ts';
 import { failureOf, isPassing } from './failure.ts';
 import type { Nats } from './nats.ts';
 
@@ -26,7 +27,7 @@ export async function publish(
     try {
       const timeout = Math.max(1, Math.min(ATTEMPT_MS, left));
       const sent = nats.js.publish(subject, payload, { msgID: id, expect, timeout });
-      return (await nats.answer(sent)).seq;
+      return (await nats.answer(sent, subject)).seq;
     } catch (error) {
       if (!isPassing(error) || left <= PAUSE_MS)
         throw failureOf(error, `cannot publish to \`${subject}\` of stream \`${nats.stream}\``);
@@ -38,5 +39,6 @@ export async function publish(
 /** @throws TypeError when it is no payload. */
 export function checkPayload(payload: unknown): Uint8Array | string {
   if (typeof payload === 'string' || payload instanceof Uint8Array) return payload;
-  throw expected('encode()', 'bytes or a string', payload);
+  forget(payload);
+  throw new TypeError(`Expected \`encode()\` to return bytes or a string, got ${show(payload)}`);
 }

@@ -48,7 +48,11 @@ export class Reader {
     /** Whether a number that is not there any more means a loss. */
     private readonly strict: boolean,
   ) {
-    void this.watch();
+    // A new connection is a reason to begin anew at once, not when a heartbeat is missed.
+    nats.listener = {
+      broke: () => this.away(new Error('the connection to NATS broke')),
+      back: () => this.anew(),
+    };
   }
 
   /** Begins to read. Rejects when that fails the first time. */
@@ -56,28 +60,13 @@ export class Reader {
     await this.attach(this.turn);
   }
 
-  async close(): Promise<void> {
+  close(): void {
     this.closed = true;
     this.detach();
-    this.statuses?.stop?.();
-  }
-
-  private statuses: (AsyncIterable<{ type: string }> & { stop?(): void }) | undefined;
-
-  /** The connection: a new one is a reason to begin anew at once, not when a heartbeat is missed. */
-  private async watch(): Promise<void> {
-    const statuses = this.nats.nc.status() as AsyncIterable<{ type: string }> & { stop?(): void };
-    this.statuses = statuses;
-    for await (const { type } of statuses) {
-      if (this.closed) return;
-      if (type === 'disconnect') this.away(new Error('the connection to NATS broke'));
-      if (type !== 'reconnect') continue;
-      this.nats.reconnected();
-      this.anew();
-    }
   }
 
   private away(why: unknown): void {
+    if (this.closed) return;
     this.detach();
     this.to.away(why);
   }
@@ -108,7 +97,7 @@ export class Reader {
 
   private async attach(turn: number): Promise<void> {
     const { nats } = this;
-    const consumer = await nats.consumer(this.cursor.sequence);
+    const consumer = await nats.answer(nats.consumer(this.cursor.sequence));
     // Asked once the consumer is there, so that what is trimmed or made anew in between is seen.
     const odd = await this.oddity().catch(error => {
       void nats.forget(consumer);

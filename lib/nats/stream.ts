@@ -1,7 +1,7 @@
-import type { JetStreamManager, StreamConfig, StreamInfo } from '@nats-io/jetstream';
-import type { NatsConnection } from '@nats-io/transport-node';
+import type { StreamConfig, StreamInfo } from '@nats-io/jetstream';
 import { expected } from '../check.ts';
 import { codeOf, failureOf } from './failure.ts';
+import type { Nats } from './nats.ts';
 import { covers, overlap } from './subjects.ts';
 
 /** What a topic asks of its stream. */
@@ -22,12 +22,8 @@ const NAME_IN_USE = 10_058;
  *
  * @throws StatusError when it is not there and cannot be made; TypeError when it has other subjects.
  */
-export async function openStream(
-  nc: NatsConnection,
-  jsm: JetStreamManager,
-  settings: StreamSettings,
-): Promise<StreamInfo> {
-  const info = await findOrMake(nc, jsm, settings);
+export async function openStream(nats: Nats, settings: StreamSettings): Promise<StreamInfo> {
+  const info = await findOrMake(nats, settings);
   const { subjects = [], mirror, sources, subject_transform: transform } = info.config;
   // Those have messages with subjects that the stream itself does not name.
   if (mirror || sources?.length || transform) return info;
@@ -40,14 +36,11 @@ export async function openStream(
   return info;
 }
 
-async function findOrMake(
-  nc: NatsConnection,
-  jsm: JetStreamManager,
-  { stream, subject, create }: StreamSettings,
-): Promise<StreamInfo> {
+async function findOrMake(nats: Nats, { stream, subject, create }: StreamSettings): Promise<StreamInfo> {
+  const { jsm, nc } = nats;
   const what = `stream \`${stream}\` on ${nc.getServer()}`;
   try {
-    return await jsm.streams.info(stream);
+    return await nats.answer(jsm.streams.info(stream));
   } catch (error) {
     if (codeOf(error) !== STREAM_NOT_FOUND || create === undefined)
       throw failureOf(error, `cannot open ${what}`);
@@ -60,12 +53,8 @@ async function findOrMake(
     );
   try {
     // Numbers that do not come again when the stream is deleted and made anew.
-    return await jsm.streams.add({
-      subjects: [subject],
-      first_seq: Date.now() * 1000,
-      ...create,
-      name: stream,
-    });
+    const config = { subjects: [subject], first_seq: Date.now() * 1000, ...create, name: stream };
+    return await nats.answer(jsm.streams.add(config));
   } catch (error) {
     // Another process made it meanwhile, with another configuration.
     if (codeOf(error) === NAME_IN_USE) return jsm.streams.info(stream);

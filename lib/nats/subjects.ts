@@ -15,6 +15,10 @@ export function checkSubjects(name: string, values: readonly unknown[]): void {
   for (const value of values)
     if (typeof value !== 'string' || !PATTERN.test(value) || /(^|\.)>\./.test(value))
       throw expected(name, 'a subject of NATS', value);
+  const texts = values as readonly string[];
+  for (const [index, text] of texts.entries())
+    if (texts.slice(0, index).some(other => overlap(other, text)))
+      throw expected(name, 'subjects of which none matches what another one does', text);
 }
 
 /** Whether there are subjects that both patterns match. */

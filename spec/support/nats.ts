@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect as connectSocket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -43,7 +43,7 @@ export class NatsServer {
     if (taken === undefined) throw new Error('no free port');
     await taken.giveBack();
     const store = mkdtempSync(join(tmpdir(), 'leat-nats-'));
-    const server = new NatsServer(natsServer() ?? '', taken.port, store, args);
+    const server = new NatsServer(natsServer() ?? '', taken.port, store, args.length > 0 ? args : ['-js']);
     running.add(server);
     await server.up();
     return server;
@@ -55,7 +55,7 @@ export class NatsServer {
 
   /** Starts it on what it has stored, and resolves once it answers. */
   async up(): Promise<void> {
-    const args = ['-a', '127.0.0.1', '-p', `${this.port}`, '-js', '-sd', this.store, ...this.args];
+    const args = ['-a', '127.0.0.1', '-p', `${this.port}`, '-sd', this.store, ...this.args];
     this.child = spawn(this.program, args, { stdio: 'ignore' });
     for (let tries = 0; tries < 500; tries++) {
       if (await answers(this.port)) return;
@@ -114,6 +114,14 @@ export class NatsServer {
       ...options,
     });
   }
+}
+
+/** A file with settings of a server. */
+export function configFile(text: string): string {
+  const file = join(mkdtempSync(join(tmpdir(), 'leat-nats-')), 'nats.conf');
+  writeFileSync(file, text);
+  process.once('exit', () => rmSync(file, { force: true }));
+  return file;
 }
 
 process.once('exit', () => {
