@@ -32,12 +32,12 @@ export class Window<T> {
 
   add(item: T, { sequence, ms }: Position): void {
     const kept = { sequence, ms, item };
-    const slot = this.slot(this.topic.last + 1);
+    // First, since it may throw: `key` is the user's.
+    const slot = this.slot(this.topic.publish(item));
     const evicted = this.ring[slot];
     this.ring[slot] = kept;
     if (evicted !== undefined) this.base = { sequence: evicted.sequence, ms: evicted.ms };
     this.last = kept;
-    this.topic.publish(item);
   }
 
   /** Nothing that is read here is stored up to there. */
