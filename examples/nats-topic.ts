@@ -8,7 +8,11 @@ import { settings, type UpdateTopic } from './update-topic.ts';
 const MAX_AGE = 24 * 3600 * 1e9;
 
 /** Updates in a stream of NATS JetStream, the same for every process that is given its address. */
-export async function inNats(url: string, { log, serving }: Setting): Promise<UpdateTopic> {
+export async function inNats(
+  url: string,
+  { log, serving }: Setting,
+  { history = settings.history }: { history?: number } = {},
+): Promise<UpdateTopic> {
   const nc = await connect({
     servers: url,
     // How long it takes to say that nobody is there, now and at each attempt to come back.
@@ -23,7 +27,7 @@ export async function inNats(url: string, { log, serving }: Setting): Promise<Up
   try {
     updates = await jetstreamTopic<Update>(nc, {
       ...settings,
-      ...{ stream: 'leat-updates', subject: 'leat.updates', create: { max_age: MAX_AGE } },
+      ...{ history, stream: 'leat-updates', subject: 'leat.updates', create: { max_age: MAX_AGE } },
       decode: (bytes, { sequence }) => ({ ...JSON.parse(Buffer.from(bytes).toString()), sequence }),
       onEvent({ type, error }) {
         if (type === 'live' || type === 'away') serving?.(type === 'live');

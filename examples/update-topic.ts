@@ -14,7 +14,7 @@ export interface UpdateTopic {
 export const settings = {
   capacity: 100,
   overflow: 'drop-newest',
-  history: 1000,
+  history: 1000 as number,
   key: (update: Update) => update.topic,
 } as const;
 
