@@ -10,14 +10,13 @@ import { after as afterMs, type Timer } from '../timers.ts';
 import { CatchUp, type Past, Resumed } from './catch-up.ts';
 import { failureOf } from './failure.ts';
 import { Nats } from './nats.ts';
-import { type JetStreamTopicOptions, type Settings, settingsOf } from './options.ts';
+import { type JetStreamTopicOptions, publishSettingsOf, type Settings, settingsOf } from './options.ts';
 import { Pages } from './pages.ts';
 import { isSameTime, outOfRange, type Position, positionOf } from './position.ts';
 import { checkPayload, publish } from './publisher.ts';
 import { Reader, type ReaderTo } from './reader.ts';
 import { itemOf, StoredMessage } from './stored.ts';
 import { openStream } from './stream.ts';
-import { checkSubject } from './subjects.ts';
 import type { JetStreamTopic, PublishOptions } from './types.ts';
 import { Window } from './window.ts';
 
@@ -113,12 +112,7 @@ class OpenTopic<T> implements JetStreamTopic<T>, ReaderTo, Past<T> {
   }
 
   async publish(item: T, options: PublishOptions = {}): Promise<number> {
-    checkOptions(options, ['id', 'subject', 'timeoutMs']);
-    const { id, subject = this.settings.subject, timeoutMs = 5000 } = options;
-    if (id !== undefined && (typeof id !== 'string' || id === '' || /[\r\n]/.test(id)))
-      throw expected('id', 'a string of one line', id);
-    checkSubject('subject', subject);
-    if (!(timeoutMs > 0)) throw expected('timeoutMs', 'a number of milliseconds above 0', timeoutMs);
+    const { id, subject = this.settings.subject, timeoutMs } = publishSettingsOf(options);
     const payload = checkPayload(this.settings.encode(item));
     if (this.state === 'closed') throw new StatusError(status.UNAVAILABLE, 'the topic is closed');
     return publish(this.nats, subject, payload, { id, timeoutMs });

@@ -8,12 +8,13 @@ import {
   checkOptions,
   expected,
 } from '../sources/check.ts';
+import type { SlowConsumer } from '../sources/subscription.ts';
 import { checkPolicy, type TopicOptions } from '../sources/topic.ts';
 import type { Decode } from './stored.ts';
 import { checkSubject, checkSubjects } from './subjects.ts';
-import type { JetStreamEvent } from './types.ts';
+import type { JetStreamEvent, PublishOptions } from './types.ts';
 
-export interface JetStreamTopicOptions<T> extends Omit<TopicOptions<T>, 'startAfter'> {
+export interface JetStreamTopicOptions<T> {
   /** The stream's name. */
   readonly stream: string;
   /** What is published to: one of the stream's subjects. */
@@ -38,6 +39,15 @@ export interface JetStreamTopicOptions<T> extends Omit<TopicOptions<T>, 'startAf
    * @default JSON
    */
   readonly decode?: Decode<T>;
+  /**
+   * How many items may wait for one subscriber. Minimum 1.
+   * @default 256
+   */
+  readonly capacity?: number;
+  /** @default 'conflate' when there is a `key`, otherwise 'disconnect' */
+  readonly overflow?: SlowConsumer;
+  /** What an item is about: asked once for each item that this process reads, for `conflate`. */
+  readonly key?: (item: T) => unknown;
   /**
    * How many of the last items this process keeps, at least 256 of them, so that who comes back soon is
    * served from memory; who was away for longer reads the stream. Minimum 0.
@@ -138,6 +148,17 @@ export function settingsOf<T>(options: JetStreamTopicOptions<T>): Settings<T> {
     ...{ stream, subject, subjects, create, encode, decode, topic },
     ...{ poison, awayMs, maxCatchUps, gaps, onEvent: told },
   };
+}
+
+/** @throws TypeError when an option is out of its range. */
+export function publishSettingsOf(options: PublishOptions): PublishOptions & { readonly timeoutMs: number } {
+  checkOptions(options, ['id', 'subject', 'timeoutMs']);
+  const { id, subject, timeoutMs = 5000 } = options;
+  if (id !== undefined && (typeof id !== 'string' || id === '' || /[\r\n]/.test(id)))
+    throw expected('id', 'a string of one line', id);
+  if (subject !== undefined) checkSubject('subject', subject);
+  if (!(timeoutMs > 0)) throw expected('timeoutMs', 'a number of milliseconds above 0', timeoutMs);
+  return { ...options, timeoutMs };
 }
 
 const text = new TextDecoder('utf-8', { fatal: true });
