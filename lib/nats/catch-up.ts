@@ -1,9 +1,9 @@
-import type { JsMsg } from '@nats-io/jetstream';
 import { HandingOver, type Taker } from '../hand-over.ts';
 import { type Failure, Feed, NONE } from '../sources/feed.ts';
 import { Fifo } from '../sources/fifo.ts';
 import type { Subscription } from '../sources/subscription.ts';
 import type { SubscribeOptions } from '../sources/topic.ts';
+import type { Entry, Page } from './pages.ts';
 import { outOfRange, type Position } from './position.ts';
 
 /** What one who comes back knows of the topic. */
@@ -20,10 +20,10 @@ export interface Past<T> {
   moved(): Promise<void>;
   /** @throws StatusError OUT_OF_RANGE when one cannot go on from there. Answers the last number stored. */
   check(from: Position): Promise<number>;
-  /** The item of a message; nothing when it is poison that is skipped. */
-  decode(message: JsMsg): { readonly item: T } | undefined;
-  /** Gives what was stored after a number to `take`; answers whether that was all. */
-  read(after: number, take: (message: JsMsg) => boolean): Promise<boolean>;
+  /** What was stored after a number, and possibly some before it. */
+  read(after: number): Promise<Page<T>>;
+  /** One is not catching up any more. */
+  left(catchUp: CatchUp<T>): void;
   /** Whether a number that is missing may have been trimmed before it was read here. */
   trimmed(sequence: number): Promise<boolean>;
   /** Why it ends when NATS cannot be read, after so many failures before; nothing when it tries again. */
@@ -75,7 +75,7 @@ export class CatchUp<T> extends Feed<T> {
 
   protected override released(): void {
     this.page.clear();
-    this.past.catchUps.delete(this);
+    this.past.left(this);
   }
 
   /** Reads on while somebody waits. */
@@ -103,31 +103,33 @@ export class CatchUp<T> extends Feed<T> {
     if (!this.open || this.joined()) return;
     // A client may have read more, from another process, than this one has.
     if (position.sequence > past.reached) return past.moved();
+    const page = await past.read(position.sequence);
     let jumped: number | undefined;
-    const all = await past.read(position.sequence, message => {
+    for (const entry of page.entries) {
       const { sequence } = this.position;
-      if (message.seq !== sequence + 1) jumped ??= sequence;
-      return this.accept(message);
-    });
+      if (entry.sequence <= sequence) continue;
+      if (entry.sequence !== sequence + 1) jumped ??= sequence;
+      if (!this.accept(entry)) break;
+    }
     if (jumped !== undefined && (await past.trimmed(jumped + 1)))
       throw outOfRange(`the stream was trimmed beyond ${jumped} while it was read`);
+    if (this.live || this.ending || !this.open) return;
     // Nothing that is read here is stored up to what was the last number before.
-    if (all && last > this.position.sequence) this.position = { sequence: last, ms: undefined };
-    if (!this.live && !this.ending && this.open) this.joined();
+    if (page.all && last > this.position.sequence) this.position = { sequence: last, ms: undefined };
+    this.joined();
   }
 
   /** Answers whether to read on. */
-  private accept(message: JsMsg): boolean {
+  private accept({ sequence, item, error }: Entry<T>): boolean {
     if (!this.open) return false;
     try {
-      const decoded = this.past.decode(message);
-      if (decoded !== undefined && (this.options.filter?.(decoded.item) ?? true))
-        this.page.push(decoded.item);
+      if (error !== undefined) throw error;
+      if (item !== undefined && (this.options.filter?.(item) ?? true)) this.page.push(item);
     } catch (error) {
       this.ending = { error };
       return false;
     }
-    this.position = { sequence: message.seq, ms: undefined };
+    this.position = { sequence, ms: undefined };
     return this.open && !this.joined();
   }
 
@@ -135,7 +137,7 @@ export class CatchUp<T> extends Feed<T> {
   private joined(): boolean {
     if (!this.past.covers(this.position.sequence)) return false;
     this.live = this.past.join(this.position.sequence, this.options);
-    this.past.catchUps.delete(this);
+    this.past.left(this);
     return true;
   }
 }

@@ -11,7 +11,7 @@ import { CatchUp, type Past, Resumed } from './catch-up.ts';
 import { failureOf } from './failure.ts';
 import { Nats } from './nats.ts';
 import { type JetStreamTopicOptions, publishSettingsOf, type Settings, settingsOf } from './options.ts';
-import { Pages } from './pages.ts';
+import { type Entry, type Page, Pages } from './pages.ts';
 import { isSameTime, outOfRange, type Position, positionOf } from './position.ts';
 import { checkPayload, publish } from './publisher.ts';
 import { Reader, type ReaderTo } from './reader.ts';
@@ -62,7 +62,7 @@ class OpenTopic<T> implements JetStreamTopic<T>, ReaderTo, Past<T> {
   skipped = 0;
   state: 'live' | 'away' | 'closed' = 'away';
   private readonly window: Window<T>;
-  private readonly pages: Pages;
+  private readonly pages: Pages<T>;
   private readonly reader: Reader;
   private readonly strict: boolean;
   /** Set while NATS is away for too long: what those hear who come now. */
@@ -80,7 +80,7 @@ class OpenTopic<T> implements JetStreamTopic<T>, ReaderTo, Past<T> {
     this.strict = (gaps ?? (info.config.max_msgs_per_subject > 0 ? 'expected' : 'lost')) === 'lost';
     const from = { sequence: Math.max(0, first - 1, last - topic.history), ms: undefined };
     this.window = new Window<T>(topic, from);
-    this.pages = new Pages(nats, maxCatchUps);
+    this.pages = new Pages<T>(nats, maxCatchUps, message => this.entryOf(message));
     this.reader = new Reader(nats, this, info, from, this.strict);
     void nats.nc.closed().then(() => this.disconnected());
   }
@@ -181,6 +181,7 @@ class OpenTopic<T> implements JetStreamTopic<T>, ReaderTo, Past<T> {
     const trimmed = created === this.info.created && state.last_seq >= this.last;
     const from = { sequence: trimmed ? state.first_seq - 1 : state.last_seq, ms: undefined };
     this.info = info;
+    this.pages.clear();
     this.window.restart(error, from);
     for (const catchUp of this.catchUps) catchUp.complete(error);
     this.settings.onEvent({ type: 'lost', error });
@@ -241,7 +242,9 @@ class OpenTopic<T> implements JetStreamTopic<T>, ReaderTo, Past<T> {
   }
 
   async check({ sequence, ms }: Position): Promise<number> {
-    const { created, state } = await this.pages.info();
+    const sound = ({ created, state }: StreamInfo) =>
+      created === this.info.created && sequence <= state.last_seq && sequence >= state.first_seq - 1;
+    const { created, state } = await this.pages.info(sound);
     if (created !== this.info.created) throw outOfRange('the stream was made anew');
     if (sequence > state.last_seq)
       throw outOfRange(`the stream ends at ${state.last_seq}, before ${sequence}`);
@@ -254,19 +257,12 @@ class OpenTopic<T> implements JetStreamTopic<T>, ReaderTo, Past<T> {
     return state.last_seq;
   }
 
-  decode(message: JsMsg): { readonly item: T } | undefined {
-    const stored = new StoredMessage(message);
-    try {
-      return { item: itemOf(this.settings.decode, message, stored) };
-    } catch (error) {
-      const poison = this.poisonous(stored, error);
-      if (poison) throw poison;
-      return undefined;
-    }
+  read(after: number): Promise<Page<T>> {
+    return this.pages.read(after);
   }
 
-  read(after: number, take: (message: JsMsg) => boolean): Promise<boolean> {
-    return this.pages.read(after, take);
+  left(catchUp: CatchUp<T>): void {
+    if (this.catchUps.delete(catchUp) && this.catchUps.size === 0) this.pages.clear();
   }
 
   async trimmed(sequence: number): Promise<boolean> {
@@ -282,6 +278,17 @@ class OpenTopic<T> implements JetStreamTopic<T>, ReaderTo, Past<T> {
 
   async pause(failures: number): Promise<void> {
     await new Promise(go => setTimeout(go, Math.min(250, 10 * 2 ** failures)));
+  }
+
+  private entryOf(message: JsMsg): Entry<T> {
+    const stored = new StoredMessage(message);
+    const { sequence } = stored;
+    try {
+      return { sequence, item: itemOf(this.settings.decode, message, stored) };
+    } catch (error) {
+      const poison = this.poisonous(stored, error);
+      return poison ? { sequence, error: poison } : { sequence };
+    }
   }
 
   private wake(): void {
