@@ -104,15 +104,15 @@ export class CatchUp<T> extends Feed<T> {
     // A client may have read more, from another process, than this one has.
     if (position.sequence > past.reached) return past.moved();
     const page = await past.read(position.sequence);
-    let jumped: number | undefined;
+    const gap = gapOf(page, position.sequence);
+    const trimmed = gap !== undefined && (await past.trimmed(gap + 1));
     for (const entry of page.entries) {
       const { sequence } = this.position;
       if (entry.sequence <= sequence) continue;
-      if (entry.sequence !== sequence + 1) jumped ??= sequence;
+      if (trimmed && sequence >= gap)
+        throw outOfRange(`the stream was trimmed beyond ${gap} before it was read`);
       if (!this.accept(entry)) break;
     }
-    if (jumped !== undefined && (await past.trimmed(jumped + 1)))
-      throw outOfRange(`the stream was trimmed beyond ${jumped} while it was read`);
     if (this.live || this.ending || !this.open) return;
     // Nothing that is read here is stored up to what was the last number before.
     if (page.all && last > this.position.sequence) this.position = { sequence: last, ms: undefined };
@@ -140,6 +140,16 @@ export class CatchUp<T> extends Feed<T> {
     this.past.left(this);
     return true;
   }
+}
+
+/** After which number a page has not the next one, for who reads it after a number. */
+function gapOf({ entries }: Page<unknown>, after: number): number | undefined {
+  let last = after;
+  for (const { sequence } of entries) {
+    if (sequence > last + 1) return last;
+    last = Math.max(last, sequence);
+  }
+  return undefined;
 }
 
 /** A subscription that began with a catch-up, of which nothing is kept once it is over. */

@@ -130,8 +130,8 @@ describe(`jetstreamTopic() and faults of ${nats}`, function () {
     const here = await open(server, { create: { max_msgs: 100 } }, behindProxy());
     const other = await open(server);
     const live = failure(here.subscribe());
-    await other.publish(1);
-    await until('it is read', () => here.last === other.last);
+    const first = await other.publish(1);
+    await until('it is read', () => here.last === first);
     await proxy.down();
     const sequences = await publishAll(other, 2, 500);
     await proxy.up();
