@@ -152,6 +152,8 @@ function gapOf({ entries }: Page<unknown>, after: number): number | undefined {
   return undefined;
 }
 
+const OVER: IteratorReturnResult<undefined> = { done: true, value: undefined };
+
 /** A subscription that began with a catch-up, of which nothing is kept once it is over. */
 export class Resumed<T> extends HandingOver<T> implements Subscription<T> {
   private past: CatchUp<T> | undefined;
@@ -170,12 +172,11 @@ export class Resumed<T> extends HandingOver<T> implements Subscription<T> {
     return this.joined?.dropped ?? 0;
   }
 
-  async next(): Promise<IteratorResult<T, undefined>> {
-    if (this.past !== undefined) {
-      const step = await this.past.next();
-      if (!step.done) return step;
-    }
-    return this.over() ?? { done: true, value: undefined };
+  next(): Promise<IteratorResult<T, undefined>> {
+    const { live, past } = this;
+    if (past === undefined && live !== undefined) return live.next();
+    const step = past?.next() ?? Promise.resolve(OVER);
+    return step.then(step => (step.done ? (this.over() ?? step) : step));
   }
 
   override handTo(taker: Taker<T>): IteratorResult<T, undefined> | Promise<IteratorResult<T, undefined>> {
@@ -183,7 +184,7 @@ export class Resumed<T> extends HandingOver<T> implements Subscription<T> {
     if (live instanceof HandingOver) return live.handTo(taker);
     const step = past?.handTo(taker);
     if (step instanceof Promise) return step.then(step => (step.done ? (this.over() ?? step) : step));
-    if (step === undefined || step.done) return this.over() ?? { done: true, value: undefined };
+    if (step === undefined || step.done) return this.over() ?? OVER;
     return step;
   }
 

@@ -21,6 +21,10 @@ const HEARTBEAT_MS = 1000;
 /** How long a connection may be silent that a ping was sent on, in milliseconds. */
 const PING_MS = 750;
 const MAX_PAUSE_MS = 250;
+/** What a consumer says of itself that is no more. */
+const ODD: ReadonlySet<string> = new Set([
+  ...['heartbeats_missed', 'no_responders', 'consumer_deleted', 'consumer_not_found', 'stream_not_found'],
+]);
 
 /**
  * Reads a stream from a cursor of its own, through a plain consumer of NATS that is made anew from there
@@ -132,9 +136,11 @@ export class Reader {
   private async hearts(turn: number, messages: ConsumerMessages): Promise<void> {
     for await (const { type } of messages.status()) {
       if (turn !== this.turn) return;
-      if (type !== 'heartbeats_missed') continue;
+      // `consume` itself would go on asking a consumer that is not there.
+      if (!ODD.has(type)) continue;
       this.anew();
-      return this.ping();
+      if (type === 'heartbeats_missed') await this.ping();
+      return;
     }
   }
 

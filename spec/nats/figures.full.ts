@@ -175,6 +175,7 @@ async function memory(server: NatsServer): Promise<void> {
     count: number,
     make: () => AsyncIterator<unknown>,
     warm: (it: AsyncIterator<unknown>) => unknown,
+    publish: () => unknown = () => one.publish({ n: 0, text: TEXT }),
   ) => {
     const kept: unknown[] = new Array(count);
     const before = await heap();
@@ -182,6 +183,12 @@ async function memory(server: NatsServer): Promise<void> {
       const iterator = make();
       await warm(iterator);
       kept[n] = [iterator, iterator.next()];
+    }
+    // One item more, so that all wait for what is live.
+    publish();
+    for (const pair of kept as [AsyncIterator<unknown>, Promise<unknown>][]) {
+      await pair[1];
+      pair[1] = pair[0].next();
     }
     const after = await heap();
     for (const [iterator] of kept as [AsyncIterator<unknown>][]) void iterator.return?.();
@@ -192,11 +199,13 @@ async function memory(server: NatsServer): Promise<void> {
     1000,
     () => local.subscribe(),
     () => {},
+    () => local.publish({ n: 0, text: TEXT }),
   );
   const alone = await each(
     10_000,
     () => local.subscribe(),
     () => {},
+    () => local.publish({ n: 0, text: TEXT }),
   );
   const live = await each(
     10_000,
@@ -204,9 +213,9 @@ async function memory(server: NatsServer): Promise<void> {
     () => {},
   );
   const caughtUp = await each(
-    500,
-    () => one.subscribe({ after: first - 1 }),
-    iterator => taken(iterator, 2000),
+    1000,
+    () => one.subscribe({ after: first + 100 }),
+    iterator => taken(iterator, one.last - first - 100),
   );
   print(
     'memory of one who waits',
@@ -305,9 +314,9 @@ async function silent(server: NatsServer): Promise<void> {
     const from = performance.now();
     await writer.publish(round);
     while (proxy.connections === before) await nap(5);
+    times.push(ms(from));
     proxy.faults.blackHole = false;
     await taken(subscription, 1);
-    times.push(ms(from));
     proxy.reset();
     while (one.state !== 'live') await nap(5);
   }
@@ -323,5 +332,9 @@ async function silent(server: NatsServer): Promise<void> {
   await one.leave();
   await proxy.down();
   const max = (list: number[]) => `max ${Math.round(Math.max(...list))} ms`;
-  print('silence', `half-open connection ${max(times)}`, `consumer deleted ${max(deleted)}`);
+  print(
+    'silence',
+    `a new connection instead of a half-open one ${max(times)}`,
+    `consumer deleted ${max(deleted)}`,
+  );
 }
