@@ -1,5 +1,6 @@
-import { credentials, Metadata, status } from '@grpc/grpc-js';
+import { credentials, Metadata, makeClientConstructor, status } from '@grpc/grpc-js';
 import { expect } from 'chai';
+import { service as health } from 'grpc-health-check';
 import { streamservice } from '../../examples/protos.ts';
 import type { Update__Output } from '../../proto/generated/streamservice/Update.ts';
 import { watch } from '../support/examples.ts';
@@ -55,6 +56,22 @@ describe(`examples: SubscribeToUpdates of several servers on ${nats}`, function 
     for (const { leave } of [here, there, back]) leave();
     other.kill('SIGTERM');
     expect(await other.ended).to.include({ code: 0 });
+  });
+
+  it('does not claim to serve while NATS is away', async () => {
+    const serving = await serveExamples([], env);
+    const Health = makeClientConstructor(health, 'Health');
+    const client = new Health(serving.address, credentials.createInsecure()) as any;
+    const seen: string[] = [];
+    const watching = client.watch({ service: 'streamservice.StreamService' });
+    watching.on('data', ({ status }: { status: string }) => seen.push(status)).on('error', () => {});
+    await until('it serves', () => seen.length === 1, 5000);
+    await server.down();
+    await until('it is said', () => seen.length === 2, 5000);
+    await server.up();
+    await until('it serves again', () => seen.length === 3, 5000);
+    expect(seen).to.deep.equal(['SERVING', 'NOT_SERVING', 'SERVING']);
+    client.close();
   });
 
   it('says in a line that NATS is not there, with its address and without the password', async () => {
