@@ -7,7 +7,12 @@ export interface Setting {
   readonly speed: number;
   /** Where the services write what they do. */
   readonly log: (line: string) => void;
+  /** Tells those who watch the health of the service whether it can serve just now. */
+  readonly serving?: (can: boolean) => void;
 }
+
+/** What to close once the server is down. */
+export type Closer = () => unknown;
 
 /** Something to show on the command line. */
 export interface Showpiece {
@@ -23,7 +28,7 @@ export interface Service {
   /** The port it has there. */
   readonly port: number;
   /** Answers what to close once the server is down, if there is anything. */
-  serve(server: Server, setting: Setting): (() => unknown) | void;
+  serve(server: Server, setting: Setting): Closer | void | Promise<Closer>;
 }
 
 /** A service, and the client that shows it. */

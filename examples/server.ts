@@ -24,15 +24,23 @@ export async function listen(
   setting: Setting,
 ): Promise<Listening> {
   const server = new Server(serverOptions());
-  const closers = services.map(service => service.serve(server, setting));
-  const names = ['', ...services.map(({ service }) => service)];
   const health = new HealthImplementation();
-  for (const name of names) health.setStatus(name, 'SERVING');
+  let left = false;
+  const tell = (name: string, can: boolean) =>
+    health.setStatus(name, can && !left ? 'SERVING' : 'NOT_SERVING');
+  const names = ['', ...services.map(({ service }) => service)];
+  for (const name of names) tell(name, true);
+  const closers = await Promise.all(
+    services.map(service =>
+      service.serve(server, { ...setting, serving: can => tell(service.service, can) }),
+    ),
+  );
   health.addToServer(server);
   addReflection(server, contracts);
   const [address = '', ...others] = await Promise.all(ports.map(port => bind(server, host, port)));
   const leaving = () => {
-    for (const name of names) health.setStatus(name, 'NOT_SERVING');
+    left = true;
+    for (const name of names) tell(name, false);
   };
   const close = async () => {
     for (const closer of closers) await closer?.();

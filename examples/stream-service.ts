@@ -1,12 +1,13 @@
 import { mount, only } from 'leat';
 import { limits } from 'leat/limits';
 import { openDatabase } from './database.ts';
-import type { Service } from './example.ts';
+import type { Service, Setting } from './example.ts';
 import { Jobs } from './job.ts';
 import { LogFile } from './log-file.ts';
 import { streamservice } from './protos.ts';
 import { queryResults } from './query.ts';
 import { tailLogs } from './tail.ts';
+import { inProcess, type UpdateTopic } from './update-topic.ts';
 import { Updates } from './updates.ts';
 
 const { service } = streamservice.StreamService;
@@ -16,10 +17,11 @@ export const streamService: Service = {
   service: 'streamservice.StreamService',
   port: 50051,
 
-  serve(server, setting) {
-    const updates = new Updates(setting);
+  async serve(server, setting) {
+    const { DATABASE_URL, NATS_URL } = process.env;
+    const updates = new Updates(setting, await updateTopic(NATS_URL, setting));
     const publishing = updates.demo();
-    const database = openDatabase({ url: process.env.DATABASE_URL });
+    const database = openDatabase({ url: DATABASE_URL });
     const jobs = new Jobs(database, setting);
     const log = new LogFile();
     const logging = log.demo(setting.speed);
@@ -41,7 +43,7 @@ export const streamService: Service = {
       reading,
     );
     return async () => {
-      updates.close();
+      await updates.close();
       log.close();
       await Promise.all([publishing, logging]);
       await jobs.close();
@@ -49,3 +51,10 @@ export const streamService: Service = {
     };
   },
 };
+
+/** Nothing of NATS is loaded when there is none. */
+async function updateTopic(url: string | undefined, setting: Setting): Promise<UpdateTopic> {
+  if (!url) return inProcess();
+  const { inNats } = await import('./nats-topic.ts');
+  return inNats(url, setting);
+}

@@ -1,12 +1,14 @@
+import { randomUUID } from 'node:crypto';
 import { credentials, Metadata, status } from '@grpc/grpc-js';
 import { type Call, type Method, type Middleware, produce, StatusError } from 'leat';
 import { subscribe } from 'leat/client';
-import { type SlowConsumer, sleep, type TopicSubscription, topic } from 'leat/sources';
+import { type SlowConsumer, sleep, type TopicSubscription } from 'leat/sources';
 import type { SubscribeRequest__Output } from '../proto/generated/streamservice/SubscribeRequest.ts';
 import type { Update } from '../proto/generated/streamservice/Update.ts';
 import type { Example, Setting } from './example.ts';
 import { streamservice } from './protos.ts';
 import { retrying } from './retrying.ts';
+import { inProcess, type UpdateTopic } from './update-topic.ts';
 
 const TOPICS = ['orders', 'inventory', 'alerts'];
 const POLICIES: SlowConsumer[] = ['drop-newest', 'drop-oldest', 'latest', 'conflate', 'error'];
@@ -17,31 +19,26 @@ const POLICIES: SlowConsumer[] = ['drop-newest', 'drop-oldest', 'latest', 'confl
  * `last-event-id` gets what it missed, or OUT_OF_RANGE.
  */
 export class Updates {
-  /** Numbers that do not come again after a restart, so that nobody resumes at the wrong update. */
-  private readonly updates = topic<Update>({
-    capacity: 100,
-    overflow: 'drop-newest',
-    history: 1000,
-    key: update => update.topic,
-    startAfter: Date.now() * 1000,
-  });
   private readonly subscriptions = new WeakMap<
     Call,
     { subscription: TopicSubscription<Update>; who: string }
   >();
   private readonly closed = new AbortController();
 
-  constructor(private readonly setting: Setting) {}
+  constructor(
+    private readonly setting: Setting,
+    private readonly updates: UpdateTopic = inProcess(),
+  ) {}
 
-  publish(about: string, message: string, metadata: Record<string, string>): void {
+  publish(
+    about: string,
+    message: string,
+    metadata: Record<string, string>,
+    id: string = randomUUID(),
+  ): unknown {
     const now = Date.now();
-    this.updates.publish({
-      topic: about,
-      message,
-      timestamp: { seconds: Math.floor(now / 1000), nanos: (now % 1000) * 1e6 },
-      metadata,
-      sequence: this.updates.last + 1,
-    });
+    const timestamp = { seconds: Math.floor(now / 1000), nanos: (now % 1000) * 1e6 };
+    return this.updates.publish({ topic: about, message, timestamp, metadata }, id);
   }
 
   private readonly source: Method<SubscribeRequest__Output, Update> = ({ topics, clientId }, call) => {
@@ -84,12 +81,18 @@ export class Updates {
     return this.updates.subscribers;
   }
 
-  /** Publishes one update a topic a second until `close`. */
+  /**
+   * Publishes one update a topic a second until `close`. Every process does; by its id, what several of them
+   * publish in one second is one update.
+   */
   async demo(): Promise<void> {
+    const periodMs = 1000 / this.setting.speed;
     try {
       for (;;) {
-        for (const about of TOPICS) this.publish(about, `Update from ${about}`, { source: 'system' });
-        await sleep(1000 / this.setting.speed, this.closed.signal);
+        const period = Math.floor(Date.now() / periodMs);
+        for (const about of TOPICS)
+          void this.publish(about, `Update from ${about}`, { source: 'system' }, `${about} ${period}`);
+        await sleep(periodMs, this.closed.signal);
       }
     } catch (error) {
       if (!this.closed.signal.aborted) throw error;
@@ -97,9 +100,9 @@ export class Updates {
   }
 
   /** Ends all subscriptions, after what waits for them. */
-  close(): void {
+  close(): unknown {
     this.closed.abort();
-    this.updates.close();
+    return this.updates.close();
   }
 }
 

@@ -32,6 +32,7 @@ import {
 
 export { deadlineIsNotError, type IsError } from './otel/failure.ts';
 export type { Semconv } from './otel/semconv.ts';
+export { type Measurable, type TopicMetricsOptions, topicMetrics } from './otel/topics.ts';
 
 export interface MetricsOptions {
   /**

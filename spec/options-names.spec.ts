@@ -1,8 +1,10 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { Metadata, Server, status } from '@grpc/grpc-js';
+import { createNoopMeter } from '@opentelemetry/api';
 import { expect } from 'chai';
 import * as client from '../lib/client/index.ts';
 import { configure, drain, drainOn, StatusError, serverOptions } from '../lib/index.ts';
+import { publishSettingsOf, settingsOf } from '../lib/nats/options.ts';
 import * as sources from '../lib/sources/index.ts';
 import * as testing from '../lib/testing/index.ts';
 import { batch } from '../middleware/batch.ts';
@@ -12,7 +14,7 @@ import { heartbeat } from '../middleware/heartbeat.ts';
 import { limits } from '../middleware/limits.ts';
 import { logging } from '../middleware/logging.ts';
 import { metadata } from '../middleware/metadata.ts';
-import { metrics } from '../middleware/metrics.ts';
+import { metrics, topicMetrics } from '../middleware/metrics.ts';
 import { tracing } from '../middleware/tracing.ts';
 
 /** Something that takes options: every name it knows, with a value that it takes. */
@@ -198,6 +200,27 @@ const rows: Record<string, Row> = {
       ...{ meterProvider: { getMeter: any }, semconv: 'stable', filter: any, metricAttributes: any },
       ...{ isError: any, a66: true },
     },
+  },
+  'topicMetrics()': {
+    type: './metrics/TopicMetricsOptions',
+    use: given => topicMetrics({ subscribers: 0 }, given),
+    names: { name: 'a', meterProvider: { getMeter: () => createNoopMeter() } },
+    needed: { name: 'a' },
+  },
+  'jetstreamTopic()': {
+    type: './nats/JetStreamTopicOptions',
+    use: settingsOf,
+    names: {
+      ...{ stream: 'a', subject: 'a', subjects: 'a', create: {}, encode: any, decode: any, capacity: 1 },
+      ...{ overflow: 'latest', key: any, history: 1, poison: 'skip', awayMs: 1, maxCatchUps: 1 },
+      ...{ gaps: 'lost', onEvent: any },
+    },
+    needed: { stream: 'a', subject: 'a' },
+  },
+  'jetstreamTopic().publish()': {
+    type: './nats/PublishOptions',
+    use: publishSettingsOf,
+    names: { id: 'a', subject: 'a', timeoutMs: 1 },
   },
   'tracing()': {
     type: './tracing/TracingOptions',

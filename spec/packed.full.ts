@@ -3,7 +3,7 @@
  * the types that are published: what compiles, and what must not, is what spec/types says.
  */
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
@@ -11,6 +11,7 @@ const run = (cwd: string, command: string, ...args: string[]) =>
   execFileSync(command, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
 
 const { exports: paths, devDependencies } = JSON.parse(readFileSync('package.json', 'utf8'));
+const versioned = (name: string) => `@nats-io/${name}@${devDependencies[`@nats-io/${name}`]}`;
 const folder = mkdtempSync(join(tmpdir(), 'leat-packed-'));
 try {
   run('.', 'npm', 'run', '-s', 'build');
@@ -19,7 +20,14 @@ try {
   const api = `@opentelemetry/api@${devDependencies['@opentelemetry/api']}`;
   run(folder, 'npm', 'install', '--silent', join(folder, filename), '@grpc/grpc-js', api);
   const subpaths = Object.keys(paths).filter(path => path !== './package.json');
+  // Last, so that all the others are loaded where there is nothing of NATS.
+  const last = subpaths.splice(subpaths.indexOf('./nats'), 1);
+  subpaths.push(...last);
   for (const path of subpaths) {
+    if (path === './nats') {
+      if (existsSync(join(folder, 'node_modules/@nats-io'))) throw new Error('NATS was installed too');
+      run(folder, 'npm', 'install', '--silent', ...['jetstream', 'transport-node'].map(versioned));
+    }
     const name = join('leat', path);
     const imported = `import * as all from '${name}'; console.log(Object.keys(all).sort().join(' '))`;
     const required = `console.log(Object.keys(require('${name}')).sort().join(' '))`;

@@ -103,7 +103,8 @@ export function topic<T>(options: TopicOptions<T> = {}): Topic<T> {
   return new LocalTopic<T>({ ...options, capacity, overflow }, new History<T>(history, startAfter));
 }
 
-function checkPolicy(capacity: number, overflow: SlowConsumer, key: unknown): void {
+/** @throws TypeError when a subscriber cannot be held so. */
+export function checkPolicy(capacity: number, overflow: SlowConsumer, key: unknown): void {
   checkInteger('capacity', capacity, 1);
   checkOneOf('overflow', overflow, ['drop-newest', 'drop-oldest', 'latest', 'conflate', 'error']);
   if (overflow === 'conflate' && key === undefined) throw expected('key', 'a function for `conflate`', key);

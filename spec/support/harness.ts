@@ -88,11 +88,11 @@ const running = new Set<Running>();
 
 /** Starts a server that a test sets up, with one client of it. Stopped after the test by `stopAll`. */
 export async function start(
-  setUp: (server: grpc.Server) => void,
+  setUp: (server: grpc.Server) => unknown,
   serverOptions: grpc.ServerOptions = {},
 ): Promise<Running> {
   const server = new grpc.Server(serverOptions);
-  setUp(server);
+  await setUp(server);
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync('127.0.0.1:0', grpc.ServerCredentials.createInsecure(), (error, bound) =>
       error ? reject(error) : resolve(bound),

@@ -143,7 +143,7 @@ export function takePort(port = 0): Promise<{ port: number; giveBack(): Promise<
 /** No variable that makes an example another than it is by default. */
 function strangersEnv(): NodeJS.ProcessEnv {
   const given = Object.entries(process.env).filter(
-    ([name]) => !/^(OTEL_|GRPC_|DATABASE_URL$|NODE_OPTIONS$|PG)/.test(name),
+    ([name]) => !/^(OTEL_|GRPC_|DATABASE_URL$|NATS_URL$|NODE_OPTIONS$|PG)/.test(name),
   );
   return Object.fromEntries(given);
 }

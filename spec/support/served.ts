@@ -50,9 +50,9 @@ export async function serveExample<Client extends grpc.Client>(
 ): Promise<Served<Client>> {
   const logged: string[] = [];
   const seen: Seen = { sent: 0, cancelledAt: undefined };
-  const running = await start(server => {
+  const running = await start(async server => {
     watch(server, seen);
-    const closer = example.serve(server, { speed, log: line => logged.push(line) });
+    const closer = await example.serve(server, { speed, log: line => logged.push(line) });
     if (closer) closers.add(closer);
   });
   const client = new Client(`127.0.0.1:${running.port}`, grpc.credentials.createInsecure(), options);

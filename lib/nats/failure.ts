@@ -1,0 +1,89 @@
+import { status } from '@grpc/grpc-js';
+import { StatusError } from '../status/status.ts';
+
+/** NATS was asked on a connection that is no more: it may have heard, or not. */
+export class BrokenError extends Error {
+  override readonly name = 'BrokenError';
+
+  constructor() {
+    super('the connection to NATS broke');
+  }
+}
+
+/** What went wrong with NATS, in words, and what it is to who asked. */
+interface Failed {
+  readonly code: status;
+  readonly text: string;
+  /** It might work a moment later: NATS or its JetStream is starting, or the connection is away. */
+  readonly passing?: boolean;
+}
+
+/** By the numbers of JetStream's errors: their texts change from version to version. */
+const API: Record<number, Failed> = {
+  10047: { code: status.RESOURCE_EXHAUSTED, text: 'NATS has no storage left' },
+  10054: { code: status.INVALID_ARGUMENT, text: 'the item is larger than the stream takes' },
+  10059: { code: status.FAILED_PRECONDITION, text: 'there is no such stream' },
+  10060: { code: status.FAILED_PRECONDITION, text: 'another stream takes this subject' },
+  10077: { code: status.RESOURCE_EXHAUSTED, text: 'NATS cannot store it' },
+};
+
+/** A status for what NATS answered, that names what was tried; the answer itself is its `cause`. */
+export function failureOf(error: unknown, what: string): StatusError {
+  if (error instanceof StatusError) return error;
+  const { code, text } = read(error);
+  const said = text === messageOf(error) ? text : `${text} (${messageOf(error)})`;
+  return new StatusError(code, `${what}: ${said}`, { cause: error });
+}
+
+/** Whether trying again might help. */
+export function isPassing(error: unknown): boolean {
+  return read(error).passing === true;
+}
+
+/** The number of a JetStream error. */
+export function codeOf(error: unknown): number | undefined {
+  const { code } = (error ?? {}) as { code?: unknown };
+  return typeof code === 'number' && code >= 10_000 ? code : undefined;
+}
+
+function read(error: unknown): Failed {
+  const text = messageOf(error);
+  const code = codeOf(error);
+  if (code !== undefined) return API[code] ?? { ...byStatus(error), text };
+  // By name: there may be more than one copy of these classes.
+  switch ((error as Error | null)?.name) {
+    case 'TimeoutError':
+      return { code: status.UNAVAILABLE, text: 'NATS does not answer', passing: true };
+    case 'JetStreamNotEnabled':
+      return {
+        code: status.UNAVAILABLE,
+        text: 'no stream has this subject, or NATS runs without JetStream',
+        passing: true,
+      };
+    case 'BrokenError':
+    case 'RequestError':
+    case 'NoRespondersError':
+      return { code: status.UNAVAILABLE, text: 'the connection to NATS broke', passing: true };
+    case 'ClosedConnectionError':
+    case 'DrainingConnectionError':
+      return { code: status.UNAVAILABLE, text: 'the connection to NATS is closed' };
+    case 'PermissionViolationError':
+    case 'AuthorizationError':
+      return { code: status.PERMISSION_DENIED, text: 'NATS does not allow it' };
+    case 'InvalidArgumentError':
+      return /max_payload/.test(text)
+        ? { code: status.INVALID_ARGUMENT, text: 'the item is larger than NATS takes' }
+        : { code: status.INTERNAL, text };
+    default:
+      return { code: status.INTERNAL, text };
+  }
+}
+
+function byStatus(error: unknown): Omit<Failed, 'text'> {
+  const { status: http } = error as { status?: unknown };
+  return http === 503 ? { code: status.UNAVAILABLE, passing: true } : { code: status.INTERNAL };
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,115 @@
+import {
+  type Consumer,
+  type ConsumerInfo,
+  type JetStreamClient,
+  type JetStreamManager,
+  jetstream,
+  jetstreamManager,
+} from '@nats-io/jetstream';
+import type { NatsConnection } from '@nats-io/transport-node';
+import { BrokenError } from './failure.ts';
+
+type Statuses = AsyncIterable<{ type: string; error?: Error }> & { stop(): void };
+type Denied = Error & { readonly subject: string };
+
+/** How long a request to JetStream may take, in milliseconds. */
+const REQUEST_MS = 2000;
+/** When NATS lets go of a consumer that nobody reads any more: one whose process was killed. */
+const INACTIVE_MS = 10_000;
+
+/** One stream, and what of it is read, on a connection that belongs to the user. */
+export class Nats {
+  readonly js: JetStreamClient;
+  private readonly deleting: Set<Promise<unknown>> = new Set();
+  /** Told when the connection breaks, and when there is a new one. */
+  listener: { broke(): void; back(): void } | undefined;
+  private readonly statuses: Statuses;
+  private readonly asking: Set<() => void> = new Set();
+  /** What NATS did not allow last: it says so beside the request, which is never answered. */
+  private denied: Denied | undefined;
+
+  private constructor(
+    readonly nc: NatsConnection,
+    readonly jsm: JetStreamManager,
+    readonly stream: string,
+    private readonly subjects: readonly string[],
+  ) {
+    this.js = jetstream(nc, { timeout: REQUEST_MS });
+    this.statuses = nc.status() as Statuses;
+    void this.watch();
+  }
+
+  static async on(nc: NatsConnection, stream: string, subjects: readonly string[]): Promise<Nats> {
+    const jsm = await jetstreamManager(nc, { timeout: REQUEST_MS, checkAPI: false });
+    return new Nats(nc, jsm, stream, subjects);
+  }
+
+  /** Makes a consumer of what was stored after a number. It keeps nothing: the cursor is ours. */
+  consumer(after: number): Promise<ConsumerInfo> {
+    const [subject] = this.subjects;
+    return this.jsm.consumers.add(this.stream, {
+      ack_policy: 'none',
+      deliver_policy: 'by_start_sequence',
+      opt_start_seq: after + 1,
+      max_deliver: 1,
+      mem_storage: true,
+      num_replicas: 1,
+      inactive_threshold: INACTIVE_MS * 1e6,
+      // An array uses an older API of NATS, which permissions by subject do not know.
+      ...(this.subjects.length === 1
+        ? { filter_subject: subject as string }
+        : { filter_subjects: [...this.subjects] }),
+    });
+  }
+
+  reading(consumer: ConsumerInfo): Consumer {
+    return this.js.consumers.getConsumerFromInfo(consumer);
+  }
+
+  /** Deletes a consumer; never rejects: when that fails NATS lets go of it by itself. */
+  async forget({ name }: ConsumerInfo): Promise<void> {
+    if (this.nc.isClosed()) return;
+    const deleting = this.jsm.consumers.delete(this.stream, name).catch(() => {});
+    this.deleting.add(deleting);
+    await deleting;
+    this.deleting.delete(deleting);
+  }
+
+  /**
+   * Waits for an answer: not for one that was asked for on a connection that is no more, and with the reason if
+   * there is none because NATS does not allow to ask.
+   *
+   * @param about a part of the subject on which is asked.
+   */
+  answer<A>(asked: Promise<A>, about: string = this.stream): Promise<A> {
+    const { denied } = this;
+    return new Promise((resolve, reject) => {
+      const broke = () => reject(new BrokenError());
+      this.asking.add(broke);
+      const failed = (error: unknown) => {
+        const why = this.denied !== denied && this.denied?.subject.includes(about) ? this.denied : error;
+        reject(why);
+      };
+      asked.then(resolve, failed).finally(() => this.asking.delete(broke));
+    });
+  }
+
+  /** Hears of the connection. */
+  private async watch(): Promise<void> {
+    for await (const { type, error } of this.statuses) {
+      if (type === 'error' && error?.name === 'PermissionViolationError') this.denied = error as Denied;
+      if (type === 'error') this.listener?.broke();
+      if (type !== 'reconnect') continue;
+      const asking = [...this.asking];
+      this.asking.clear();
+      for (const broke of asking) broke();
+      this.listener?.back();
+    }
+  }
+
+  /** Lets go of the connection, once what was to be deleted is. */
+  async close(): Promise<void> {
+    await Promise.all(this.deleting);
+    this.statuses.stop();
+  }
+}

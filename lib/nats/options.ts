@@ -1,0 +1,175 @@
+import type { StreamConfig } from '@nats-io/jetstream';
+import { survive } from '../hooks.ts';
+import {
+  checkDuration,
+  checkFunction,
+  checkInteger,
+  checkOneOf,
+  checkOptions,
+  expected,
+} from '../sources/check.ts';
+import type { SlowConsumer } from '../sources/subscription.ts';
+import { checkPolicy, type TopicOptions } from '../sources/topic.ts';
+import type { Decode } from './stored.ts';
+import { checkSubject, checkSubjects } from './subjects.ts';
+import type { JetStreamEvent, PublishOptions } from './types.ts';
+
+export interface JetStreamTopicOptions<T> {
+  /** The stream's name. */
+  readonly stream: string;
+  /** What is published to: one of the stream's subjects. */
+  readonly subject: string;
+  /**
+   * What is read: one or more of the stream's subjects, wildcards too.
+   * @default `subject`
+   */
+  readonly subjects?: string | readonly string[];
+  /**
+   * Makes the stream when it is missing, on NATS 2.11.2 and later: with these settings, and by default with
+   * `subject`, and numbers that begin at the clock, so that none comes again when it is deleted and made anew.
+   */
+  readonly create?: Partial<StreamConfig>;
+  /**
+   * Turns an item into bytes.
+   * @default JSON
+   */
+  readonly encode?: (item: T) => Uint8Array | string;
+  /**
+   * Turns the bytes of a message into an item. What it throws makes the message poison.
+   * @default JSON
+   */
+  readonly decode?: Decode<T>;
+  /**
+   * How many items may wait for one subscriber. Minimum 1.
+   * @default 256
+   */
+  readonly capacity?: number;
+  /** @default 'conflate' when there is a `key`, otherwise 'error' */
+  readonly overflow?: SlowConsumer;
+  /** What an item is about: asked once for each item that this process reads, for `conflate`. */
+  readonly key?: (item: T) => unknown;
+  /**
+   * How many of the last items this process keeps, at least 256 of them, so that who comes back soon is
+   * served from memory; who was away for longer reads the stream. Minimum 0.
+   * @default 1000
+   */
+  readonly history?: number;
+  /**
+   * What a message does that `decode` throws at. `fail`: it ends its subscribers with DATA_LOSS. `skip`: it
+   * is left out, and counted.
+   * @default 'fail'
+   */
+  readonly poison?: 'fail' | 'skip';
+  /**
+   * For how long subscribers wait in silence when NATS is away, before they end with UNAVAILABLE and a hint
+   * when to come back, in milliseconds. `Infinity` is for ever. Minimum 0.
+   * @default 30000
+   */
+  readonly awayMs?: number;
+  /**
+   * How many of those who come back may read the stream at the same time; the others wait. Minimum 1.
+   * @default 16
+   */
+  readonly maxCatchUps?: number;
+  /**
+   * What it means when the stream begins beyond a reader: that it lost messages, OUT_OF_RANGE, or nothing.
+   * @default 'expected' for a stream with `max_msgs_per_subject`, otherwise 'lost'
+   */
+  readonly gaps?: 'lost' | 'expected';
+  /**
+   * Hears what happens to the topic.
+   * @default prints what was lost or could not be decoded
+   */
+  readonly onEvent?: (event: JetStreamEvent) => void;
+}
+
+/** The options, checked and complete. */
+export interface Settings<T> {
+  readonly stream: string;
+  readonly subject: string;
+  readonly subjects: readonly string[];
+  readonly create: Partial<StreamConfig> | undefined;
+  readonly encode: (item: T) => Uint8Array | string;
+  readonly decode: Decode<T>;
+  readonly topic: TopicOptions<T> & Required<Pick<TopicOptions<T>, 'capacity' | 'overflow' | 'history'>>;
+  readonly poison: 'fail' | 'skip';
+  readonly awayMs: number;
+  readonly maxCatchUps: number;
+  readonly gaps: 'lost' | 'expected' | undefined;
+  readonly onEvent: (event: JetStreamEvent) => void;
+}
+
+/** Room for those who join while messages come: what they have just read must not leave memory at once. */
+const LEAST_HISTORY = 256;
+const NAMES = [
+  ...([
+    'stream',
+    'subject',
+    'subjects',
+    'create',
+    'encode',
+    'decode',
+    'capacity',
+    'overflow',
+    'history',
+  ] as const),
+  ...(['key', 'poison', 'awayMs', 'maxCatchUps', 'gaps', 'onEvent'] as const),
+];
+
+/** @throws TypeError when an option is out of its range. */
+export function settingsOf<T>(options: JetStreamTopicOptions<T>): Settings<T> {
+  checkOptions(options, NAMES);
+  const { stream, subject, create, key, gaps } = options;
+  const { encode = JSON.stringify, decode = fromJson, capacity = 256, history = 1000 } = options;
+  const { overflow = key ? 'conflate' : 'error' } = options;
+  const { poison = 'fail', awayMs = 30_000, maxCatchUps = 16, onEvent = printer(stream) } = options;
+  if (typeof stream !== 'string' || !/^[^\s.*>/\\]+$/.test(stream))
+    throw expected('stream', 'the name of a stream', stream);
+  checkSubject('subject', subject);
+  const subjects = [options.subjects ?? subject].flat();
+  checkSubjects('subjects', subjects);
+  if (create !== undefined && (typeof create !== 'object' || create === null))
+    throw expected('create', 'the settings of a stream', create);
+  for (const [name, hook] of Object.entries({ encode, decode, key, onEvent })) checkFunction(name, hook);
+  checkPolicy(capacity, overflow, key);
+  checkInteger('history', history, 0);
+  checkOneOf('poison', poison, ['fail', 'skip']);
+  checkDuration('awayMs', awayMs);
+  checkInteger('maxCatchUps', maxCatchUps, 1);
+  if (gaps !== undefined) checkOneOf('gaps', gaps, ['lost', 'expected']);
+  const topic = {
+    capacity,
+    overflow,
+    history: Math.max(history, LEAST_HISTORY),
+    ...(key !== undefined && { key }),
+  };
+  const told = (event: JetStreamEvent) => survive(() => onEvent(event));
+  return {
+    ...{ stream, subject, subjects, create, encode, decode, topic },
+    ...{ poison, awayMs, maxCatchUps, gaps, onEvent: told },
+  };
+}
+
+/** @throws TypeError when an option is out of its range. */
+export function publishSettingsOf(options: PublishOptions): PublishOptions & { readonly timeoutMs: number } {
+  checkOptions(options, ['id', 'subject', 'timeoutMs']);
+  const { id, subject, timeoutMs = 5000 } = options;
+  if (id !== undefined && (typeof id !== 'string' || id === '' || /[\r\n]/.test(id)))
+    throw expected('id', 'a string of one line', id);
+  if (subject !== undefined) checkSubject('subject', subject);
+  if (!(timeoutMs > 0)) throw expected('timeoutMs', 'a number of milliseconds above 0', timeoutMs);
+  return { ...options, timeoutMs };
+}
+
+const text = new TextDecoder('utf-8', { fatal: true });
+
+function fromJson<T>(bytes: Uint8Array): T {
+  return JSON.parse(text.decode(bytes));
+}
+
+/** Prints what nobody else hears and must still be seen. */
+function printer(stream: string): (event: JetStreamEvent) => void {
+  return ({ type, error }) => {
+    if (type === 'lost' || type === 'poison') console.error(`leat: stream ${stream}:`, error);
+  };
+}

@@ -1,0 +1,38 @@
+import { status } from '@grpc/grpc-js';
+import { StatusError } from '../status/status.ts';
+
+/** A place in a stream: the sequence number of a message, and when NATS stored it where that is known. */
+export interface Position {
+  readonly sequence: number;
+  readonly ms: number | undefined;
+}
+
+/** What a client keeps, to go on after a message. The time tells a stream from one that was made anew. */
+export function tokenOf(sequence: number, ms: number): string {
+  return `${sequence}-${ms}`;
+}
+
+/**
+ * Where a client was.
+ *
+ * @throws StatusError INVALID_ARGUMENT when it is neither a sequence number nor a token.
+ */
+export function positionOf(after: number | bigint | string): Position {
+  const [, sequence, ms] = /^(\d+)(?:-(\d+))?$/.exec(String(after)) ?? [];
+  const position = { sequence: Number(sequence), ms: ms === undefined ? undefined : Number(ms) };
+  if (!Number.isSafeInteger(position.sequence) || !Number.isSafeInteger(position.ms ?? 0))
+    throw new StatusError(
+      status.INVALID_ARGUMENT,
+      'the position to resume after is neither a sequence number nor a token of this stream',
+    );
+  return position;
+}
+
+/** Whether two times are those of one message: nanoseconds lose their last digits on the way to a number. */
+export function isSameTime(one: number, other: number): boolean {
+  return Math.abs(one - other) <= 1;
+}
+
+export function outOfRange(why: string): StatusError {
+  return new StatusError(status.OUT_OF_RANGE, why);
+}

@@ -1,0 +1,210 @@
+import type { ConsumerInfo, ConsumerMessages, JsMsg, StreamInfo } from '@nats-io/jetstream';
+import { after, type Timer } from '../timers.ts';
+import type { Nats } from './nats.ts';
+import { isSameTime, type Position } from './position.ts';
+
+/** What a reader tells. */
+export interface ReaderTo {
+  /** Each message once, in order. Must not throw. */
+  message(message: JsMsg): Position;
+  /** Nothing that is read here is stored up to there. */
+  passed(to: Position): void;
+  /** What was to be read next is not there any more. Answers where to go on. */
+  lost(why: string, info: StreamInfo): Position;
+  live(): void;
+  away(why: unknown): void;
+}
+
+/** How often what NATS says is compared with what was read, in milliseconds. */
+const CHECK_MS = 5000;
+const HEARTBEAT_MS = 1000;
+/** How long a connection may be silent that a ping was sent on, in milliseconds. */
+const PING_MS = 750;
+const MAX_PAUSE_MS = 250;
+/** What a consumer says of itself that is no more. */
+const ODD: ReadonlySet<string> = new Set([
+  ...['heartbeats_missed', 'no_responders', 'consumer_deleted', 'consumer_not_found', 'stream_not_found'],
+]);
+
+/**
+ * Reads a stream from a cursor of its own, through a plain consumer of NATS that is made anew from there
+ * whenever something is odd: it was deleted, NATS was restarted, the connection was cut, a message is
+ * missing. So nothing depends on what NATS remembers of its readers.
+ */
+export class Reader {
+  /** Messages that are stored and were not read yet, when the last one came. */
+  pending = 0;
+  private consumer: ConsumerInfo | undefined;
+  private messages: ConsumerMessages | undefined;
+  private checking: Timer | undefined;
+  /** Goes up with everything that makes what is under way obsolete. */
+  private turn = 0;
+  private failures = 0;
+  private closed = false;
+  private delivered = 0;
+
+  constructor(
+    private readonly nats: Nats,
+    private readonly to: ReaderTo,
+    /** The stream that is read: one with the same name that was made later is another. */
+    private known: StreamInfo,
+    private cursor: Position,
+    /** Whether a number that is not there any more means a loss. */
+    private readonly strict: boolean,
+  ) {
+    // A new connection is a reason to begin anew at once, not when a heartbeat is missed.
+    nats.listener = {
+      broke: () => this.away(new Error('the connection to NATS broke')),
+      back: () => this.anew(),
+    };
+  }
+
+  /** Begins to read. Rejects when that fails the first time. */
+  async start(): Promise<void> {
+    await this.attach(this.turn);
+  }
+
+  close(): void {
+    this.closed = true;
+    this.detach();
+  }
+
+  private away(why: unknown): void {
+    if (this.closed) return;
+    this.detach();
+    this.to.away(why);
+  }
+
+  /** Drops what is under way and begins again from the cursor. */
+  private anew(): void {
+    if (this.closed) return;
+    this.detach();
+    const turn = this.turn;
+    this.attach(turn).catch(error => this.retry(turn, error));
+  }
+
+  private retry(turn: number, error: unknown): void {
+    if (turn !== this.turn || this.closed) return;
+    this.to.away(error);
+    const ms = Math.min(MAX_PAUSE_MS, 10 * 2 ** this.failures++);
+    this.checking = after(ms, () => this.anew());
+  }
+
+  private detach(): void {
+    this.turn += 1;
+    this.checking?.stop();
+    this.messages?.stop();
+    if (this.consumer) void this.nats.forget(this.consumer);
+    this.messages = undefined;
+    this.consumer = undefined;
+  }
+
+  private async attach(turn: number): Promise<void> {
+    const { nats } = this;
+    const consumer = await nats.answer(nats.consumer(this.cursor.sequence));
+    // Asked once the consumer is there, so that what is trimmed or made anew in between is seen.
+    const odd = await this.oddity().catch(error => {
+      void nats.forget(consumer);
+      throw error;
+    });
+    if (turn !== this.turn || this.closed) return void nats.forget(consumer);
+    if (odd !== undefined) {
+      void nats.forget(consumer);
+      this.known = odd.info;
+      this.cursor = this.to.lost(odd.why, odd.info);
+      return this.attach(turn);
+    }
+    this.consumer = consumer;
+    this.delivered = 0;
+    this.pending = consumer.num_pending;
+    const messages = await nats.reading(consumer).consume({
+      callback: message => this.take(turn, message),
+      max_messages: 500,
+      expires: 5000,
+      idle_heartbeat: HEARTBEAT_MS,
+      abort_on_missing_resource: true,
+    });
+    this.messages = messages;
+    if (turn !== this.turn || this.closed) return messages.stop();
+    this.failures = 0;
+    void messages.closed().then(() => turn === this.turn && this.anew());
+    void this.hearts(turn, messages);
+    this.to.live();
+    this.checkLater(turn);
+  }
+
+  private async hearts(turn: number, messages: ConsumerMessages): Promise<void> {
+    for await (const { type } of messages.status()) {
+      if (turn !== this.turn) return;
+      // `consume` itself would go on asking a consumer that is not there.
+      if (!ODD.has(type)) continue;
+      this.anew();
+      if (type === 'heartbeats_missed') await this.ping();
+      return;
+    }
+  }
+
+  /** A connection may be open on this side only: NATS is silent, and TCP does not say why. */
+  private async ping(): Promise<void> {
+    const { nc } = this.nats;
+    const turn = this.turn;
+    const silent = after(PING_MS, () => {
+      if (turn === this.turn && !this.closed) void nc.reconnect().catch(() => {});
+    });
+    await nc.rtt().catch(() => {});
+    silent.stop();
+  }
+
+  private take(turn: number, message: JsMsg): void {
+    if (turn !== this.turn) return;
+    const { info } = message;
+    // One was lost on the way here.
+    if (info.deliverySequence !== this.delivered + 1) return this.anew();
+    this.delivered += 1;
+    this.pending = info.pending;
+    this.cursor = this.to.message(message);
+  }
+
+  /** What is wrong with the stream, for a reader at the cursor. */
+  private async oddity(): Promise<{ why: string; info: StreamInfo } | undefined> {
+    const { cursor, known, nats } = this;
+    const [info, at] = await Promise.all([
+      nats.jsm.streams.info(nats.stream),
+      cursor.ms === undefined ? null : nats.jsm.streams.getMessage(nats.stream, { seq: cursor.sequence }),
+    ]);
+    const { first_seq: first, last_seq: last } = info.state;
+    const odd = (why: string) => ({ why, info });
+    if (info.created !== known.created) return odd('the stream was made anew');
+    if (last < cursor.sequence) return odd(`the stream went back to ${last}, before ${cursor.sequence}`);
+    if (at && cursor.ms !== undefined && !isSameTime(at.time.getTime(), cursor.ms))
+      return odd(`the stream has another message ${cursor.sequence} now`);
+    if (this.strict && first > cursor.sequence + 1)
+      return odd(`the stream begins at ${first}, which is beyond ${cursor.sequence + 1}`);
+    return undefined;
+  }
+
+  private checkLater(turn: number): void {
+    this.checking = after(CHECK_MS, () => {
+      this.check(turn).catch(() => turn === this.turn && this.anew());
+    }).unref();
+  }
+
+  /**
+   * Compares while all is quiet. Of a stream of which little is read, the cursor stays behind; when nothing
+   * waits for this consumer, there was nothing to read up to what was the last number before it was asked.
+   */
+  private async check(turn: number): Promise<void> {
+    const { nats, delivered } = this;
+    const info = await nats.jsm.streams.info(nats.stream);
+    const consumer = await nats.jsm.consumers.info(nats.stream, this.consumer?.name ?? '');
+    if (turn !== this.turn) return;
+    const { last_seq: last } = info.state;
+    if (info.created !== this.known.created || last < this.cursor.sequence) return this.anew();
+    const caughtUp = consumer.num_pending === 0 && consumer.delivered.consumer_seq === delivered;
+    if (caughtUp && delivered === this.delivered && last > this.cursor.sequence) {
+      this.cursor = { sequence: last, ms: undefined };
+      this.to.passed(this.cursor);
+    }
+    this.checkLater(turn);
+  }
+}

@@ -1,0 +1,46 @@
+import { expected } from '../check.ts';
+
+const LITERAL = /^[^\s.*>]+(\.[^\s.*>]+)*$/;
+const PATTERN = /^(\*|>|[^\s.*>]+)(\.(\*|>|[^\s.*>]+))*$/;
+
+/** A subject to publish to. */
+export function checkSubject(name: string, value: unknown): void {
+  if (typeof value !== 'string' || !LITERAL.test(value))
+    throw expected(name, 'a subject of NATS without wildcards', value);
+}
+
+/** Subjects to read, in which `*` stands for one word and `>` for all that follow. */
+export function checkSubjects(name: string, values: readonly unknown[]): void {
+  if (values.length === 0) throw expected(name, 'at least one subject of NATS', values);
+  for (const value of values)
+    if (typeof value !== 'string' || !PATTERN.test(value) || /(^|\.)>\./.test(value))
+      throw expected(name, 'a subject of NATS', value);
+  const texts = values as readonly string[];
+  for (const [index, text] of texts.entries())
+    if (texts.slice(0, index).some(other => overlap(other, text)))
+      throw expected(name, 'subjects of which none matches what another one does', text);
+}
+
+/** Whether there are subjects that both patterns match. */
+export function overlap(one: string, other: string): boolean {
+  return meet(one.split('.'), other.split('.'));
+}
+
+function meet([one, ...rest]: string[], [other, ...others]: string[]): boolean {
+  if (one === undefined || other === undefined) return one === other;
+  if (one === '>' || other === '>') return true;
+  return (one === other || one === '*' || other === '*') && meet(rest, others);
+}
+
+/** Whether a pattern matches all that another one matches. */
+export function covers(pattern: string, other: string): boolean {
+  const words = pattern.split('.');
+  const others = other.split('.');
+  for (const [index, word] of words.entries()) {
+    if (word === '>') return others.length > index;
+    if (others[index] === '>') return false;
+    if (word !== '*' && word !== others[index]) return false;
+    if (word === '*' && others[index] === undefined) return false;
+  }
+  return others.length === words.length;
+}

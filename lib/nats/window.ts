@@ -1,0 +1,106 @@
+import type { TopicSubscription } from '../sources/subscription.ts';
+import { type Topic, type TopicOptions, type TopicSubscribeOptions, topic } from '../sources/topic.ts';
+import type { Position } from './position.ts';
+
+interface Kept<T> extends Position {
+  readonly item: T;
+}
+
+/**
+ * The last items that were read from a stream, and all who read them here: a `topic()` that knows the number
+ * each of its items has in the stream. It has all that was stored after `base` and up to `last`, and nothing
+ * else; numbers in between may be missing.
+ */
+export class Window<T> {
+  /** Everything after this one is here, up to `last`. */
+  base: Position;
+  last: Position;
+  private topic: Topic<T>;
+  private readonly ring: Kept<T>[] = [];
+  private readonly options: TopicOptions<T> & { readonly history: number };
+
+  constructor(options: TopicOptions<T> & { readonly history: number }, from: Position) {
+    this.options = options;
+    this.topic = topic<T>(options);
+    this.base = from;
+    this.last = from;
+  }
+
+  get subscribers(): number {
+    return this.topic.subscribers;
+  }
+
+  add(item: T, { sequence, ms }: Position): void {
+    const kept = { sequence, ms, item };
+    // First, since it may throw: `key` is the user's.
+    const slot = this.slot(this.topic.publish(item));
+    const evicted = this.ring[slot];
+    this.ring[slot] = kept;
+    if (evicted !== undefined) this.base = { sequence: evicted.sequence, ms: evicted.ms };
+    this.last = kept;
+  }
+
+  /** Nothing that is read here is stored up to there. */
+  pass(to: Position): void {
+    if (to.sequence > this.last.sequence) this.last = to;
+  }
+
+  covers(sequence: number): boolean {
+    return sequence >= this.base.sequence && sequence <= this.last.sequence;
+  }
+
+  /** When the message of a number was stored, if that is known here. */
+  timeOf(sequence: number): number | undefined {
+    if (sequence === this.base.sequence) return this.base.ms;
+    if (sequence === this.last.sequence) return this.last.ms;
+    const kept = this.ring[this.slot(this.placeOf(sequence))];
+    return kept?.sequence === sequence ? kept.ms : undefined;
+  }
+
+  /** From the next one on, or after a number that is covered. */
+  subscribe(options: TopicSubscribeOptions<T>, after?: number): TopicSubscription<T> {
+    if (after === undefined) return this.topic.subscribe(options);
+    return this.topic.subscribe({ ...options, after: this.placeOf(after) });
+  }
+
+  /** Ends all who read here with an error, after what waits for them; what is here stays, for those who come. */
+  end(error: unknown): void {
+    const { first, last } = this.topic;
+    const items: Kept<T>[] = [];
+    for (let place = first; place <= last; place++) items.push(this.ring[this.slot(place)] as Kept<T>);
+    const upTo = this.last;
+    this.restart(error, this.base);
+    for (const kept of items) this.add(kept.item, kept);
+    this.pass(upTo);
+  }
+
+  /** Ends all who read here with an error, and forgets everything. */
+  restart(error: unknown, from: Position): void {
+    const old = this.topic;
+    this.topic = topic<T>(this.options);
+    this.ring.length = 0;
+    this.base = from;
+    this.last = from;
+    old.fail(error);
+  }
+
+  close(): void {
+    this.topic.close();
+  }
+
+  /** The place in the topic of the last item up to a number; `first - 1` when all are beyond. */
+  private placeOf(sequence: number): number {
+    let low = this.topic.first - 1;
+    let high = this.topic.last;
+    while (low < high) {
+      const middle = Math.ceil((low + high) / 2);
+      if ((this.ring[this.slot(middle)] as Kept<T>).sequence <= sequence) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+
+  private slot(place: number): number {
+    return place % this.options.history;
+  }
+}

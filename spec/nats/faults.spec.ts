@@ -1,0 +1,196 @@
+import { status } from '@grpc/grpc-js';
+import { jetstreamManager } from '@nats-io/jetstream';
+import { expect } from 'chai';
+import { FaultProxy } from '../client/fault-proxy.ts';
+import { failure, taken } from '../sources/tools.ts';
+import { until } from '../support/harness.ts';
+import {
+  infoOf,
+  leaveAll,
+  type NatsServer,
+  nats,
+  open,
+  publishAll,
+  span,
+  startNats,
+  stopNats,
+} from '../support/nats.ts';
+
+describe(`jetstreamTopic() and faults of ${nats}`, function () {
+  this.timeout(30_000);
+  let server: NatsServer;
+  let proxy: FaultProxy;
+
+  beforeEach(async function () {
+    server = await startNats(this);
+    proxy = await new FaultProxy(server.port).up();
+  });
+  afterEach(async () => {
+    await leaveAll();
+    await proxy?.down();
+    await stopNats();
+  });
+
+  const behindProxy = () => ({ servers: `127.0.0.1:${proxy.port}`, pingInterval: 60_000 });
+
+  it('N2 loses and repeats nothing when NATS is killed and started again', async () => {
+    const here = await open(server);
+    const live = here.subscribe();
+    for (let round = 0; round < 3; round++) {
+      const sending = publishAll(here, round * 500 + 1, round * 500 + 500);
+      await server.down();
+      await server.up();
+      await sending;
+      expect(await taken(live, 500)).to.deep.equal(span(round * 500 + 1, round * 500 + 500));
+    }
+    expect((await infoOf(here)).state.messages).to.equal(1500);
+    expect((await infoOf(here)).state.consumer_count).to.equal(1);
+  });
+
+  it('N2 loses and repeats nothing when its connection is cut, again and again, while it catches up too', async () => {
+    const writer = await open(server);
+    const reader = await open(server, { history: 1 }, behindProxy());
+    const [first = 0] = await publishAll(writer, 1, 3000);
+    const live = reader.subscribe({ after: first - 1 });
+    const got: number[] = [];
+    const reading = (async () => {
+      while (got.length < 6000) got.push(...((await taken(live, 1)) as number[]));
+    })();
+    for (let from = 3001; from < 6000; from += 300) {
+      await publishAll(writer, from, from + 299);
+      proxy.reset();
+    }
+    await reading;
+    expect(got).to.deep.equal(span(1, 6000));
+    await until('it is there again', () => reader.state === 'live');
+  });
+
+  it('N2 goes on at once when its consumer is deleted by hand', async () => {
+    const here = await open(server);
+    const live = here.subscribe();
+    const jsm = await jetstreamManager(here.nc);
+    for await (const { name } of jsm.consumers.list('updates')) await jsm.consumers.delete('updates', name);
+    await publishAll(here, 1, 10);
+    expect(await taken(live, 10)).to.deep.equal(span(1, 10));
+  });
+
+  it('N2 notices within seconds that a connection is open on this side only', async () => {
+    const writer = await open(server);
+    const reader = await open(server, {}, behindProxy());
+    const live = reader.subscribe();
+    proxy.faults.blackHole = true;
+    const at = performance.now();
+    await publishAll(writer, 1, 10);
+    await until('it connects anew', () => proxy.connections > 1, 5000);
+    proxy.faults.blackHole = false;
+    expect(await taken(live, 10)).to.deep.equal(span(1, 10));
+    expect(performance.now() - at).to.be.below(6000);
+  });
+
+  it('N4 tells who is there when the stream went back to an older store', async () => {
+    const here = await open(server, { create: { first_seq: 1 } });
+    await publishAll(here, 1, 10);
+    await server.down();
+    server.save();
+    await server.up();
+    await publishAll(here, 11, 20);
+    await until('all is read', () => here.last === 20);
+    const live = failure(here.subscribe());
+    await server.down();
+    server.rollBack();
+    await server.up();
+    expect((await live).error).to.include({ code: status.OUT_OF_RANGE });
+    const fresh = here.subscribe();
+    await here.publish(7);
+    expect(await taken(fresh, 1)).to.deep.equal([7]);
+    expect(here.last).to.equal(11);
+  });
+
+  it('N4 tells who is there when the other stream has reached as far as they have', async () => {
+    const here = await open(server, { create: { first_seq: 1 } }, behindProxy());
+    const other = await open(server);
+    await publishAll(here, 1, 10);
+    await until('all is read', () => here.last === 10 && other.last === 10);
+    await server.down();
+    server.save();
+    await server.up();
+    await publishAll(other, 11, 20);
+    await until('all is read', () => here.last === 20);
+    const live = failure(here.subscribe());
+    await proxy.down();
+    await server.down();
+    server.rollBack();
+    await server.up();
+    await publishAll(other, 101, 130);
+    await proxy.up();
+    expect((await live).error).to.include({ code: status.OUT_OF_RANGE });
+  });
+
+  it('N3 tells who is there when the stream was trimmed while NATS was away for this process only', async () => {
+    const here = await open(server, { create: { max_msgs: 100 } }, behindProxy());
+    const other = await open(server);
+    const live = failure(here.subscribe());
+    const first = await other.publish(1);
+    await until('it is read', () => here.last === first);
+    await proxy.down();
+    const sequences = await publishAll(other, 2, 500);
+    await proxy.up();
+    const { items, error } = await live;
+    expect(items).to.deep.equal([1]);
+    expect(error).to.include({ code: status.OUT_OF_RANGE });
+    await until('it is there again', () => here.last === sequences.at(-1));
+  });
+
+  it('ends subscribers with a hint when NATS is away for too long, and serves them when it is back', async () => {
+    const here = await open(server, { awayMs: 100 });
+    const [first = 0] = await publishAll(here, 1, 100);
+    await until('it is read', () => here.last === first + 99);
+    const live = failure(here.subscribe());
+    await server.down();
+    await until('it is noticed', () => here.state === 'away');
+    expect(await taken(here.subscribe({ after: first + 49 }), 50)).to.deep.equal(span(51, 100));
+    const { error } = await live;
+    expect(error).to.include({ code: status.UNAVAILABLE, details: 'the stream is away' });
+    expect(Number(error.metadata.get('grpc-retry-pushback-ms')[0])).to.be.within(500, 3000);
+    expect(() => here.subscribe()).to.throw(/the stream is away/);
+    await server.up();
+    await until('it is live', () => here.state === 'live');
+    const back = here.subscribe({ after: first + 49 });
+    await here.publish(101);
+    expect(await taken(back, 51)).to.deep.equal(span(51, 101));
+    expect(here.events.map(({ type }) => type)).to.deep.equal(['live', 'away', 'live']);
+  });
+
+  it('ends subscribers when the connection is closed for good', async () => {
+    const here = await open(server);
+    const live = failure(here.subscribe());
+    await here.nc.close();
+    expect((await live).error).to.include({ code: status.UNAVAILABLE });
+    expect(here.state).to.equal('closed');
+    const error = await here.publish(1).catch(error => error);
+    expect(error).to.include({ code: status.UNAVAILABLE });
+  });
+
+  it('N7 stores an item once though its acknowledgement is lost', async () => {
+    const here = await open(server, {}, behindProxy());
+    const sending: Promise<number>[] = [];
+    for (let number = 1; number <= 200; number++) {
+      sending.push(here.publish(number));
+      if (number % 40 === 0) proxy.reset();
+      await new Promise(setImmediate);
+    }
+    await Promise.all(sending);
+    expect(new Set(await Promise.all(sending)).size).to.equal(200);
+    expect((await infoOf(here)).state.messages).to.equal(200);
+  });
+
+  it('N7 says within its time that NATS does not answer', async () => {
+    const here = await open(server);
+    await server.down();
+    const at = performance.now();
+    const error = await here.publish(1, { timeoutMs: 300 }).catch(error => error);
+    expect(error).to.include({ code: status.UNAVAILABLE });
+    expect(error.details).to.match(/^cannot publish to `updates` of stream `updates`: /);
+    expect(performance.now() - at).to.be.within(200, 2000);
+  });
+});

@@ -1,0 +1,216 @@
+import { status } from '@grpc/grpc-js';
+import { jetstreamManager } from '@nats-io/jetstream';
+import { connect } from '@nats-io/transport-node';
+import { expect } from 'chai';
+import { jetstreamTopic } from '../../lib/nats/index.ts';
+import { until } from '../support/harness.ts';
+import {
+  configFile,
+  infoOf,
+  leaveAll,
+  type NatsServer,
+  nats,
+  open,
+  startNats,
+  stopNats,
+} from '../support/nats.ts';
+import { takePort } from '../support/program.ts';
+
+const rejected = async (promise: Promise<unknown>): Promise<any> => {
+  try {
+    await promise;
+  } catch (error) {
+    return error;
+  }
+  throw new Error('it did not reject');
+};
+
+describe('jetstreamTopic() without NATS', () => {
+  const nc = { status: () => [] };
+  const wrong: [string, Record<string, unknown>, RegExp][] = [
+    ['no stream', { stream: undefined }, /`stream` to be the name of a stream/],
+    ['a stream with dots', { stream: 'a.b' }, /`stream` to be the name of a stream/],
+    ['no subject', { subject: undefined }, /`subject` to be a subject of NATS without wildcards/],
+    ['a subject with wildcards', { subject: 'a.*' }, /`subject` to be a subject of NATS without wildcards/],
+    ['a subject with blanks', { subject: 'a b' }, /`subject` to be/],
+    ['nothing to read', { subjects: [] }, /`subjects` to be at least one subject/],
+    ['subjects that are none', { subjects: ['a', 'a..b'] }, /`subjects` to be a subject of NATS/],
+    ['subjects twice', { subjects: ['a.*', '*.b'] }, /`subjects` to be subjects of which none matches/],
+    ['words behind `>`', { subjects: 'a.>.b' }, /`subjects` to be a subject of NATS/],
+    ['a `create` that is none', { create: true }, /`create` to be the settings of a stream/],
+    ['a codec that is none', { decode: 'json' }, /`decode` to be a function/],
+    ['another codec', { encode: {} }, /`encode` to be a function/],
+    ['a listener that is none', { onEvent: 1 }, /`onEvent` to be a function/],
+    ['a history below 0', { history: -1 }, /`history` to be an integer from 0/],
+    ['no capacity', { capacity: 0 }, /`capacity` to be an integer from 1/],
+    ['conflate without key', { overflow: 'conflate' }, /`key` to be a function for `conflate`/],
+    ['another word for poison', { poison: 'drop' }, /`poison` to be one of `fail`, `skip`/],
+    ['another word for gaps', { gaps: 'fine' }, /`gaps` to be one of/],
+    ['an awayMs that is none', { awayMs: Number.NaN }, /`awayMs` to be a number of milliseconds/],
+    ['no catch-ups', { maxCatchUps: 0 }, /`maxCatchUps` to be an integer from 1/],
+    ['a name that nobody knows', { subjets: 'a' }, /did you mean `subjects?`/],
+  ];
+  for (const [what, options, message] of wrong)
+    it(`refuses ${what}`, async () => {
+      const error = await rejected(
+        jetstreamTopic(nc as never, { stream: 'a', subject: 'a', ...options } as never),
+      );
+      expect(error).to.be.instanceOf(TypeError);
+      expect(error.message).to.match(message);
+    });
+
+  it('refuses what is no connection', async () => {
+    for (const nc of [undefined, null, 'nats://localhost', {}])
+      expect((await rejected(jetstreamTopic(nc as never, { stream: 'a', subject: 'a' }))).message).to.match(
+        /`nc` to be a connection of @nats-io\/transport-node/,
+      );
+  });
+});
+
+describe(`jetstreamTopic() and bad input, on ${nats}`, function () {
+  this.timeout(20_000);
+  let server: NatsServer;
+
+  before(async function () {
+    const users = `authorization: { users: [
+      { user: all, password: all },
+      { user: reader, password: reader, permissions: { publish: { deny: ["$JS.API.STREAM.CREATE.>", "updates"] } } }
+    ] }, no_auth_user: all, max_payload: 64KB`;
+    server = await startNats(this, '-js', '-c', configFile(users));
+  });
+  afterEach(async () => {
+    await leaveAll();
+    await server.clear();
+  });
+  after(stopNats);
+
+  it('says with its address that NATS is not there, before it is there', async () => {
+    const taken = await takePort();
+    await taken?.giveBack();
+    const error = await rejected(connect({ servers: `127.0.0.1:${taken?.port}`, timeout: 2000 }));
+    expect(error.message).to.match(/refused/i);
+  });
+
+  it('says that NATS does not answer, when it went away before the topic was opened', async () => {
+    const other = await startNats({} as never);
+    const nc = await other.connect();
+    await other.down();
+    const at = performance.now();
+    const error = await rejected(jetstreamTopic(nc, { stream: 'updates', subject: 'updates' }));
+    expect(error).to.include({ code: status.UNAVAILABLE });
+    expect(error.details).to.include(`stream \`updates\` on 127.0.0.1:${other.port}`);
+    expect(performance.now() - at).to.be.below(5000);
+    await nc.close();
+    await other.destroy();
+  });
+
+  it('says that NATS runs without JetStream', async () => {
+    const other = await startNats({} as never, '-c', configFile('max_payload: 64KB'));
+    const nc = await other.connect();
+    const error = await rejected(jetstreamTopic(nc, { stream: 'updates', subject: 'updates' }));
+    expect(error.details).to.match(/^cannot open stream `updates` on .*JetStream/);
+    await nc.close();
+    await other.destroy();
+  });
+
+  it('says that the stream is missing', async () => {
+    const error = await rejected(open(server, { create: undefined as never }));
+    expect(error).to.include({ code: status.FAILED_PRECONDITION });
+    expect(error.details).to.match(/^cannot open stream `updates` on \S+: there is no such stream/);
+  });
+
+  it('says that it may not make the stream', async () => {
+    const error = await rejected(open(server, {}, { user: 'reader', pass: 'reader' }));
+    expect(error).to.include({ code: status.PERMISSION_DENIED });
+    expect(error.details).to.match(/^cannot make stream `updates` on .*NATS does not allow it/);
+  });
+
+  it('says that it may not publish', async () => {
+    await open(server);
+    const reader = await open(server, {}, { user: 'reader', pass: 'reader' });
+    const error = await rejected(reader.publish(1));
+    expect(error).to.include({ code: status.PERMISSION_DENIED });
+  });
+
+  it('says that credentials are wrong, as NATS does', async () => {
+    const error = await rejected(server.connect({ user: 'reader', pass: 'x', maxReconnectAttempts: 0 }));
+    expect(error.message).to.match(/authorization violation/i);
+  });
+
+  it('refuses subjects that the stream does not have', async () => {
+    const create = { subjects: ['updates.>'] };
+    for (const [options, name] of [
+      [{ subject: 'orders' }, 'subject'],
+      [{ subject: 'updates' }, 'subject'],
+      [{ subject: 'updates.a', subjects: 'orders' }, 'subjects'],
+      [{ subject: 'updates.a', subjects: ['updates.a', '*'] }, 'subjects'],
+    ] as const) {
+      const error = await rejected(open(server, { create, ...options }));
+      expect(error).to.be.instanceOf(TypeError);
+      expect(error.message).to.include(`Expected \`${name}\` to be `).and.include('(updates.>)');
+    }
+    await open(server, { create, subject: 'updates.a', subjects: ['*.a', 'updates.*.b'] });
+  });
+
+  it('refuses to publish to a subject that another stream takes, or none', async () => {
+    const topic = await open(server);
+    await (await jetstreamManager(topic.nc)).streams.add({ name: 'other', subjects: ['other'] });
+    const taken = await rejected(topic.publish(1, { subject: 'other' }));
+    expect(taken).to.include({ code: status.FAILED_PRECONDITION });
+    expect(taken.details).to.match(/another stream takes this subject/);
+    const none = await rejected(topic.publish(1, { subject: 'nobody', timeoutMs: 200 }));
+    expect(none.details).to.match(/no stream has this subject/);
+    for (const options of [
+      { subject: 'a.>' },
+      { id: '' },
+      { id: 1 },
+      { id: 'a\nb' },
+      { timeoutMs: 0 },
+      { ttl: 1 },
+    ])
+      expect(await rejected(topic.publish(1, options as never))).to.be.instanceOf(TypeError);
+  });
+
+  it('says that an item is too large, for NATS or for the stream', async () => {
+    const topic = await open<string>(server, { create: { max_msg_size: 1000 } });
+    for (const length of [2000, 100_000]) {
+      const error = await rejected(topic.publish('x'.repeat(length)));
+      expect(error).to.include({ code: status.INVALID_ARGUMENT });
+      expect(error.details).to.match(/the item is larger than/);
+    }
+    await topic.publish('fine');
+  });
+
+  it('says that the stream is full', async () => {
+    const topic = await open(server, { create: { max_msgs: 2, discard: 'new' } });
+    await topic.publish(1);
+    await topic.publish(2);
+    const error = await rejected(topic.publish(3));
+    expect(error).to.include({ code: status.RESOURCE_EXHAUSTED });
+    expect(error.details).to.match(/NATS cannot store it \(maximum messages exceeded\)/);
+    expect((await infoOf(topic)).state.messages).to.equal(2);
+  });
+
+  it('refuses what cannot be encoded', async () => {
+    const topic = await open<unknown>(server);
+    const round: { self?: unknown } = {};
+    round.self = round;
+    for (const item of [undefined, round, 1n, () => {}])
+      expect(await rejected(topic.publish(item)), String(item)).to.be.instanceOf(TypeError);
+    const later = await open(server, { encode: (async () => 'x') as never });
+    expect((await rejected(later.publish(1))).message).to.match(/`encode\(\)` to return bytes or a string/);
+  });
+
+  it('tells of what a codec answers that is no item', async () => {
+    const topic = await open(server, { decode: (() => undefined) as never, poison: 'skip' });
+    await topic.publish(1);
+    await until('it is counted', () => topic.skipped === 1);
+    expect((topic.events.at(-1)?.error as Error | undefined)?.cause).to.be.instanceOf(TypeError);
+  });
+
+  it('opens a stream that another process makes at the same time', async () => {
+    const topics = await Promise.all(Array.from({ length: 8 }, () => open(server)));
+    await topics[0]?.publish(1);
+    await until('all have it', () => new Set(topics.map(({ last }) => last)).size === 1);
+  });
+});

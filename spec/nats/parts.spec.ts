@@ -1,0 +1,86 @@
+import { expect } from 'chai';
+import fc from 'fast-check';
+import { checkSubjects, covers, overlap } from '../../lib/nats/subjects.ts';
+import { Window } from '../../lib/nats/window.ts';
+import { failure } from '../sources/tools.ts';
+
+describe('the subjects of NATS', () => {
+  const words = fc.array(fc.constantFrom('a', 'b', '*'), { minLength: 1, maxLength: 3 });
+  const pattern = fc
+    .tuple(words, fc.boolean())
+    .map(([words, rest]) => [...words, ...(rest ? ['>'] : [])].join('.'));
+  const literal = fc
+    .array(fc.constantFrom('a', 'b', 'c'), { minLength: 1, maxLength: 4 })
+    .map(words => words.join('.'));
+  const matches = (pattern: string, subject: string) =>
+    new RegExp(`^${pattern.replaceAll('.', '\\.').replaceAll('*', '[^.]+').replace(/>$/, '.+')}$`).test(
+      subject,
+    );
+
+  it('cover a subject when they match it', () => {
+    fc.assert(
+      fc.property(pattern, literal, (one, subject) => {
+        expect(covers(one, subject)).to.equal(matches(one, subject));
+        expect(overlap(one, subject)).to.equal(matches(one, subject));
+      }),
+    );
+  });
+
+  it('overlap when there is a subject that both match, and cover each other only then', () => {
+    fc.assert(
+      fc.property(pattern, pattern, literal, (one, other, subject) => {
+        if (matches(one, subject) && matches(other, subject)) expect(overlap(one, other)).to.equal(true);
+        if (covers(one, other)) expect(overlap(one, other)).to.equal(true);
+        if (covers(one, other) && matches(other, subject)) expect(matches(one, subject)).to.equal(true);
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it('are told from what is none', () => {
+    for (const subject of ['a', 'a.*', '*', '>', 'a.>', '$x.y-z'])
+      expect(() => checkSubjects('subjects', [subject])).not.to.throw();
+    for (const subject of ['', '.', 'a.', '.a', 'a..b', 'a b', 'a.b*', '>.a', 'a.>.b', 1, null])
+      expect(() => checkSubjects('subjects', [subject]), String(subject)).to.throw(TypeError);
+  });
+});
+
+describe('the window on a stream', () => {
+  it('has all from its base to its last, by the numbers of the stream, whatever is missing in between', async () => {
+    const gaps = fc.array(fc.integer({ min: 1, max: 3 }), { minLength: 1, maxLength: 30 });
+    await fc.assert(
+      fc.asyncProperty(gaps, fc.integer({ min: 1, max: 8 }), fc.nat(100), async (gaps, history, begin) => {
+        const window = new Window<number>(
+          { history, capacity: 100, overflow: 'error' },
+          { sequence: begin, ms: 7 },
+        );
+        const stored: number[] = [];
+        let sequence = begin;
+        for (const gap of gaps) {
+          sequence += gap;
+          stored.push(sequence);
+          window.add(sequence, { sequence, ms: sequence * 10 });
+        }
+        window.pass({ sequence: sequence + 2, ms: undefined });
+        const kept = stored.slice(-history);
+        expect(window.base.sequence).to.equal(stored.at(-history - 1) ?? begin);
+        const readers = [];
+        for (let after = begin - 1; after <= sequence + 3; after++) {
+          const covered = after >= window.base.sequence && after <= sequence + 2;
+          expect(window.covers(after)).to.equal(covered);
+          if (covered) readers.push([after, failure(window.subscribe({}, after))] as const);
+          if (kept.includes(after)) expect(window.timeOf(after)).to.equal(after * 10);
+        }
+        window.end('away');
+        window.add(-1, { sequence: sequence + 3, ms: 0 });
+        window.close();
+        for (const [after, reading] of readers) {
+          const { items, error } = await reading;
+          expect(items).to.deep.equal(stored.filter(number => number > after));
+          expect(error).to.equal('away');
+        }
+        expect(window.covers(window.base.sequence)).to.equal(true);
+      }),
+    );
+  });
+});
