@@ -17,6 +17,9 @@ export interface ReaderTo {
 
 /** How often what NATS says is compared with what was read, in milliseconds. */
 const CHECK_MS = 5000;
+const FIRST_CHECK_MS = 400;
+/** How long NATS may take to answer a reader that begins, the first time, in milliseconds; then twice that. */
+const ANSWER_MS = 500;
 const HEARTBEAT_MS = 1000;
 /** How long a connection may be silent that a ping was sent on, in milliseconds. */
 const PING_MS = 750;
@@ -41,6 +44,8 @@ export class Reader {
   private turn = 0;
   private failures = 0;
   private closed = false;
+  private connected = true;
+  private pinging = false;
   private delivered = 0;
 
   constructor(
@@ -54,8 +59,14 @@ export class Reader {
   ) {
     // A new connection is a reason to begin anew at once, not when a heartbeat is missed.
     nats.listener = {
-      broke: () => this.away(new Error('the connection to NATS broke')),
-      back: () => this.anew(),
+      broke: () => {
+        this.connected = false;
+        this.away(new Error('the connection to NATS broke'));
+      },
+      back: () => {
+        this.connected = true;
+        this.anew();
+      },
     };
   }
 
@@ -86,6 +97,7 @@ export class Reader {
   private retry(turn: number, error: unknown): void {
     if (turn !== this.turn || this.closed) return;
     this.to.away(error);
+    void this.ping();
     const ms = Math.min(MAX_PAUSE_MS, 10 * 2 ** this.failures++);
     this.checking = after(ms, () => this.anew());
   }
@@ -101,9 +113,9 @@ export class Reader {
 
   private async attach(turn: number): Promise<void> {
     const { nats } = this;
-    const consumer = await nats.answer(nats.consumer(this.cursor.sequence));
+    const consumer = await this.within(nats.answer(nats.consumer(this.cursor.sequence)));
     // Asked once the consumer is there, so that what is trimmed or made anew in between is seen.
-    const odd = await this.oddity().catch(error => {
+    const odd = await this.within(this.oddity()).catch(error => {
       void nats.forget(consumer);
       throw error;
     });
@@ -130,7 +142,17 @@ export class Reader {
     void messages.closed().then(() => turn === this.turn && this.anew());
     void this.hearts(turn, messages);
     this.to.live();
-    this.checkLater(turn);
+    // Soon the first time: of a consumer that was deleted while it was asked nothing is heard.
+    this.checkLater(turn, FIRST_CHECK_MS);
+  }
+
+  /** A request that is made while a stream is deleted might have no answer. */
+  private within<A>(asked: Promise<A>): Promise<A> {
+    return new Promise((resolve, reject) => {
+      const late = () => reject(new Error('NATS does not answer'));
+      const timer = after(ANSWER_MS * 2 ** Math.min(this.failures, 4), late);
+      asked.then(resolve, reject).finally(() => timer.stop());
+    });
   }
 
   private async hearts(turn: number, messages: ConsumerMessages): Promise<void> {
@@ -146,13 +168,15 @@ export class Reader {
 
   /** A connection may be open on this side only: NATS is silent, and TCP does not say why. */
   private async ping(): Promise<void> {
+    if (this.pinging || !this.connected) return;
+    this.pinging = true;
     const { nc } = this.nats;
-    const turn = this.turn;
     const silent = after(PING_MS, () => {
-      if (turn === this.turn && !this.closed) void nc.reconnect().catch(() => {});
+      if (!this.closed && this.connected) void nc.reconnect().catch(() => {});
     });
     await nc.rtt().catch(() => {});
     silent.stop();
+    this.pinging = false;
   }
 
   private take(turn: number, message: JsMsg): void {
@@ -183,8 +207,8 @@ export class Reader {
     return undefined;
   }
 
-  private checkLater(turn: number): void {
-    this.checking = after(CHECK_MS, () => {
+  private checkLater(turn: number, ms: number = CHECK_MS): void {
+    this.checking = after(ms, () => {
       this.check(turn).catch(() => turn === this.turn && this.anew());
     }).unref();
   }

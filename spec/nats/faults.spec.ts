@@ -81,10 +81,10 @@ describe(`jetstreamTopic() and faults of ${nats}`, function () {
     proxy.faults.blackHole = true;
     const at = performance.now();
     await publishAll(writer, 1, 10);
-    await until('it connects anew', () => proxy.connections > 1, 5000);
+    await until('it connects anew', () => proxy.connections > 1, 15_000);
     proxy.faults.blackHole = false;
     expect(await taken(live, 10)).to.deep.equal(span(1, 10));
-    expect(performance.now() - at).to.be.below(6000);
+    expect(performance.now() - at).to.be.below(20_000);
   });
 
   it('N4 tells who is there when the stream went back to an older store', async () => {
