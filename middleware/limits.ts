@@ -76,6 +76,8 @@ const NAMES = [...LIMITS, 'peerOf', 'jitter', 'retryMs'] as const;
  * together; one that stands on several mounts of a call counts that once, two that are not the same both count.
  * All ends have the reason `limit`, and batches that wait are sent before them.
  *
+ * A unary call counts as a stream, and what a client streams keeps its call from being idle.
+ *
  * Limits see streams. A connection that has none, or that died without a word, is for grpc-js to end: make the server
  * with `serverOptions()`.
  *

@@ -974,6 +974,21 @@ describe('methods of all kinds', () => {
       }
     });
 
+    it('absorbs a second answer, also while a layer holds what comes next', async () => {
+      const handler = (_call: unknown, callback: any) => {
+        callback(null, 1);
+        callback(null, 2);
+      };
+      const held: Middleware = () => ({ ready: () => turn() });
+      const add = (made: unknown) => (one: { addService(...args: any[]): void }) =>
+        one.addService({ unary: service.unary }, { unary: made });
+      for (const server of [
+        await start(add(wrap(handler as never, quiet, held))),
+        await start(add(handler), { interceptors: [interceptor(quiet, held)] }),
+      ])
+        expect(await calling(server, 'unary', [1]).reply).to.deep.include({ code: 0, messages: [1] });
+    });
+
     it('refuses a generator, which is a method', () => {
       const what = 'Expected `target` to be a handler, not a method that yields, got `counting` (function)';
       expect(() => wrap(async function* counting() {} as never)).to.throw(TypeError, what);

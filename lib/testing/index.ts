@@ -20,7 +20,7 @@ import { iterate } from '../streams/open.ts';
 import { MAX_TIMER_MS } from '../timers.ts';
 import type { Answer, AuthContext, Kind, Method, Middleware, Outcome, Requests, Source } from '../types.ts';
 import { TestPort } from './test-port.ts';
-import { TestDuplex, TestStream } from './test-stream.ts';
+import { testStream } from './test-stream.ts';
 
 export interface TestOptions {
   /**
@@ -203,7 +203,7 @@ export function open(target: any, request: unknown, options: TestOptions = {}): 
   // What a client sends is how much time is left, and never less than none.
   const expiresAt = Math.max(Number(deadline), Date.now());
   const origin = { path, peer, deadline: expiresAt, metadata, request, authContext };
-  const stream = streamed ? new TestDuplex(port, origin) : new TestStream(port, origin);
+  const stream = testStream(port, origin, streamed);
   // The transport has the answer: who is called back is nobody.
   const callback = kind === 'unary' || kind === 'clientStream' ? () => {} : undefined;
   const work = new Work();

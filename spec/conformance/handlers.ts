@@ -6,7 +6,7 @@ import {
   type handleUnaryCall,
   Metadata,
 } from '@grpc/grpc-js';
-import { type Call, type Method, StatusError } from 'leat';
+import { type Answer, type Call, type Method, type Requests, StatusError } from 'leat';
 import { type Any, fill, type Header, headersOf, pack, packInfo, richStatus } from './protocol.ts';
 
 /** What a request wants to be answered. */
@@ -17,6 +17,8 @@ interface Wanted {
   readonly responseDelayMs: number;
   readonly error?: { code: number; message?: string; details: Any[] };
 }
+
+type WantedOnce = Omit<Wanted, 'responseData'> & { readonly responseData?: Buffer };
 
 /** The end that a request wants, as each kind of handler says it in its own way. */
 class Failure extends Error {
@@ -56,21 +58,65 @@ async function* answers(wanted: Wanted | undefined, asked: object): AsyncGenerat
   if (wanted?.error) throw failure(wanted.error, requestInfo);
 }
 
-/** As one writes it with leat. */
-export const source: Method<any, any> = async function* (request, call: Call) {
-  const wanted: Wanted | undefined = request.responseDefinition;
-  if (wanted) {
-    fill(call.header, wanted.responseHeaders);
-    fill(call.trailer, wanted.responseTrailers);
-    call.sendHeader();
-  }
+type Prelude = Pick<Wanted, 'responseHeaders' | 'responseTrailers'>;
+
+function begin(call: Call, wanted: Prelude | undefined): void {
+  if (wanted === undefined) return;
+  fill(call.header, wanted.responseHeaders);
+  fill(call.trailer, wanted.responseTrailers);
+  call.sendHeader();
+}
+
+function thrown(error: unknown): unknown {
+  if (!(error instanceof Failure)) return error;
+  const details = error.details.map(({ type_url, value }) => ({ typeUrl: type_url, value }));
+  return new StatusError(error.code, error.message, { details });
+}
+
+async function* failing(messages: AsyncIterable<object>): AsyncGenerator<object> {
   try {
-    yield* answers(wanted, info(call, [pack('ServerStreamRequest', request)]));
+    yield* messages;
   } catch (error) {
-    if (!(error instanceof Failure)) throw error;
-    const details = error.details.map(({ type_url, value }) => ({ typeUrl: type_url, value }));
-    throw new StatusError(error.code, error.message, { details });
+    throw thrown(error);
   }
+}
+
+async function answered(call: Call, wanted: WantedOnce | undefined, requests: Any[]): Promise<object> {
+  begin(call, wanted);
+  const requestInfo = info(call, requests);
+  if (wanted?.responseDelayMs) await sleep(wanted.responseDelayMs);
+  if (wanted?.error) throw thrown(failure(wanted.error, requestInfo));
+  return { payload: { data: wanted?.responseData, requestInfo } };
+}
+
+const unaryMethod =
+  (type: string): Answer<any, any> =>
+  (request, call: Call) =>
+    answered(call, request.responseDefinition, [pack(type, request)]);
+
+const source: Method<any, any> = (request, call: Call) => {
+  const wanted: Wanted | undefined = request.responseDefinition;
+  begin(call, wanted);
+  return failing(answers(wanted, info(call, [pack('ServerStreamRequest', request)])));
+};
+
+const upload: Answer<Requests<any>, any> = async (requests, call: Call) => {
+  const sent: any[] = [];
+  for await (const request of requests) sent.push(request);
+  const packed = sent.map(request => pack('ClientStreamRequest', request));
+  return answered(call, sent[0]?.responseDefinition, packed);
+};
+
+const chat: Method<Requests<any>, any> = (requests, call: Call) =>
+  failing(conversation(call, requests, wanted => begin(call, wanted)));
+
+/** As one writes them with leat. */
+export const methods = {
+  unary: unaryMethod('UnaryRequest'),
+  idempotentUnary: unaryMethod('IdempotentUnaryRequest'),
+  serverStream: source,
+  clientStream: upload,
+  bidiStream: chat,
 };
 
 /** As one writes it with grpc-js. */
@@ -114,7 +160,7 @@ type Single = Parameters<handleUnaryCall<any, any>>[0] | Parameters<handleClient
 /** One message is answered, to one request or to many. */
 async function reply(
   call: Single,
-  wanted: (Omit<Wanted, 'responseData'> & { responseData?: Buffer }) | undefined,
+  wanted: WantedOnce | undefined,
   requests: Any[],
   callback: Parameters<handleUnaryCall<any, any>>[1],
 ): Promise<void> {
@@ -144,49 +190,57 @@ const clientStream: handleClientStreamingCall<any, any> = (call, callback) => {
   });
 };
 
-/** Answers each request, or all of them once they are here; what it has read so far goes with the next answer. */
 const bidiStream: handleBidiStreamingCall<any, any> = call => {
   const asked = { metadata: call.metadata, deadline: call.getDeadline() };
   const trailer = new Metadata();
   call.on('error', () => {});
-  async function* conversation(): AsyncGenerator<object> {
-    let wanted: Wanted | undefined;
-    let begun: { fullDuplex: boolean } | undefined;
-    let unsaid: Any[] = [];
-    let sent = 0;
-    const next = async () => {
-      const requests = unsaid;
-      const said = sent === 0 ? info(asked, requests) : requests.length > 0 ? { requests } : undefined;
-      unsaid = [];
-      if (wanted?.responseDelayMs) await sleep(wanted.responseDelayMs);
-      return { payload: { data: wanted?.responseData[sent++], requestInfo: said } };
-    };
-    const more = () => sent < (wanted?.responseData.length ?? 0);
-    // Otherwise leaving the loop would be the end of the call.
-    for await (const request of call.iterator({ destroyOnReturn: false })) {
-      if (begun === undefined) {
-        begun = request as { fullDuplex: boolean };
-        wanted = request.responseDefinition;
-        fill(trailer, wanted?.responseTrailers);
-        if (wanted) call.sendMetadata(fill(new Metadata(), wanted.responseHeaders));
-      }
-      unsaid.push(pack('BidiStreamRequest', request));
-      if (!begun.fullDuplex) continue;
-      if (!more()) break;
-      yield await next();
-    }
-    while (more()) yield await next();
-    if (wanted?.error) throw failure(wanted.error, sent === 0 ? info(asked, unsaid) : undefined);
-  }
-  void play(call, conversation(), trailer);
+  // Otherwise leaving the loop would be the end of the call.
+  const requests = call.iterator({ destroyOnReturn: false });
+  const messages = conversation(asked, requests, wanted => {
+    fill(trailer, wanted?.responseTrailers);
+    if (wanted) call.sendMetadata(fill(new Metadata(), wanted.responseHeaders));
+  });
+  void play(call, messages, trailer);
 };
 
-/** The methods that are no server streams, which are plain grpc-js whoever serves those. */
-export const others = {
+/** Answers each request, or all of them once they are here; what it has read so far goes with the next answer. */
+async function* conversation(
+  asked: Asked,
+  requests: AsyncIterable<any>,
+  begun: (wanted: Wanted | undefined) => void,
+): AsyncGenerator<object> {
+  let wanted: Wanted | undefined;
+  let first: { fullDuplex: boolean } | undefined;
+  let unsaid: Any[] = [];
+  let sent = 0;
+  const next = async () => {
+    const requests = unsaid;
+    const said = sent === 0 ? info(asked, requests) : requests.length > 0 ? { requests } : undefined;
+    unsaid = [];
+    if (wanted?.responseDelayMs) await sleep(wanted.responseDelayMs);
+    return { payload: { data: wanted?.responseData[sent++], requestInfo: said } };
+  };
+  const more = () => sent < (wanted?.responseData.length ?? 0);
+  for await (const request of requests) {
+    if (first === undefined) {
+      first = request as { fullDuplex: boolean };
+      wanted = request.responseDefinition;
+      begun(wanted);
+    }
+    unsaid.push(pack('BidiStreamRequest', request));
+    if (!first.fullDuplex) continue;
+    if (!more()) break;
+    yield await next();
+  }
+  while (more()) yield await next();
+  if (wanted?.error) throw failure(wanted.error, sent === 0 ? info(asked, unsaid) : undefined);
+}
+
+/** As one writes them with grpc-js. */
+export const handlers = {
   unary: unary('UnaryRequest'),
   idempotentUnary: unary('IdempotentUnaryRequest'),
+  serverStream,
   clientStream,
   bidiStream,
 };
-
-export const handlers = { ...others, serverStream };

@@ -20,6 +20,7 @@ export const server: Known = {
 /** Where an interceptor lies below handlers that are not ours. */
 export const foreign: Known = {
   'an UNKNOWN that was said on purpose looks like the text of an error that was not meant for clients': [
+    'Errors/*/*/*/*/*/unary/unknown',
     'Errors/*/*/*/*/*/server-stream/unknown',
   ],
 };

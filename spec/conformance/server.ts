@@ -1,7 +1,7 @@
-/** A server for the runner to test: `server.ts VARIANT` says who serves its server streams. */
+/** A server for the runner to test: `server.ts VARIANT` says who serves its methods. */
 import type { Http2Server, OutgoingHttpHeaders } from 'node:http2';
 import { Server, ServerCredentials, type ServerInterceptor, type ServerOptions } from '@grpc/grpc-js';
-import { interceptor, type Middleware, mount, plain, produce, wrap } from 'leat';
+import { interceptor, type Middleware, mount, produce, wrap } from 'leat';
 import { batch } from 'leat/batch';
 import { errors } from 'leat/errors';
 import { heartbeat } from 'leat/heartbeat';
@@ -10,7 +10,7 @@ import { logging } from 'leat/logging';
 import { metadata } from 'leat/metadata';
 import { metrics } from 'leat/metrics';
 import { tracing } from 'leat/tracing';
-import { handlers, others, source } from './handlers.ts';
+import { handlers, methods } from './handlers.ts';
 import { definition, guard, heard, say } from './protocol.ts';
 
 const note = () => {};
@@ -31,11 +31,11 @@ const every = (): Middleware[] => [
 
 const mounts: Record<string, (server: Server, ...middleware: Middleware[]) => void> = {
   bare: server => server.addService(definition, handlers),
-  mount(server, ...middleware) {
-    const rest = Object.entries(others).map(([name, handler]) => [name, plain(handler)]);
-    mount(server, definition, { ...Object.fromEntries(rest), serverStream: source }, ...middleware);
+  mount: (server, ...middleware) => mount(server, definition, methods as never, ...middleware),
+  produce(server) {
+    const produced = Object.entries(methods).map(([name, method]) => [name, produce(method as never)]);
+    server.addService(definition, Object.fromEntries(produced));
   },
-  produce: server => server.addService(definition, { ...others, serverStream: produce(source) }),
   wrap: server => server.addService(definition, wrap(handlers)),
 };
 
