@@ -2,6 +2,7 @@ import type { MethodDefinition, Server, ServiceDefinition, UntypedHandleCall } f
 import { listOf } from '../call/compose.ts';
 import { checkFunction, checkMiddleware, expected } from '../check.ts';
 import { checkPlace } from '../kinds.ts';
+import { nearest } from '../nearest.ts';
 import type { Answer, Call, Method, Middleware, Requests, Source } from '../types.ts';
 import type { Serialize } from '../wire/port.ts';
 import { type AnyHandler, type Mounted, type MountedAnswer, partsOf } from './handler.ts';
@@ -98,42 +99,38 @@ export function plain(handler: UntypedHandleCall): Plain {
 export function mount<D>(
   server: Server,
   definition: D,
-  sources: Methods<D>,
+  methods: Methods<D>,
   ...middleware: Middleware[]
 ): void {
   if (typeof server?.addService !== 'function') throw expected('server', 'a grpc.Server', server);
   if (typeof definition !== 'object' || definition === null)
     throw expected('definition', 'a service definition', definition);
-  if (typeof sources !== 'object' || sources === null)
-    throw expected('sources', 'an object of sources', sources);
+  if (typeof methods !== 'object' || methods === null)
+    throw expected('methods', 'an object of methods', methods);
   checkMiddleware(middleware);
-  const methods = definition as unknown as ServiceDefinition;
-  const given = sources as Record<string, unknown>;
-  checkNames(methods, given);
+  const defined = definition as unknown as ServiceDefinition;
+  const given = methods as Record<string, unknown>;
+  checkNames(defined, given);
   const service: Record<string, MethodDefinition<unknown, unknown>> = {};
   const implementation: Record<string, UntypedHandleCall> = {};
-  for (const [name, method] of Object.entries(methods)) {
+  for (const [name, method] of Object.entries(defined)) {
     service[name] = method;
     const [key, value] = find(given, [name, camelCase(name), method.originalName ?? name]);
     if (value === undefined) continue;
-    if (typeof value !== 'function') throw expected(`sources.${key}`, 'a source or a handler', value);
+    if (typeof value !== 'function') throw expected(`methods.${key}`, 'a method or a handler', value);
     const bare: unknown = Reflect.get(value, kind);
     if (bare !== undefined && !method.requestStream && method.responseStream)
-      throw expected(
-        `sources.${key}`,
-        'a source, or `wrap(handler)`, as the method is server-streaming',
-        bare,
-      );
+      throw expected(`methods.${key}`, 'a method, or `wrap(handler)`, as it is server-streaming', bare);
     if (!method.responseStream && yields(value))
       throw expected(
-        `sources.${key}`,
+        `methods.${key}`,
         'a method that answers with one message, as its response is no stream',
         value,
       );
     checkPlace((partsOf(value)?.middleware ?? []).flatMap(listOf), method);
     implementation[name] = bare
-      ? (bare as UntypedHandleCall).bind(sources)
-      : handlerOf(value as AnyMethod, sources, middleware, method.responseSerialize);
+      ? (bare as UntypedHandleCall).bind(methods)
+      : handlerOf(value as AnyMethod, methods, middleware, method.responseSerialize);
   }
   server.addService(service, implementation);
 }
@@ -157,6 +154,12 @@ function handlerOf(
   return (wrap(value as never, ...middleware) as AnyHandler).bind(sources);
 }
 
+function meant(name: string, methods: ServiceDefinition): string {
+  const names = Object.keys(methods).flatMap(known => [known, camelCase(known)]);
+  const close = nearest(name, names);
+  return close ? `did you mean \`${close}\`?` : `it has ${Object.keys(methods).join(', ')}`;
+}
+
 /** A misspelt method would answer UNIMPLEMENTED for ever. A class may have helpers beside its methods. */
 function checkNames(methods: ServiceDefinition, given: Record<string, unknown>): void {
   if (Object.getPrototypeOf(given) !== Object.prototype) return;
@@ -169,9 +172,7 @@ function checkNames(methods: ServiceDefinition, given: Record<string, unknown>):
   );
   for (const name of Object.keys(given)) {
     if (!known.has(name))
-      throw new TypeError(
-        `Expected a method of the service, got \`${name}\`; it has ${Object.keys(methods).join(', ')}`,
-      );
+      throw new TypeError(`Expected a method of the service, got \`${name}\`: ${meant(name, methods)}`);
   }
 }
 

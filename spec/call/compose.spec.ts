@@ -423,15 +423,15 @@ describe('misuse', () => {
     ],
     [
       () => mount(server, definition, 7 as never),
-      'Expected `sources` to be an object of sources, got `7` (number)',
+      'Expected `methods` to be an object of methods, got `7` (number)',
     ],
     [
       () => mount(server, definition, { stream: 7 as never }),
-      'Expected `sources.stream` to be a source or a handler, got `7` (number)',
+      'Expected `methods.stream` to be a method or a handler, got `7` (number)',
     ],
     [
       () => mount(server, definition, { steam: () => [] } as never),
-      'Expected a method of the service, got `steam`; it has stream',
+      'Expected a method of the service, got `steam`: did you mean `stream`?',
     ],
     [
       () => mount(server, definition, {}, Symbol('x') as never),

@@ -129,10 +129,14 @@ function names(): void {
   });
 
   it('refuses a method that the service has not, and says which it has', () => {
-    expect(() => mount(new Server(), everyKind, { straem: () => [] } as never)).to.throw(
-      TypeError,
-      'Expected a method of the service, got `straem`; it has stream, unary, upload, chat',
-    );
+    for (const [name, hint] of [
+      ['straem', 'did you mean `stream`?'],
+      ['somethingElse', 'it has stream, unary, upload, chat'],
+    ] as const)
+      expect(() => mount(new Server(), everyKind, { [name]: () => [] } as never)).to.throw(
+        TypeError,
+        `Expected a method of the service, got \`${name}\`: ${hint}`,
+      );
   });
 
   it('lets a class have helpers beside its methods', async () => {
@@ -192,51 +196,51 @@ function misuse(): void {
       () => mount(server, 'tutorial.NumberService' as never, {}),
     ],
     [
-      'Expected `sources` to be an object of sources, got `null` (object)',
+      'Expected `methods` to be an object of methods, got `null` (object)',
       () => mount(server, definition, null as never),
     ],
     [
-      'Expected `sources` to be an object of sources, got `numbers` (function)',
+      'Expected `methods` to be an object of methods, got `numbers` (function)',
       () => mount(server, definition, function numbers() {} as never),
     ],
     [
-      'Expected `sources.stream` to be a source or a handler, got `5` (number)',
+      'Expected `methods.stream` to be a method or a handler, got `5` (number)',
       () => mount(server, definition, { stream: 5 as never }),
     ],
     [
-      'Expected `sources.stream` to be a source or a handler, got `Array` (object)',
+      'Expected `methods.stream` to be a method or a handler, got `Array` (object)',
       () => mount(server, definition, { stream: [1, 2] as never }),
     ],
     [
-      'Expected `sources.stream` to be a source or a handler, got `null` (object)',
+      'Expected `methods.stream` to be a method or a handler, got `null` (object)',
       () => mount(server, definition, { stream: null as never }),
     ],
     [
-      'Expected `sources.unary` to be a source or a handler, got `true` (boolean)',
+      'Expected `methods.unary` to be a method or a handler, got `true` (boolean)',
       () => mount(server, everyKind, { unary: true as never }),
     ],
     [
-      'Expected `sources.listNumbers` to be a source or a handler, got `5` (number)',
+      'Expected `methods.listNumbers` to be a method or a handler, got `5` (number)',
       () => mount(server, numberService(), { listNumbers: 5 as never }),
     ],
     [
-      'Expected `sources.ListNumbers` to be a source or a handler, got `5` (number)',
+      'Expected `methods.ListNumbers` to be a method or a handler, got `5` (number)',
       () => mount(server, numberService(), { ListNumbers: 5 as never }),
     ],
     [
-      'Expected `sources.unary` to be a method that answers with one message, as its response is no stream, got `counting` (function)',
+      'Expected `methods.unary` to be a method that answers with one message, as its response is no stream, got `counting` (function)',
       () => mount(server, everyKind, { unary: async function* counting() {} as never }),
     ],
     [
-      'Expected `sources.upload` to be a method that answers with one message, as its response is no stream, got `bound counting` (function)',
+      'Expected `methods.upload` to be a method that answers with one message, as its response is no stream, got `bound counting` (function)',
       () => mount(server, everyKind, { upload: function* counting() {}.bind(null) as never }),
     ],
     [
-      'Expected `sources.unary` to be a method that answers with one message, as its response is no stream, got `produced` (function)',
+      'Expected `methods.unary` to be a method that answers with one message, as its response is no stream, got `produced` (function)',
       () => mount(server, everyKind, { unary: produce(function* () {}) as never }),
     ],
     [
-      'Expected `sources.stream` to be a source, or `wrap(handler)`, as the method is server-streaming, got `byHand` (function)',
+      'Expected `methods.stream` to be a method, or `wrap(handler)`, as it is server-streaming, got `byHand` (function)',
       () => mount(server, definition, { stream: plain(function byHand() {}) as never }),
     ],
     ['Expected `handler` to be a function, got `undefined` (undefined)', () => plain(undefined as never)],
