@@ -398,6 +398,7 @@ describe('examples: TailLogs', () => {
     it('forgets a line that was never finished, and takes one without an end in a file that is left', async () => {
       write(1);
       const { messages } = await follow(5);
+      await arrives(messages, [0]);
       appendFileSync(path, line(99).slice(0, 20));
       copyFileSync(path, `${path}.1`);
       truncateSync(path);
