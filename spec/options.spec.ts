@@ -85,8 +85,8 @@ const misuse: Record<string, Record<string, () => unknown>> = {
       }),
   },
   'produce()': {
-    'Expected `source` to be a function, got `Array` (object)': () => produce([1, 2] as never),
-    'Expected `source` to be a function, got `undefined` (undefined)': () => produce(undefined as never),
+    'Expected `method` to be a function, got `Array` (object)': () => produce([1, 2] as never),
+    'Expected `method` to be a function, got `undefined` (undefined)': () => produce(undefined as never),
     'Expected `middleware[0]` to be a function, got `undefined` (undefined)': () =>
       produce(source, undefined as never),
     'Expected `middleware[1]` to be a function, got `Array` (object)': () =>
