@@ -65,7 +65,7 @@ function matcherOf<Req>(match: ((call: Call<Req>) => boolean) | { readonly path:
   return (call: Call<Req>) => call.path === path;
 }
 
-/** @internal What composing needs of a call beyond what middleware sees. */
+/** What composing needs of a call beyond what middleware sees. */
 export interface Composing extends Call {
   /** The call was ended: nobody further in has to hear of it. */
   readonly over: boolean;
