@@ -31,10 +31,6 @@ type Written = (error?: Error | null) => void;
 /** The last facade of each stream: a wrapped handler might hand its stream to another wrapped handler. */
 const facades = new WeakMap<object, Facade>();
 
-export function facadeOf(stream: object): Facade | undefined {
-  return facades.get(stream);
-}
-
 /**
  * The `Call` behind the stream that a handler was given: its signal, which also tells of a drain, its peer, its
  * stats. For handlers that `wrap` or `interceptor` covers.
