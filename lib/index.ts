@@ -1,5 +1,6 @@
-export { compose, only } from './call/compose.ts';
+export { compose } from './call/compose.ts';
 export { type DrainOnOptions, type DrainOptions, drain, drainOn } from './call/drain.ts';
+export { only } from './call/only.ts';
 export { type Counters, counters } from './counters.ts';
 export { serverOptions } from './grpc-js/server-options.ts';
 export { callOf } from './mounts/facade.ts';

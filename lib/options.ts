@@ -1,4 +1,5 @@
 import { checkDuration, checkFunction, checkInteger, checkOptions } from './check.ts';
+import { insideOf } from './inside.ts';
 import { type ErrorHook, printError } from './report.ts';
 import type { Call, Middleware } from './types.ts';
 
@@ -49,11 +50,6 @@ const defaults: Settings = {
   onOrphan: printOrphan,
 };
 
-/** @internal A call whose settings may be set before it starts. */
-export interface Configurable {
-  settings: Settings;
-}
-
 export function defaultSettings(): Settings {
   return defaults;
 }
@@ -81,7 +77,7 @@ export function configure(given: ConfigureOptions): Middleware {
   checkFunction('onError', onError);
   checkFunction('onOrphan', onOrphan);
   return function configure(call) {
-    const configurable = call as Call & Configurable;
-    configurable.settings = { ...configurable.settings, ...changes };
+    const behind = insideOf(call);
+    if (behind) behind.settings = { ...behind.settings, ...changes };
   };
 }

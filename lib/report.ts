@@ -1,15 +1,11 @@
 import { isThenable } from './check.ts';
 import { survive } from './hooks.ts';
+import { insideOf } from './inside.ts';
 import { isNews } from './rpc.ts';
 import type { Call } from './types.ts';
 
 /** Hears of errors that no client may read. */
 export type ErrorHook = (error: unknown, call: Call) => void;
-
-/** @internal A call that knows where its errors are reported. */
-export interface Reporting {
-  readonly onError?: ErrorHook;
-}
 
 /** Prints to the console, with the id that the client was given: what nobody else hears must still be seen. */
 export function printError(error: unknown, call: Call): void {
@@ -19,7 +15,7 @@ export function printError(error: unknown, call: Call): void {
 
 /** Tells the hook of this call of an error, and of the same error once for all mounts of the RPC. */
 export function report(error: unknown, call: Call): void {
-  if (isNews(error, call)) survive(() => ((call as Call & Reporting).onError ?? printError)(error, call));
+  if (isNews(error, call)) survive(() => (insideOf(call)?.settings.onError ?? printError)(error, call));
 }
 
 /** Calls a hook that is only told something: what it fails with, at once or later, is reported and changes nothing. */

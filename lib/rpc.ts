@@ -1,9 +1,10 @@
 import type { Metadata, status } from '@grpc/grpc-js';
+import { insideOf } from './inside.ts';
 import type { Call, Outcome } from './types.ts';
 import { Values } from './values.ts';
 
-/** A status on its way to the client. */
-interface Sent {
+/** What a client is told at the end of a call. */
+export interface WireStatus {
   readonly code: status;
   readonly details: string;
   readonly metadata: Metadata;
@@ -12,7 +13,7 @@ interface Sent {
 /** What the mounts of one RPC know of each other: an interceptor and a handler of ours might both see it. */
 export class Rpc {
   /** How the last mount of ours concluded it, and the status it sent for that. */
-  private concluded: { readonly outcome: Outcome; readonly sent: Sent } | undefined;
+  private concluded: { readonly outcome: Outcome; readonly sent: WireStatus } | undefined;
   /** Errors that were reported already. */
   private reported: Set<unknown> | undefined;
   /** What has done its work for this RPC. */
@@ -25,7 +26,7 @@ export class Rpc {
     return this.known;
   }
 
-  conclude(outcome: Outcome, sent: Sent): void {
+  conclude(outcome: Outcome, sent: WireStatus): void {
     this.concluded = { outcome, sent };
   }
 
@@ -33,7 +34,7 @@ export class Rpc {
    * How a mount of ours concluded this RPC, if this is the status which that mount sent. A status whose code or
    * details somebody changed on the way is theirs; trailers that somebody added to ours are kept.
    */
-  conclusion({ code, details, metadata }: Sent): Outcome | undefined {
+  conclusion({ code, details, metadata }: WireStatus): Outcome | undefined {
     const { outcome, sent } = this.concluded ?? {};
     if (outcome === undefined || sent?.code !== code || sent.details !== details) return undefined;
     return { ...outcome, code, details, metadata: metadata ?? undefined };
@@ -69,13 +70,8 @@ export function recordOf(metadata: object, identity: object = metadata): Rpc {
   return rpc;
 }
 
-/** @internal A call that has a record. */
-export interface Recorded {
-  readonly rpc?: Rpc;
-}
-
 function rpcOf(call: Call): Rpc {
-  return (call as Call & Recorded).rpc ?? recordOf(call);
+  return insideOf(call)?.rpc ?? recordOf(call);
 }
 
 /** Whether nobody was told of this error of the RPC yet. */

@@ -2,32 +2,24 @@ import { AsyncResource } from 'node:async_hooks';
 import { type Metadata, status } from '@grpc/grpc-js';
 import { isThenable } from '../check.ts';
 import { counts } from '../counters.ts';
+import type { Inside } from '../inside.ts';
 import { defaultSettings, type Settings } from '../options.ts';
 import { watch } from '../orphan.ts';
-import { type ErrorHook, report } from '../report.ts';
+import { report } from '../report.ts';
 import { type Rpc, recordOf } from '../rpc.ts';
 import { Tally } from '../stats.ts';
-import { budgetOf, fitting, sendableDetails } from '../status/budget.ts';
-import { ResponseMetadata, sendable, sendableHeader } from '../status/metadata.ts';
-import {
-  DEADLINE_EXCEEDED,
-  errorOf,
-  isErrorCode,
-  isHidden,
-  outcomeOf,
-  soundOutcome,
-} from '../status/status.ts';
-import type { Guest } from '../streams/hand-over.ts';
-import { MAX_AT_ONCE, turn } from '../streams/turns.ts';
+import { lastOf } from '../status/last.ts';
+import { ResponseMetadata, sendableHeader } from '../status/metadata.ts';
+import { DEADLINE_EXCEEDED, isHidden, outcomeOf, soundOutcome } from '../status/status.ts';
 import { after, type Timer } from '../timers.ts';
-import type { AuthContext, ConnectionInfo, Kind, Layer, Middleware, Outcome, Sink } from '../types.ts';
-import type { Values } from '../values.ts';
-import { ownOf } from '../wire/broadcast.ts';
+import type { AuthContext, Call, Kind, Layer, Middleware, Outcome, Sink } from '../types.ts';
+import { Owned } from '../wire/broadcast.ts';
 import type { Port, Sender } from '../wire/port.ts';
 import { Wire } from '../wire/wire.ts';
-import type { Composing } from './compose.ts';
 import { Gate } from './gate.ts';
 import { type Live, live, refusal } from './live.ts';
+import { Notice } from './notice.ts';
+import { viewOf } from './view.ts';
 
 /** What grpc-js knows about a call; its own call objects are this. */
 export interface Origin {
@@ -62,13 +54,11 @@ const COMPLETED: Outcome = { code: status.OK, details: 'OK', reason: 'completed'
  * leaves, the wire fails, a layer or a drain ends it), and everything later is absorbed.
  * A call is also the far end of its layers: a message that reaches it goes to the wire.
  */
-export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Sender, Live {
+export class ServerCall<Req = unknown> implements Inside, Sink<unknown>, Sender, Live {
   // What each message looks at comes first: with thousands of streams, what is not together is not in the cache.
   readonly wire: Wire;
   private phase: Phase = Phase.Composing;
   headerSent = false;
-  /** Messages asked for since the window was last full. */
-  private atOnce = 0;
   /** `take` runs, within a `push` of somebody else's: what goes wrong now is told after that. */
   private taking = false;
   /** A message that `take` sent went wrong, and none may follow it. */
@@ -76,34 +66,30 @@ export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Send
   counted: Tally | undefined;
   settings: Settings = defaultSettings();
   readonly path: string;
-  readonly metadata: Metadata;
   readonly expiresAt: number;
   /** Where the source, or the handler, sends: the innermost layer with a `message`, or this far end. */
   messages: Pick<Sink<unknown>, 'message'>;
+  layer: Layer<unknown> = {};
+  readonly gate: Gate = new Gate(this);
+  readonly notice: Notice = new Notice();
+  /** What users see of this call. */
+  readonly view: Call<Req>;
   /** Runs when the call ends, whatever ended it; set by whoever produces the messages. */
   released: (() => void) | undefined;
+  /** What its method reads. */
+  reading: Reading | undefined;
   onEnded: (() => void) | undefined;
   newer: Live | undefined;
   older: Live | undefined;
   listed = false;
-  private layer: Layer<unknown> = {};
   /** How the call was ended, when that was before all its layers were made. */
   private early: Outcome | undefined;
-  private heard: Promise<Outcome> | undefined;
-  private hear: ((outcome: Outcome) => void) | undefined;
   private outcome: Outcome | undefined;
-  private announced: Outcome | undefined;
-  /** The stream that the method returned, when that can be told what its signal would say. */
-  private guest: Pick<Guest, 'abort'> | undefined;
-  /** What its method reads. */
-  reading: Reading | undefined;
   /** What went wrong at the far end while the layers heard of the end. */
   private spoiled: Outcome | undefined;
-  /** The source, or the handler, came to its own end. */
-  private done = false;
-  private controller: AbortController | undefined;
+  private heard: Promise<Outcome> | undefined;
+  private hear: ((outcome: Outcome) => void) | undefined;
   private timer: Timer | undefined;
-  private readonly gate: Gate = new Gate(this);
   /** The async context in which the layers started the source; when there is one of theirs. */
   private context: AsyncResource | undefined;
   private ownHeader: ResponseMetadata | undefined;
@@ -113,55 +99,35 @@ export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Send
   private record: Rpc | undefined;
 
   constructor(
-    private readonly origin: Origin,
-    readonly request: Req,
+    readonly origin: Origin,
+    request: Req,
     port: Port,
     readonly kind: Kind = 'serverStream',
   ) {
     this.path = origin.getPath();
-    this.metadata = origin.metadata;
     this.wire = new Wire(port, this);
     this.expiresAt = this.wire.deadline(Number(origin.getDeadline()));
     this.messages = this;
+    this.view = viewOf(this, request);
   }
 
   get open(): boolean {
     return this.phase === Phase.Open;
   }
 
+  get over(): boolean {
+    return this.early !== undefined || this.phase > Phase.Open;
+  }
+
+  // Kept, as neither can be read any more when the connection is gone.
   get peer(): string {
     this.knownPeer ??= this.origin.getPeer();
     return this.knownPeer;
   }
 
-  get host(): string {
-    return this.origin.getHost();
-  }
-
   get authContext(): AuthContext {
     this.knownAuth ??= this.origin.getAuthContext?.() ?? {};
     return this.knownAuth;
-  }
-
-  get connectionInfo(): ConnectionInfo {
-    return this.wire.connectionInfo;
-  }
-
-  get values(): Values {
-    return this.rpc.values;
-  }
-
-  get deadline(): Date | undefined {
-    return Number.isFinite(this.expiresAt) ? new Date(this.expiresAt) : undefined;
-  }
-
-  get signal(): AbortSignal {
-    if (this.controller === undefined) {
-      this.controller = new AbortController();
-      const outcome = this.outcome ?? this.early ?? this.announced;
-      if (outcome && !this.done) this.controller.abort(errorOf(outcome));
-    }
-    return this.controller.signal;
   }
 
   get header(): Metadata {
@@ -181,28 +147,25 @@ export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Send
     return this.counted;
   }
 
-  /** What the mounts of this RPC know of each other; made when one of them has to say something. */
   get rpc(): Rpc {
-    this.record ??= recordOf(this.metadata, this.wire.identity);
+    this.record ??= recordOf(this.origin.metadata, this.wire.identity);
     return this.record;
   }
 
-  get onError(): ErrorHook {
-    return this.settings.onError;
-  }
-
-  sendHeader(): void {
-    if (this.headerSent || this.phase === Phase.Ended) return;
-    this.headerSent = true;
-    if (this.ownHeader) this.ownHeader.sent = true;
-    this.wire.header(sendableHeader(this.ownHeader));
+  get ending(): Promise<Outcome> {
+    const known = this.outcome ?? this.early;
+    if (known) return Promise.resolve(known);
+    this.heard ??= new Promise(resolve => {
+      this.hear = resolve;
+    });
+    return this.heard;
   }
 
   /** Makes the layers, then starts what produces the messages inside them. */
   begin(middleware: Middleware, start: () => void): void {
     live.add(this);
     this.armDeadline();
-    const made = middleware(this, this);
+    const made = middleware(this.view, this);
     if (isThenable(made))
       void (made as PromiseLike<Layer<unknown>>).then(layer => this.composed(layer, start));
     else this.composed(made as Layer<unknown> | void, start);
@@ -224,18 +187,25 @@ export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Send
     else run();
   }
 
-  /** Asks the layers, and the window, whether another message may be pulled; a promise says later. */
-  admit(): void | Promise<void> {
-    if (!this.wire.room) {
-      this.atOnce = 0;
-      return this.gate.stalled();
+  sendHeader(): void {
+    if (this.headerSent || this.phase === Phase.Ended) return;
+    this.headerSent = true;
+    if (this.ownHeader) this.ownHeader.sent = true;
+    this.wire.header(sendableHeader(this.ownHeader));
+  }
+
+  /** Hands a message to the wire; the headers go before the first one. */
+  message(message: unknown): void {
+    if (this.phase === Phase.Ended) {
+      counts.lateMessages += 1;
+      return;
     }
-    // Layers that hold or drop messages leave the window open: timers, and other calls, need their turn.
-    if (++this.atOnce === MAX_AT_ONCE) {
-      this.atOnce = 0;
-      return turn();
+    // Without headers of ours, grpc-js sends its own with the first message that goes through it.
+    if (!this.headerSent) {
+      if (this.ownHeader || this.wire.direct) this.sendHeader();
+      else this.headerSent = true;
     }
-    if (this.layer.ready) return this.gate.ask(this.layer as Required<Layer<unknown>>);
+    this.wire.message(message);
   }
 
   /** Whether no layer and no interceptor has a say in messages. */
@@ -256,62 +226,57 @@ export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Send
     return true;
   }
 
-  /** Hands a message to the wire; the headers go before the first one. */
-  message(message: unknown): void {
-    if (this.phase === Phase.Ended) {
-      counts.lateMessages += 1;
-      return;
-    }
-    // Without headers of ours, grpc-js sends its own with the first message that goes through it.
-    if (!this.headerSent) {
-      if (this.ownHeader || this.wire.direct) this.sendHeader();
-      else this.headerSent = true;
-    }
-    this.wire.message(message);
+  /** Its client has sent something: a method that yields nothing meanwhile is not idle. */
+  requested(): void {
+    const { counted } = this;
+    if (counted?.waiting === 'source') counted.wait('source', performance.now());
   }
 
-  /** Ends the call; only the first time counts. */
-  end(outcome: Outcome): void {
-    if (this.over) counts.lateEnds += 1;
-    else if (this.phase === Phase.Composing) this.endEarly(soundOutcome(outcome));
-    else this.close(soundOutcome(outcome));
+  /** The wire has something to say to those who wait for it. */
+  wireMoved(): void {
+    this.gate.woken();
   }
 
-  get over(): boolean {
-    return this.early !== undefined || this.phase > Phase.Open;
-  }
-
-  get ending(): Promise<Outcome> {
-    const known = this.outcome ?? this.early;
-    if (known) return Promise.resolve(known);
-    this.heard ??= new Promise(resolve => {
-      this.hear = resolve;
-    });
-    return this.heard;
+  /** Runs something in the async context of the source, where it finds what the layers put there. */
+  within<T>(run: () => T): T {
+    return this.context ? this.context.runInAsyncScope(run) : run();
   }
 
   watch(work: PromiseLike<unknown>): void {
-    watch(work, this.settings.cleanupGraceMs, () => this.settings.onOrphan(this));
+    watch(work, this.settings.cleanupGraceMs, () => this.settings.onOrphan(this.view));
+  }
+
+  /** Tells of an error that no client may read. */
+  report(error: unknown): void {
+    report(error, this.view);
+  }
+
+  /** Tells the source how its call will end, and lets it finish in its own way until then. */
+  announce(outcome: Outcome): void {
+    if (this.over) return;
+    this.surely(() => this.notice.announce(outcome));
+    this.surely(() => this.reading?.wake());
   }
 
   /** The source is done. One that was told to stop and has a signal to hear that by did not say all it had to say. */
   sourceDone(): Promise<void> {
-    return this.settle((this.controller && this.announced) ?? COMPLETED);
+    return this.settle(this.notice.heard ?? COMPLETED);
   }
 
   /** The source threw: the answer to being told to stop, or its own failure. */
   sourceThrew(error: unknown): Promise<void> {
-    return this.settle(this.announced && this.isAbort(error) ? this.announced : outcomeOf(error));
+    const { announced } = this.notice;
+    return this.settle(announced && this.notice.isAbort(error) ? announced : outcomeOf(error));
   }
 
   /** The handler gave its status, or the one that it was told of. */
   handlerAnswered(outcome: Outcome, before?: () => void): Promise<void> {
-    const told = this.announced;
-    const same = told?.code === outcome.code && told.details === outcome.details;
+    const { announced, heard } = this.notice;
+    const same = announced?.code === outcome.code && announced.details === outcome.details;
     // As with a source: a handler that was told to stop, and could hear that, did not say all it had to say.
-    const stopped = outcome.reason === 'completed' && this.controller !== undefined;
-    const gaveUp = outcome.cause !== undefined && this.isAbort(outcome.cause);
-    return this.settle(told && (same || stopped || gaveUp) ? told : outcome, before);
+    const stopped = outcome.reason === 'completed' && heard !== undefined;
+    const gaveUp = outcome.cause !== undefined && this.notice.isAbort(outcome.cause);
+    return this.settle(announced && (same || stopped || gaveUp) ? announced : outcome, before);
   }
 
   /** The transport says that the call is over: the answer to our status, or the client left. */
@@ -328,61 +293,31 @@ export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Send
       this.failing = true;
       return queueMicrotask(() => this.wireFailed(outcome));
     }
-    if (outcome.cause !== undefined && !isHidden(outcome)) report(outcome.cause, this);
+    if (outcome.cause !== undefined && !isHidden(outcome)) this.report(outcome.cause);
     if (this.phase === Phase.Ending) this.spoiled ??= outcome;
     this.end(outcome);
   }
 
-  /** Its client has sent something: a method that yields nothing meanwhile is not idle. */
-  requested(): void {
-    const { counted } = this;
-    if (counted?.waiting === 'source') counted.wait('source', performance.now());
-  }
-
-  /** Its end was announced. */
-  get stopping(): boolean {
-    return this.announced !== undefined;
-  }
-
-  /** The wire has something to say to those who wait for it. */
-  wireMoved(): void {
-    this.gate.woken();
-  }
-
-  /** Tells the source how its call will end, and lets it finish in its own way until then. */
-  announce(outcome: Outcome): void {
-    if (this.over) return;
-    this.announced = outcome;
-    this.surely(() => this.controller?.abort(errorOf(outcome)));
-    this.surely(() => this.reading?.wake());
-    // Only now is a signal worth its price.
-    if (this.guest) this.surely(() => this.guest?.abort(this.signal.reason));
-  }
-
-  /** Has a stream that the source returned hear of an announcement, as it would by the signal. */
-  announceTo(guest: Pick<Guest, 'abort'>): void {
-    this.guest = guest;
-    if (this.announced) guest.abort(this.signal.reason);
+  /** Ends the call; only the first time counts. */
+  end(outcome: Outcome): void {
+    if (this.over) counts.lateEnds += 1;
+    else if (this.phase === Phase.Composing) this.endEarly(soundOutcome(outcome));
+    else this.close(soundOutcome(outcome));
   }
 
   /** Ends the call as its source did, once HTTP/2 took everything; `before` hears that it did. */
   private async settle(outcome: Outcome, before?: () => void): Promise<void> {
-    this.done = true;
+    this.notice.finished = true;
     while (this.open && !this.wire.idle) await this.gate.stalled();
     if (this.open) before?.();
     this.end(outcome);
   }
 
-  /** Whether this is what waiting code throws when the call is over: the answer to the signal, not a failure. */
-  isAbort(error: unknown): boolean {
-    const reason = this.controller?.signal.reason;
-    try {
-      const { name, code, cause } = error as NodeJS.ErrnoException & { cause?: unknown };
-      if (name === 'AbortError' || code === 'ERR_STREAM_PREMATURE_CLOSE') return true;
-      return reason !== undefined && (error === reason || cause === reason);
-    } catch {
-      return false;
-    }
+  /** The call ends while its layers are made: no more are made, and those that there are hear of the end then. */
+  private endEarly(outcome: Outcome): void {
+    this.early = outcome;
+    this.surely(() => this.notice.give(outcome));
+    this.hear?.(outcome);
   }
 
   private close(outcome: Outcome): void {
@@ -393,29 +328,8 @@ export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Send
     this.within(() => this.tell(outcome));
   }
 
-  /** The call ends while its layers are made: no more are made, and those that there are hear of the end then. */
-  private endEarly(outcome: Outcome): void {
-    this.early = outcome;
-    this.surely(() => this.controller?.abort(errorOf(outcome)));
-    this.hear?.(outcome);
-  }
-
-  /** Takes one step towards the end of a call: what it throws is reported, and the steps after it are still taken. */
-  private surely(step: () => void): void {
-    try {
-      step();
-    } catch (error) {
-      report(error, this);
-    }
-  }
-
-  /** Runs something in the async context of the source, where it finds what the layers put there. */
-  within<T>(run: () => T): T {
-    return this.context ? this.context.runInAsyncScope(run) : run();
-  }
-
   private tell(outcome: Outcome): void {
-    if (!this.done && this.controller) this.surely(() => this.controller?.abort(errorOf(outcome)));
+    this.surely(() => this.notice.give(outcome));
     if (this.reading) this.surely(() => this.reading?.wake());
     this.gate.open();
     if (this.released) this.surely(() => this.released?.());
@@ -437,32 +351,29 @@ export class ServerCall<Req = unknown> implements Composing, Sink<unknown>, Send
     this.phase = Phase.Ended;
     live.delete(this);
     if (this.onEnded) this.surely(() => this.onEnded?.());
-    if (isHidden(outcome)) report(outcome.cause, this);
+    if (isHidden(outcome)) this.report(outcome.cause);
     this.surely(() => this.sendStatus(outcome));
   }
 
   private sendStatus(outcome: Outcome): void {
-    const code = outcome.code === status.OK || isErrorCode(outcome.code) ? outcome.code : status.UNKNOWN;
-    const text = sendableDetails(outcome.details);
-    const metadata = sendable([this.ownTrailer, outcome.metadata], budgetOf('trailer', text));
-    const last = { code, details: fitting(text, metadata), metadata };
+    const last = lastOf(outcome, this.ownTrailer);
     // Below might be another mount of ours, which is not to judge this status once more.
     if (!this.wire.direct) this.rpc.conclude(outcome, last);
     this.wire.status(last, outcome.reason !== 'completed');
-    if (outcome.reason !== 'completed') this.wire.expire(code);
+    if (outcome.reason !== 'completed') this.wire.expire(last.code);
+  }
+
+  /** Takes one step towards the end of a call: what it throws is reported, and the steps after it are still taken. */
+  private surely(step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      this.report(error);
+    }
   }
 
   private armDeadline(): void {
     if (this.expiresAt === Number.POSITIVE_INFINITY) return;
     this.timer = after(this.expiresAt - Date.now(), () => this.end(DEADLINE_EXCEEDED));
-  }
-}
-
-/** The way of messages into the layers, which may change them. */
-class Owned implements Pick<Sink<unknown>, 'message'> {
-  constructor(private readonly layers: Pick<Sink<unknown>, 'message'>) {}
-
-  message(message: unknown): void {
-    this.layers.message(ownOf(message));
   }
 }

@@ -88,9 +88,9 @@ export function isOver(link: unknown): boolean {
 }
 
 /** The call that the nearest interceptor of ours made of this RPC. */
-export function callAbove(link: unknown): Call | undefined {
+export function callAbove(link: unknown): { readonly view: Call } | undefined {
   for (let next = link as Link | undefined; next; next = next.nextCall)
-    if (transparent in next) return (next as { call?: Call }).call;
+    if (transparent in next) return (next as { call?: { readonly view: Call } }).call;
   return undefined;
 }
 

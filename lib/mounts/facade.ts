@@ -18,7 +18,6 @@ import {
   linkOf,
 } from '../grpc-js/ports.ts';
 import { survive } from '../hooks.ts';
-import { report } from '../report.ts';
 import { mistakeIn, NO_ANSWER } from '../run/answer.ts';
 import { completed, Relay } from '../run/relay.ts';
 import { isErrorCode, isHidden, outcomeOf, StatusError } from '../status/status.ts';
@@ -44,7 +43,7 @@ const facades = new WeakMap<object, Facade>();
  * @throws TypeError when neither of them covers the handler.
  */
 export function callOf(stream: object): Call {
-  const call: Call | undefined = facades.get(stream)?.call ?? callAbove(linkOf(stream));
+  const call: Call | undefined = (facades.get(stream)?.call ?? callAbove(linkOf(stream)))?.view;
   if (call === undefined)
     throw expected('stream', 'what a handler under `wrap` or `interceptor` was called with', stream);
   return call;
@@ -180,7 +179,7 @@ export class Facade {
   }
 
   protected mistaken(mistake: TypeError): void {
-    report(mistake, this.call);
+    this.call.report(mistake);
     this.fail(outcomeOf(new StatusError(status.INTERNAL, NO_ANSWER, { cause: mistake })));
   }
 
@@ -200,8 +199,8 @@ export class Facade {
     const { call } = this;
     if (this.give(outcome)) return;
     counts.lateEnds += 1;
-    const known = outcome.cause === this.failure?.cause || call.isAbort(outcome.cause);
-    if (isHidden(outcome) && !known) report(outcome.cause, call);
+    const known = outcome.cause === this.failure?.cause || call.notice.isAbort(outcome.cause);
+    if (isHidden(outcome) && !known) call.report(outcome.cause);
   }
 
   /** The call is over. Unless the handler ended it, the handler might wait for a `drain` that will not come. */
@@ -289,7 +288,7 @@ export class Facade {
         try {
           listener.apply(stream, args);
         } catch (error) {
-          if (!early.includes(listener)) report(error, call);
+          if (!early.includes(listener)) call.report(error);
         }
       }
     this.telling = false;

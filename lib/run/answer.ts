@@ -2,7 +2,6 @@ import { status } from '@grpc/grpc-js';
 import type { ServerCall } from '../call/call.ts';
 import { isThenable, show } from '../check.ts';
 import { counts } from '../counters.ts';
-import { report } from '../report.ts';
 import { outcomeOf, StatusError } from '../status/status.ts';
 import { iterate } from '../streams/open.ts';
 import type { Answer, Source } from '../types.ts';
@@ -10,7 +9,7 @@ import { hinted, missesCallback, withHint } from './hint.ts';
 
 /** Has a method answer its call with one message, and the status after that. */
 export function answer<Req, Res>(call: ServerCall<Req>, method: Answer<Req, Res>): void {
-  const hold = call.admit();
+  const hold = call.gate.admit();
   if (hold === undefined) new Answering(call).run(method);
   else void answerLater(hold, call, method);
 }
@@ -36,7 +35,7 @@ class Answering<Req, Res> {
       if (this.pending) call.watch(this.pending);
     };
     try {
-      const given = method(call.request, call);
+      const given = method(call.view.request, call.view);
       if (isThenable(given)) this.wait(given as PromiseLike<Res>, method);
       else this.send(given as Res, method);
     } catch (error) {
@@ -74,7 +73,7 @@ class Answering<Req, Res> {
     const { call } = this;
     this.pending = undefined;
     if (!call.open) {
-      if (!call.isAbort(error)) report(error, call);
+      if (!call.notice.isAbort(error)) call.report(error);
     } else if (missesCallback(error, method)) this.mistaken(withHint(error));
     else void call.sourceThrew(hinted(error));
   }
@@ -82,7 +81,7 @@ class Answering<Req, Res> {
   /** The developer's mistake, which the client is told less of. */
   private mistaken(mistake: TypeError): void {
     const { call } = this;
-    report(mistake, call);
+    call.report(mistake);
     if (call.open) call.end(outcomeOf(new StatusError(status.INTERNAL, NO_ANSWER, { cause: mistake })));
   }
 }

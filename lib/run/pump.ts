@@ -1,8 +1,6 @@
 import type { ServerCall } from '../call/call.ts';
 import { isThenable } from '../check.ts';
 import { counts } from '../counters.ts';
-import { watch } from '../orphan.ts';
-import { report } from '../report.ts';
 import { outcomeOf } from '../status/status.ts';
 import { AGAIN, type Guest, guestOf, HandingOver } from '../streams/hand-over.ts';
 import { isMistake, iterate, type Puller } from '../streams/open.ts';
@@ -20,7 +18,7 @@ export async function pump<Req, Res>(call: ServerCall<Req>, source: Method<Req, 
   });
   released.then(() => pull.close());
   try {
-    await pull.open(source(call.request, call));
+    await pull.open(source(call.view.request, call.view));
   } catch (error) {
     return pull.refuse(hinted(error));
   }
@@ -49,14 +47,14 @@ class Pull<Res> {
     this.guest = guestOf(this.puller);
     this.guest?.adopt();
     if (this.finished) this.giveBack(this.puller);
-    else if (this.guest) this.call.announceTo(this.guest);
+    else if (this.guest) this.call.notice.announceTo(this.guest);
   }
 
   refuse(error: unknown): void {
     this.pending = undefined;
     if (this.finished) return this.late(error);
     this.finished = true;
-    if (isMistake(error)) report(error.cause, this.call);
+    if (isMistake(error)) this.call.report(error.cause);
     this.call.end(outcomeOf(error));
   }
 
@@ -67,7 +65,7 @@ class Pull<Res> {
     const feed = call.straight && puller instanceof HandingOver ? (puller as HandingOver<Res>) : undefined;
     try {
       while (call.open) {
-        const hold = call.admit();
+        const hold = call.gate.admit();
         if (hold !== undefined) {
           await hold;
           continue;
@@ -123,8 +121,7 @@ class Pull<Res> {
   }
 
   private watch(returned: unknown): void {
-    const { settings } = this.call;
-    watch(this.settled(returned), settings.cleanupGraceMs, () => settings.onOrphan(this.call));
+    this.call.watch(this.settled(returned));
   }
 
   private async settled(returned: unknown): Promise<void> {
@@ -143,6 +140,6 @@ class Pull<Res> {
 
   /** What the source throws once its call is over goes to no client, and is reported unless it answers the signal. */
   private late(error: unknown): void {
-    if (!this.call.isAbort(error)) report(error, this.call);
+    if (!this.call.notice.isAbort(error)) this.call.report(error);
   }
 }

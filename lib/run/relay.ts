@@ -33,7 +33,7 @@ export class Relay {
     this.answered = this.call.kind === 'unary' || this.call.kind === 'clientStream';
     this.call.messages.message(message);
     if (!this.call.open) return;
-    const hold = this.call.admit();
+    const hold = this.call.gate.admit();
     if (hold === undefined) ack();
     else void this.later(hold, ack);
   }
@@ -57,7 +57,7 @@ export class Relay {
     while (wait !== undefined) {
       await wait;
       if (!this.call.open) return;
-      wait = this.call.admit();
+      wait = this.call.gate.admit();
     }
     ack();
   }

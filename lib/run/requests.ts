@@ -81,7 +81,7 @@ export class Inbox<Req> implements Requests<Req>, Reading {
         resolve({ done: false, value: stored.shift() });
         this.askOn();
       } else if (this.complete) resolve(DONE);
-      else if (call.stopping) this.dismiss(reader);
+      else if (call.notice.announced) this.dismiss(reader);
       else {
         readers.push(reader);
         this.askOn();
@@ -98,7 +98,7 @@ export class Inbox<Req> implements Requests<Req>, Reading {
 
   /** After a clean end there is no reason: who reads on then has read all there was for it. */
   private dismiss(reader: Reader<Req>): void {
-    const { aborted, reason } = this.call.signal;
+    const { aborted, reason } = this.call.notice.signal;
     if (aborted) reader.reject(reason);
     else reader.resolve(DONE);
   }

@@ -1,3 +1,4 @@
+import type { Sink } from '../types.ts';
 import { copyOf } from './copy.ts';
 import { bytesOf, PREFIX_BYTES, putFrame } from './frame.ts';
 import type { Serialize } from './port.ts';
@@ -57,4 +58,13 @@ export function sharedFrame(message: unknown, serialize: Serialize): Buffer | un
     shared.serialize = serialize;
   }
   return shared.frame;
+}
+
+/** The way of messages into layers, which may change them. */
+export class Owned implements Pick<Sink<unknown>, 'message'> {
+  constructor(private readonly layers: Pick<Sink<unknown>, 'message'>) {}
+
+  message(message: unknown): void {
+    this.layers.message(ownOf(message));
+  }
 }

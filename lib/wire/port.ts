@@ -1,14 +1,10 @@
 import type { Metadata, status } from '@grpc/grpc-js';
 import type { Settings } from '../options.ts';
+import type { WireStatus } from '../rpc.ts';
 import type { Tally } from '../stats.ts';
 import type { ConnectionInfo, Outcome } from '../types.ts';
 
-/** What a client is told at the end of a call. */
-export interface WireStatus {
-  readonly code: status;
-  readonly details: string;
-  readonly metadata: Metadata;
-}
+export type { WireStatus };
 
 /**
  * A transport, as one call sees it: HTTP/2 under grpc-js is one, the response to a browser or a test is another. It

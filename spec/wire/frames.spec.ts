@@ -22,6 +22,7 @@ import {
   mount,
   produce,
 } from '../../lib/index.ts';
+import { insideOf } from '../../lib/inside.ts';
 import { connectRaw, frame, requestRaw, statusOf } from '../support/frames.ts';
 import {
   type AnySource,
@@ -61,7 +62,7 @@ async function body(port: number, initialWindowSize = 65_535): Promise<Buffer> {
 
 /** What HTTP/2 and grpc-js do with a call, which shows nowhere else. */
 function belowOf(call: Call): Inside {
-  return ((call as ServerCall).wire as unknown as { port: { below: Inside } }).port.below;
+  return ((insideOf(call) as ServerCall).wire as unknown as { port: { below: Inside } }).port.below;
 }
 
 interface Inside extends Pick<Below, 'pendingBytes'> {

@@ -1,0 +1,34 @@
+import { expected } from '../check.ts';
+import { answerOf, isBoolean } from '../hooks.ts';
+import { checkPlace } from '../kinds.ts';
+import type { Call, Middleware } from '../types.ts';
+import { compose, listOf } from './compose.ts';
+
+/**
+ * Applies middleware to the calls that match; the others do not pay for it.
+ *
+ * @example
+ * only(call => call.path.startsWith('/shop.'), tracing(), metrics());
+ * only(NumberService.service.listNumbers, batch());
+ * @throws TypeError when `match` is neither a function nor the definition of a method, a middleware is not a function,
+ * or one for streams is to be applied to a method that answers with one message. A `match` that does not answer with a
+ * boolean ends its call with `UNKNOWN`.
+ */
+export function only<Req = any, Res = any>(
+  match: ((call: Call<Req>) => boolean) | { readonly path: string; readonly responseStream?: boolean },
+  ...middleware: readonly Middleware<Req, Res>[]
+): Middleware<Req, Res> {
+  const matches = matcherOf(match);
+  const composed = compose(...middleware);
+  if (typeof match !== 'function') checkPlace(listOf(composed), match);
+  return function only(call, next) {
+    return answerOf('match', 'a boolean', matches(call), isBoolean) ? composed(call, next) : undefined;
+  };
+}
+
+function matcherOf<Req>(match: ((call: Call<Req>) => boolean) | { readonly path: string }) {
+  if (typeof match === 'function') return match;
+  const path = match?.path;
+  if (typeof path !== 'string') throw expected('match', 'a function, or the definition of a method', match);
+  return (call: Call<Req>) => call.path === path;
+}
