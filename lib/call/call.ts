@@ -308,9 +308,14 @@ export class ServerCall<Req = unknown> implements Inside, Sink<unknown>, Sender,
   /** Ends the call as its source did, once HTTP/2 took everything; `before` hears that it did. */
   private async settle(outcome: Outcome, before?: () => void): Promise<void> {
     this.notice.finished = true;
-    while (this.open && !this.wire.idle) await this.gate.stalled();
+    while (this.open && !this.wire.idle && !this.prompt) await this.gate.stalled();
     if (this.open) before?.();
     this.end(outcome);
+  }
+
+  /** Of the one answer that a method gives, a small one has its status in the same turn; as with bare grpc-js. */
+  private get prompt(): boolean {
+    return (this.kind === 'unary' || this.kind === 'clientStream') && this.wire.brief;
   }
 
   /** The call ends while its layers are made: no more are made, and those that there are hear of the end then. */
@@ -359,7 +364,7 @@ export class ServerCall<Req = unknown> implements Inside, Sink<unknown>, Sender,
     const last = lastOf(outcome, this.ownTrailer);
     // Below might be another mount of ours, which is not to judge this status once more.
     if (!this.wire.direct) this.rpc.conclude(outcome, last);
-    this.wire.status(last, outcome.reason !== 'completed');
+    this.wire.status(last, outcome.reason !== 'completed' || this.prompt);
     if (outcome.reason !== 'completed') this.wire.expire(last.code);
   }
 

@@ -82,8 +82,8 @@ export class Layers {
 
   private composed(): Layer<unknown> {
     const { stages, taking } = this;
+    if (stages.length === 0) return NONE;
     const layer: Layer<unknown> = {};
-    if (stages.length === 0) return layer;
     layer.end = outcome => this.end(outcome);
     if (taking) {
       const inlet = new Next(this.next, taking);
@@ -123,6 +123,9 @@ function askAll(layers: readonly Layer<unknown>[]): void | Promise<void> {
   }
   if (pending.length) return Promise.all(pending).then(() => {});
 }
+
+/** What does nothing: most calls without middleware share it. */
+const NONE: Layer<unknown> = Object.freeze({});
 
 const nothing = (): void => {};
 

@@ -36,6 +36,10 @@ export class LinkDelivery implements Delivery {
     return this.unacked === 0 && this.queue.length === 0;
   }
 
+  get brief(): boolean {
+    return false;
+  }
+
   get held(): boolean {
     return this.unacked > 0 && this.below.held();
   }

@@ -21,13 +21,22 @@ export function givenPort(stream: object): Port | undefined {
   return (stream as { [transport]?: Port })[transport];
 }
 
-/** Past the Writable that a handler is given, which takes one message per turn of the event loop. */
+/** The call of grpc-js, where it shows. */
+interface StatusLink {
+  sendStatus?(last: WireStatus): void;
+}
+
+/** Past the Writable that a handler is given, which takes one message per turn of the event loop, and its end. */
 export class StreamPort extends GrpcPort {
+  private readonly link: StatusLink | undefined;
+
   constructor(
     private readonly stream: AnyStream,
     serialize: Serialize | undefined,
   ) {
-    super(linkOf(stream), serialize);
+    const link = linkOf(stream);
+    super(link, serialize);
+    this.link = link as StatusLink | undefined;
   }
 
   header(metadata: Metadata): void {
@@ -39,7 +48,8 @@ export class StreamPort extends GrpcPort {
   }
 
   status(last: WireStatus): void {
-    if (last.code === status.OK) this.stream.end(last.metadata);
+    if (typeof this.link?.sendStatus === 'function') this.link.sendStatus(last);
+    else if (last.code === status.OK) this.stream.end(last.metadata);
     else this.stream.emit('error', last);
   }
 }
@@ -98,7 +108,7 @@ type Listener = (error: unknown) => void;
 
 /** The way of a wrapped call down to grpc-js, as it was before the handler got our own. */
 export class HandlerPort extends GrpcPort {
-  private readonly link: { sendStatus?(last: WireStatus): void } | undefined;
+  private readonly link: StatusLink | undefined;
   private readonly sendMetadata: (metadata: Metadata) => void;
   private readonly write: (message: unknown, encoding: string, ack: () => void) => void;
   private readonly final: (done: () => void) => void;
@@ -107,7 +117,7 @@ export class HandlerPort extends GrpcPort {
   constructor(stream: AnyStream) {
     const link = linkOf(stream);
     super(link);
-    this.link = link as HandlerPort['link'];
+    this.link = link as StatusLink | undefined;
     this.sendMetadata = stream.sendMetadata.bind(stream);
     this.write = stream._write.bind(stream);
     this.final = (stream as unknown as { _final(done: () => void): void })._final.bind(stream);

@@ -18,7 +18,8 @@ export async function pump<Req, Res>(call: ServerCall<Req>, source: Method<Req, 
   });
   released.then(() => pull.close());
   try {
-    await pull.open(source(call.view.request, call.view));
+    const opening = pull.open(source(call.view.request, call.view));
+    if (opening) await opening;
   } catch (error) {
     return pull.refuse(hinted(error));
   }
@@ -36,13 +37,20 @@ class Pull<Res> {
   constructor(private readonly call: ServerCall) {}
 
   /** Opens the stream for pulling; one that comes when the call is over is closed again. */
-  async open(stream: Source<Res> | PromiseLike<Source<Res>>): Promise<void> {
-    let opened = stream as Source<Res>;
-    if (isThenable(stream)) {
-      this.pending = stream;
-      opened = (await stream) as Source<Res>;
-      this.pending = undefined;
-    }
+  open(stream: Source<Res> | PromiseLike<Source<Res>>): Promise<void> | undefined {
+    if (isThenable(stream)) return this.openLater(stream);
+    this.opened(stream as Source<Res>);
+    return undefined;
+  }
+
+  private async openLater(promised: PromiseLike<Source<Res>>): Promise<void> {
+    this.pending = promised;
+    const opened = await promised;
+    this.pending = undefined;
+    this.opened(opened);
+  }
+
+  private opened(opened: Source<Res>): void {
     this.puller = iterate(opened);
     this.guest = guestOf(this.puller);
     this.guest?.adopt();

@@ -73,6 +73,7 @@ export class TestPort<Res = any> implements Port {
 
 class TestDelivery<Res> implements Delivery {
   readonly held = false;
+  readonly brief = false;
   readonly pendingBytes = 0;
   takenAt: number | undefined;
   private queue: Res[] = [];

@@ -58,6 +58,10 @@ export class FrameDelivery implements Delivery {
     return this.unacked === 0 && this.count === 0 && this.waiting.length === 0;
   }
 
+  get brief(): boolean {
+    return this.waiting.length === 0 && this.unackedBytes + this.used <= BLOCK_BYTES;
+  }
+
   get pendingBytes(): number {
     return this.unackedBytes;
   }

@@ -70,6 +70,8 @@ export interface Delivery {
   readonly idle: boolean;
   /** Whether somebody on the way has a message, which nothing may follow. */
   readonly held: boolean;
+  /** Whether what was not taken is so little that a status may go right behind it. */
+  readonly brief: boolean;
   /** How many bytes were handed over and not taken, as far as that is known. */
   readonly pendingBytes: number;
   /** When something was last taken, also a part of a message, by `performance.now()`. */

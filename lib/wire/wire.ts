@@ -45,6 +45,11 @@ export class Wire implements Carrier {
     return this.delivery === undefined || this.delivery.idle;
   }
 
+  /** Whether a status may go right behind what was not taken. */
+  get brief(): boolean {
+    return this.delivery?.brief === true;
+  }
+
   get pendingBytes(): number {
     return this.delivery?.pendingBytes ?? 0;
   }

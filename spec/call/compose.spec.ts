@@ -106,6 +106,7 @@ class LogPort extends TestPort {
       room: true,
       idle: true,
       held: false,
+      brief: false,
       pendingBytes: 0,
       takenAt: undefined,
       message,
