@@ -3,7 +3,7 @@ export { type DrainOnOptions, type DrainOptions, drain, drainOn } from './call/d
 export { only } from './call/only.ts';
 export { type Counters, counters } from './counters.ts';
 export { serverOptions } from './grpc-js/server-options.ts';
-export { callOf } from './mounts/facade.ts';
+export { callOf } from './mounts/call-of.ts';
 export type { AnswerHandler, Handler, Mounted, MountedAnswer } from './mounts/handler.ts';
 export { interceptor } from './mounts/interceptor.ts';
 export { type Methods, mount, type Plain, plain } from './mounts/mount.ts';

@@ -2,27 +2,17 @@ import { EventEmitter } from 'node:events';
 import { type Readable, Writable } from 'node:stream';
 import { type Metadata, status } from '@grpc/grpc-js';
 import type { ServerCall } from '../call/call.ts';
-import { expected, isThenable } from '../check.ts';
+import { isThenable } from '../check.ts';
 import { counts } from '../counters.ts';
-import { callAbove } from '../grpc-js/below.ts';
 import { halfClosed } from '../grpc-js/half-close.ts';
 import { isRead } from '../grpc-js/incoming.ts';
-import { GrpcPort } from '../grpc-js/port.ts';
-import {
-  type AnyStream,
-  type Callback,
-  CallbackPort,
-  givenPort,
-  HandlerPort,
-  isWayOfStream,
-  linkOf,
-} from '../grpc-js/ports.ts';
+import { type AnyStream, type Callback, linkOf } from '../grpc-js/ports.ts';
 import { survive } from '../hooks.ts';
-import { mistakeIn, NO_ANSWER } from '../run/answer.ts';
+import { NO_ANSWER } from '../run/answer.ts';
 import { completed, Relay } from '../run/relay.ts';
-import { isErrorCode, isHidden, outcomeOf, StatusError } from '../status/status.ts';
-import type { Call, ConnectionInfo, Outcome } from '../types.ts';
-import type { Port, WireStatus } from '../wire/port.ts';
+import { outcomeOfGiven } from '../status/given.ts';
+import { isHidden, outcomeOf, StatusError } from '../status/status.ts';
+import type { Outcome } from '../types.ts';
 import type { AnyHandler } from './handler.ts';
 
 type Written = (error?: Error | null) => void;
@@ -30,68 +20,8 @@ type Written = (error?: Error | null) => void;
 /** The last facade of each stream: a wrapped handler might hand its stream to another wrapped handler. */
 const facades = new WeakMap<object, Facade>();
 
-/**
- * The `Call` behind the stream that a handler was given: its signal, which also tells of a drain, its peer, its
- * stats. For handlers that `wrap` or `interceptor` covers.
- *
- * @example
- * wrap(async stream => {
- *   const { signal } = callOf(stream);
- *   for await (const row of rows({ signal })) stream.write(row);
- *   stream.end();
- * });
- * @throws TypeError when neither of them covers the handler.
- */
-export function callOf(stream: object): Call {
-  const call: Call | undefined = (facades.get(stream)?.call ?? callAbove(linkOf(stream)))?.view;
-  if (call === undefined)
-    throw expected('stream', 'what a handler under `wrap` or `interceptor` was called with', stream);
-  return call;
-}
-
-/** The port of a stream that has a facade already: down to the layers of that first one. */
-class FacadePort extends GrpcPort {
-  constructor(private readonly outer: Facade) {
-    super(undefined);
-  }
-
-  override get identity(): object | undefined {
-    return this.outer.call.wire.identity;
-  }
-
-  override get connectionInfo(): ConnectionInfo {
-    return this.outer.call.wire.connectionInfo;
-  }
-
-  override belongsTo(server: object): boolean {
-    return this.outer.call.wire.belongsTo(server);
-  }
-
-  header(metadata: Metadata): void {
-    this.outer.relay.header(metadata);
-  }
-
-  message(message: unknown, ack: () => void): void {
-    this.outer.relay.message(message, ack);
-  }
-
-  status(last: WireStatus): void {
-    const { call, relay } = this.outer;
-    const reason = last.code === status.OK ? 'completed' : 'error';
-    void relay.status(call.rpc.conclusion(last) ?? { ...last, reason });
-  }
-}
-
-/** How a call goes down from here: to grpc-js, or to what it was wrapped with before. */
-export function portOf(stream: AnyStream, callback: Callback | undefined): Port {
-  const outer = facades.get(stream);
-  if (outer && (callback === undefined || outer.callback === callback)) return new FacadePort(outer);
-  if (outer === undefined) {
-    const given = givenPort(stream);
-    if (given) return given;
-    if (isWayOfStream(stream, callback)) return new HandlerPort(stream);
-  }
-  return new CallbackPort(stream, callback as Callback);
+export function facadeOf(stream: object): Facade | undefined {
+  return facades.get(stream);
 }
 
 /**
@@ -296,80 +226,6 @@ export class Facade {
   }
 }
 
-/** The facade of a handler that answers by its callback. */
-export class AnswerFacade extends Facade {
-  private answered = false;
-  override readonly callback: Callback = (error, message, trailer) => this.respond(error, message, trailer);
-
-  private respond(error: unknown, message: unknown, trailer: Metadata | undefined): void {
-    const { relay } = this;
-    if (error) return this.fail(this.outcomeOf(error, trailer));
-    if (this.answered || !relay.open) {
-      counts.lateMessages += 1;
-      return;
-    }
-    const mistake = message === undefined || message === null ? mistakeIn(message) : undefined;
-    if (mistake) return this.mistaken(mistake);
-    this.answered = true;
-    relay.message(message, () => void relay.status(completed(trailer)));
-  }
-
-  private outcomeOf(error: unknown, trailer: Metadata | undefined): Outcome {
-    const outcome = this.concluded(error) ?? outcomeOfGiven(error);
-    return trailer ? { ...outcome, metadata: trailer } : outcome;
-  }
-
-  /** Of a mount of ours further in, which said it by a callback of somebody else. */
-  private concluded(error: unknown): Outcome | undefined {
-    try {
-      return this.call.rpc.conclusion(error as WireStatus);
-    } catch {
-      // What a handler gave may throw when it is looked at.
-      return undefined;
-    }
-  }
-
-  protected override give(outcome: Outcome): boolean {
-    const { relay } = this;
-    if (this.answered || !relay.open) return false;
-    this.answered = true;
-    void relay.status(outcome);
-    return true;
-  }
-
-  /** One that has no parameter for its callback, and has an answer, is a method. */
-  protected override returned(value: unknown, later: boolean, handler: AnyHandler): void {
-    super.returned(value, later, handler);
-    if (value === undefined || value === null || this.answered || handler.length > 1) return;
-    if (later || Object.getPrototypeOf(value) === Object.prototype)
-      this.mistaken(
-        new TypeError(
-          'Expected a handler that calls back, got a method that returns its answer: it goes into `produce`',
-        ),
-      );
-  }
-}
-
 function tagOf(value: unknown): string {
   return typeof value === 'object' && value !== null ? String(Reflect.get(value, Symbol.toStringTag)) : '';
-}
-
-/** What Node, or a child process, leaves on an error whose `code` is no status: an exit code, an error number. */
-const NOT_A_STATUS = ['syscall', 'errno', 'cmd', 'spawnargs', 'signal', 'killed', 'exitCode'];
-
-/**
- * The outcome of what a handler emitted as its status, `{ code, message }` and `{ code, details }` alike. An error that
- * the handler only handed on, such as one of Node's, is judged as if it had been thrown.
- */
-function outcomeOfGiven(given: unknown): Outcome {
-  const outcome = outcomeOf(given);
-  try {
-    const { code, details, message, metadata } = given as Partial<Record<string, unknown>>;
-    const meant = isErrorCode(code) && details === undefined && typeof message === 'string';
-    if (!meant || given instanceof DOMException) return outcome;
-    if (NOT_A_STATUS.some(name => name in (given as object))) return outcome;
-    return { ...outcomeOf({ code, details: message, metadata }), cause: given };
-  } catch {
-    return outcome;
-  }
 }

@@ -12,7 +12,9 @@ import { isOver } from '../grpc-js/below.ts';
 import { kindOf } from '../grpc-js/incoming.ts';
 import { type AnyStream, type Callback, linkOf } from '../grpc-js/ports.ts';
 import type { Middleware, Requests } from '../types.ts';
-import { AnswerFacade, Facade, portOf } from './facade.ts';
+import { AnswerFacade } from './answer-facade.ts';
+import { Facade } from './facade.ts';
+import { portOf } from './facade-port.ts';
 import { type AnyHandler, type Handler, type Mounted, type MountedAnswer, mark, partsOf } from './handler.ts';
 import { handle } from './produce.ts';
 

@@ -1,0 +1,64 @@
+import type { Metadata } from '@grpc/grpc-js';
+import { counts } from '../counters.ts';
+import type { Callback } from '../grpc-js/ports.ts';
+import { mistakeIn } from '../run/answer.ts';
+import { completed } from '../run/relay.ts';
+import { outcomeOfGiven } from '../status/given.ts';
+import type { Outcome } from '../types.ts';
+import type { WireStatus } from '../wire/port.ts';
+import { Facade } from './facade.ts';
+import type { AnyHandler } from './handler.ts';
+
+/** The facade of a handler that answers by its callback. */
+export class AnswerFacade extends Facade {
+  private answered = false;
+  override readonly callback: Callback = (error, message, trailer) => this.respond(error, message, trailer);
+
+  private respond(error: unknown, message: unknown, trailer: Metadata | undefined): void {
+    const { relay } = this;
+    if (error) return this.fail(this.outcomeOf(error, trailer));
+    if (this.answered || !relay.open) {
+      counts.lateMessages += 1;
+      return;
+    }
+    const mistake = message === undefined || message === null ? mistakeIn(message) : undefined;
+    if (mistake) return this.mistaken(mistake);
+    this.answered = true;
+    relay.message(message, () => void relay.status(completed(trailer)));
+  }
+
+  private outcomeOf(error: unknown, trailer: Metadata | undefined): Outcome {
+    const outcome = this.concluded(error) ?? outcomeOfGiven(error);
+    return trailer ? { ...outcome, metadata: trailer } : outcome;
+  }
+
+  /** Of a mount of ours further in, which said it by a callback of somebody else. */
+  private concluded(error: unknown): Outcome | undefined {
+    try {
+      return this.call.rpc.conclusion(error as WireStatus);
+    } catch {
+      // What a handler gave may throw when it is looked at.
+      return undefined;
+    }
+  }
+
+  protected override give(outcome: Outcome): boolean {
+    const { relay } = this;
+    if (this.answered || !relay.open) return false;
+    this.answered = true;
+    void relay.status(outcome);
+    return true;
+  }
+
+  /** One that has no parameter for its callback, and has an answer, is a method. */
+  protected override returned(value: unknown, later: boolean, handler: AnyHandler): void {
+    super.returned(value, later, handler);
+    if (value === undefined || value === null || this.answered || handler.length > 1) return;
+    if (later || Object.getPrototypeOf(value) === Object.prototype)
+      this.mistaken(
+        new TypeError(
+          'Expected a handler that calls back, got a method that returns its answer: it goes into `produce`',
+        ),
+      );
+  }
+}
