@@ -8,6 +8,17 @@ const MAX_LINE = 8 * 1024 * 1024;
 /** What ends a text that was longer. */
 export const CUT = '… (cut)';
 
+/** Reads bytes of a file; fewer where it ends. */
+export type Read = (from: number, to: number) => Promise<Buffer>;
+
+/** Bytes of a file and where they are: a file without them was emptied, or is another. */
+export interface Mark {
+  readonly at: number;
+  readonly bytes: Buffer;
+}
+
+const MARK = 256;
+
 /**
  * Reads the lines of a file as it grows, each byte once. Of a line it keeps 8 MiB, and not the NULs before it: a
  * writer that goes on at its old place after the file was emptied leaves a hole there.
@@ -17,20 +28,33 @@ export class LineReader {
   private length = 0;
   private isCut = false;
 
-  /** @param before the bytes before the position, by which a file is known: 256, or all. */
+  /** @param mark what the file is known by: some bytes before the position, or the first ones. */
   constructor(
     public position = 0,
-    public before: Buffer = Buffer.alloc(0),
+    public mark: Mark = { at: position, bytes: Buffer.alloc(0) },
   ) {}
 
-  /** The lines that are complete by now, or as far as `until`. */
-  async *lines(handle: FileHandle, signal?: AbortSignal, until = Infinity): AsyncGenerator<string> {
+  /** Whether that is the file that is read, as the mark says. */
+  async isIn(read: Read): Promise<boolean> {
+    const { at, bytes } = this.mark;
+    return bytes.equals(await read(at, at + bytes.length));
+  }
+
+  /**
+   * The lines that are complete by now, or as far as `until`. The mark is read again with what comes after it, so
+   * that nothing counts that was written to the same place after the file was emptied.
+   */
+  async *lines(read: Read, signal?: AbortSignal, until = Infinity): AsyncGenerator<string> {
     for (;;) {
       signal?.throwIfAborted();
-      const bytes = await bytesOf(handle, this.position, Math.min(this.position + CHUNK, until));
+      const { at, bytes: known } = this.mark;
+      const found = await read(at, Math.min(this.position + CHUNK, until));
+      if (!found.subarray(0, known.length).equals(known)) return;
+      const bytes = found.subarray(this.position - at);
       if (bytes.length === 0) return;
       this.position += bytes.length;
-      this.before = Buffer.concat([this.before, bytes.subarray(-256)]).subarray(-256);
+      const end = found.subarray(-MARK);
+      this.mark = { at: this.position - end.length, bytes: Buffer.from(end) };
       let start = 0;
       for (let end = bytes.indexOf(NEWLINE); end >= 0; end = bytes.indexOf(NEWLINE, start)) {
         this.keep(bytes.subarray(start, end));
@@ -53,7 +77,8 @@ export class LineReader {
     return line;
   }
 
-  private keep(bytes: Buffer): void {
+  /** Takes what comes next of a line. */
+  keep(bytes: Buffer): void {
     let from = 0;
     if (this.length === 0) while (bytes[from] === NUL) from += 1;
     const part = bytes.subarray(from, from + MAX_LINE - this.length);
@@ -64,44 +89,57 @@ export class LineReader {
 }
 
 /** The lines before a place, the last one first. */
-export async function* backwards(
-  handle: FileHandle,
-  end: number,
-  signal: AbortSignal,
-): AsyncGenerator<string> {
+export async function* backwards(read: Read, end: number, signal: AbortSignal): AsyncGenerator<string> {
   let to = end;
   for (let at = end; at > 0; at = Math.max(0, at - CHUNK)) {
     signal.throwIfAborted();
     const from = Math.max(0, at - CHUNK);
-    const bytes = await bytesOf(handle, from, at);
+    const bytes = await read(from, at);
     for (let newline = lastNewline(bytes, at - from); newline >= 0; newline = lastNewline(bytes, newline)) {
       const start = from + newline + 1;
-      if (start < to) yield await lineOf(handle, start, to, signal);
+      if (start < to && to <= from + bytes.length) yield lineIn(bytes.subarray(start - from, to - from));
+      else if (start < to) yield await lineOf(read, start, to, signal);
       to = from + newline;
     }
   }
-  if (to > 0) yield await lineOf(handle, 0, to, signal);
+  if (to > 0) yield await lineOf(read, 0, to, signal);
 }
 
-/** Where the last line begins that may have no end yet. */
-export async function endOfLines(handle: FileHandle, size: number, signal: AbortSignal): Promise<number> {
-  for (let at = size; at > 0; at -= CHUNK) {
+/** The place behind the last complete line. */
+export async function endOfLines(read: Read, size: number, signal: AbortSignal): Promise<LineReader> {
+  let end = 0;
+  for (let at = size; at > 0 && end === 0; at -= CHUNK) {
     signal.throwIfAborted();
     const from = Math.max(0, at - CHUNK);
-    const newline = lastNewline(await bytesOf(handle, from, at), at - from);
-    if (newline >= 0) return from + newline + 1;
+    end = from + lastNewline(await read(from, at), at - from) + 1;
+    if (end === from) end = 0;
   }
-  return 0;
+  const at = Math.max(0, end - MARK);
+  return new LineReader(end, { at, bytes: await read(at, end) });
 }
 
-export async function bytesOf(handle: FileHandle, from: number, to: number): Promise<Buffer> {
-  const { buffer, bytesRead } = await handle.read(Buffer.allocUnsafe(to - from), 0, to - from, from);
-  return buffer.subarray(0, bytesRead);
+/** The place before the first line. */
+export async function beginOfLines(read: Read): Promise<LineReader> {
+  return new LineReader(0, { at: 0, bytes: await read(0, MARK) });
 }
 
-async function lineOf(handle: FileHandle, from: number, to: number, signal: AbortSignal): Promise<string> {
+/** Reads a file that is open. */
+export function readerOf(handle: FileHandle): Read {
+  return async (from, to) => {
+    const { buffer, bytesRead } = await handle.read(Buffer.allocUnsafe(to - from), 0, to - from, from);
+    return buffer.subarray(0, bytesRead);
+  };
+}
+
+function lineIn(bytes: Buffer): string {
+  const reader = new LineReader();
+  reader.keep(bytes);
+  return reader.take();
+}
+
+async function lineOf(read: Read, from: number, to: number, signal: AbortSignal): Promise<string> {
   const reader = new LineReader(from);
-  for await (const _ of reader.lines(handle, signal, to));
+  for await (const _ of reader.lines(read, signal, to));
   return reader.take();
 }
 

@@ -1,21 +1,6 @@
-import type { BigIntStats } from 'node:fs';
-import { type FileHandle, open, readdir, stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
-import { isDeepStrictEqual } from 'node:util';
-import { backwards, bytesOf, endOfLines, LineReader } from './log-lines.ts';
-
-/** A file beside the log that was the log once, or is a copy of it. */
-interface Rotated {
-  readonly id: string;
-  readonly path: string;
-  readonly born: bigint;
-}
-
-/**
- * What rotation puts behind the name of a log: a number, a date, `.old`. Another name that begins alike, such as
- * `app.log-audit`, `app.log.bak` or `app.log.1.gz`, is another file.
- */
-const ROTATED = /^(?:[._-]\d[\d._:TZ+-]*|\.old)$/;
+import { type FileHandle, open, stat } from 'node:fs/promises';
+import { backwards, beginOfLines, endOfLines, LineReader, type Read, readerOf } from './log-lines.ts';
+import { idAt, idFrom, idOf, ifMissing, ifUnreadable, type Rotated, rotated } from './log-rotated.ts';
 
 /**
  * A place in a log file: what was written before it, and what comes after, wherever rotation takes that.
@@ -23,7 +8,8 @@ const ROTATED = /^(?:[._-]\d[\d._:TZ+-]*|\.old)$/;
  * The file that is read is held open, so one that was renamed or removed is read to its end, and is left only
  * when the next one has something in it: until then the writer may not have changed over. Between two looks the
  * log may have been rotated many times: the files that came and went are found beside it, by their age. A file
- * that was copied and then emptied is known by the bytes before the place, and goes on in its copy. What is
+ * that was copied and then emptied is known by the bytes before the place, and goes on in its copy; that may
+ * happen between any two steps of a look, so each read takes the bytes along that it goes on from. What is
  * written between copying and emptying is lost to everybody, so prefer to rename. A line of which one half is in
  * the copy comes as each half and as the whole: only what is an entry counts.
  */
@@ -35,8 +21,10 @@ export class LogPlace {
   private half = '';
   /** The state of the log and of the file that is read, at the last look. */
   private seen: string | undefined;
-  /** The files that are older than the one that is read. */
+  /** The files that were older than the place when it was made. */
   private older: Rotated[] = [];
+  /** Which of the files beside the log have been read, or are not to be. */
+  private passed = new Set<string>();
 
   private constructor(
     private readonly path: string,
@@ -57,11 +45,11 @@ export class LogPlace {
 
   /** The lines before this place, the last one first, through older files too. */
   async *history(): AsyncGenerator<string> {
-    if (this.handle) yield* backwards(this.handle, this.reader.position, this.signal);
+    if (this.handle) yield* backwards(this.readBefore(this.handle), this.reader.position, this.signal);
     for (const file of [...this.older].reverse()) {
       const handle = await this.openRotated(file);
       try {
-        if (handle) yield* backwards(handle, (await handle.stat()).size, this.signal);
+        if (handle) yield* backwards(readerOf(handle), (await handle.stat()).size, this.signal);
       } finally {
         await this.done(handle);
       }
@@ -73,26 +61,22 @@ export class LogPlace {
     if (await this.isAsItWas()) return;
     const next = await this.open(this.path);
     try {
-      const empty = !next || (await next.stat()).size === 0;
-      if (!this.handle) {
-        if (!empty) yield* this.begin(next);
-        return;
-      }
-      const renamed = next && (await idOf(next)) !== (await idOf(this.handle));
-      if (empty || (!renamed && (await this.isIn(next)))) return yield* this.rest();
+      if (!next || (await next.stat()).size === 0) return yield* this.rest();
+      const renamed = !this.handle || (await idOf(next)) !== (await idOf(this.handle));
+      const started = this.reader.position > 0;
+      if (!renamed && started && (await this.reader.isIn(readerOf(next)))) return yield* this.rest();
 
-      let fresh = await this.rotatedBefore(next);
       if (renamed) {
-        fresh = await this.withoutCopies(fresh);
+        await this.passCopies();
         yield* this.rest();
-      } else yield* this.restOfCopy(fresh);
-      for (; fresh.length > 0; fresh = await this.rotatedBefore(next)) {
-        for (const file of fresh) {
-          const handle = await this.openRotated(file);
-          if (handle) yield* this.begin(handle, !renamed);
-        }
+      } else if (started) yield* this.restOfCopy();
+      for (;;) {
+        const start = await beginOfLines(readerOf(next));
+        const between = await this.between(next);
+        if (between) yield* this.begin(between, await beginOfLines(readerOf(between)), !renamed);
+        else if (await start.isIn(readerOf(next))) return yield* this.begin(next, start, !renamed);
+        // Else it was emptied meanwhile, so there is a copy more.
       }
-      yield* this.begin(next, !renamed);
     } finally {
       if (next !== this.handle) await this.done(next);
     }
@@ -106,18 +90,20 @@ export class LogPlace {
   private async goToEnd(): Promise<void> {
     for (;;) {
       const log = await this.open(this.path);
+      this.handle = log;
       const size = await this.seekEnd(log);
-      this.older = await rotated(this.path);
+      const files = await rotated(this.path);
+      const copies = await this.copiesIn(files);
+      this.older = files.filter(file => !copies.includes(file));
       // Renamed or emptied meanwhile? Then again.
       const there = (log && (await idOf(log))) === (await idAt(this.path));
-      const settled = there && (!log || ((await log.stat()).size >= size && (await this.isIn(log))));
+      const settled =
+        there && (!log || ((await log.stat()).size >= size && (await this.reader.isIn(readerOf(log)))));
+      this.passed = new Set(this.older.map(({ id }) => id));
       const previous = settled && size === 0 ? this.older.pop() : undefined;
-      this.handle = previous ? await this.openRotated(previous) : log;
-      if (settled && !previous) {
-        this.older = await this.withoutCopies(this.older);
-        return;
-      }
+      if (settled && !previous) return;
       await this.done(log);
+      this.handle = previous && (await this.openRotated(previous));
       if (previous && (await this.seekEnd(this.handle)) > 0) return;
     }
   }
@@ -127,8 +113,7 @@ export class LogPlace {
     this.reader = new LineReader();
     if (!handle) return 0;
     const { size } = await handle.stat();
-    const position = await endOfLines(handle, size, this.signal);
-    this.reader = new LineReader(position, await bytesOf(handle, Math.max(0, position - 256), position));
+    this.reader = await endOfLines(readerOf(handle), size, this.signal);
     return (await handle.stat()).size < size ? NaN : size;
   }
 
@@ -144,68 +129,99 @@ export class LogPlace {
 
   /** What the file that is read has after this place. */
   private async *rest(): AsyncGenerator<string> {
-    if (!this.handle) return;
-    for await (const line of this.reader.lines(this.handle, this.signal)) {
+    if (!this.handle || this.reader.mark.bytes.length === 0) return;
+    for await (const line of this.reader.lines(readerOf(this.handle), this.signal)) {
       if (this.half) yield this.half + line;
       this.half = '';
       yield line;
     }
   }
 
-  /** What an emptied file had after this place, by its copy; takes that and what is older from the list. */
-  private async *restOfCopy(fresh: Rotated[]): AsyncGenerator<string> {
-    for (let file = fresh.shift(); file; file = fresh.shift()) {
-      const copy = await this.openRotated(file);
-      if (!copy || !(await this.isIn(copy))) {
-        await this.done(copy);
-        continue;
-      }
-      await this.done(this.handle);
-      this.handle = copy;
-      return yield* this.rest();
-    }
+  /** What an emptied file had after this place, by its copy. */
+  private async *restOfCopy(): AsyncGenerator<string> {
+    const copy = await this.openCopy();
+    if (!copy) return;
+    await this.done(this.handle);
+    this.handle = copy;
+    yield* this.rest();
   }
 
   /** Leaves the file that is read; what it has after its last line end is all there will be. */
-  private async *begin(handle: FileHandle, emptied = false): AsyncGenerator<string> {
+  private async *begin(handle: FileHandle, reader: LineReader, emptied: boolean): AsyncGenerator<string> {
     const last = this.reader.take();
-    this.half = emptied ? last : '';
+    this.half = emptied ? this.half + last : '';
     await this.done(this.handle);
     this.handle = handle;
-    this.reader = new LineReader();
+    this.reader = reader;
     if (last) yield last;
     yield* this.rest();
   }
 
-  /** Whether a file is, up to this place, the one that was read. */
-  private async isIn(handle: FileHandle): Promise<boolean> {
-    const { position, before } = this.reader;
-    return before.equals(await bytesOf(handle, position - before.length, position));
+  /** Reads what is before this place, in the copy of the file once that was emptied. */
+  private readBefore(handle: FileHandle): Read {
+    let file: FileHandle | undefined = handle;
+    return async (from, to) => {
+      while (file) {
+        const read = readerOf(file);
+        const bytes = await read(from, to);
+        if (await this.reader.isIn(read)) return bytes;
+        file = await this.openCopy();
+      }
+      return Buffer.alloc(0);
+    };
   }
 
-  /** Without the files that have what the one that is read has: it was copied, and not emptied. */
-  private async withoutCopies(files: Rotated[]): Promise<Rotated[]> {
-    if (!this.handle) return files;
+  /** Opens the copy of the file that was emptied: of several, the one that was made last has most of it. */
+  private async openCopy(): Promise<FileHandle | undefined> {
+    let best: FileHandle | undefined;
+    let most = 0;
+    for (const file of await rotated(this.path)) {
+      const copy = await this.openRotated(file);
+      const size = (await copy?.stat())?.size ?? 0;
+      const better = copy && size > most && (await this.reader.isIn(readerOf(copy)));
+      await this.done(better ? best : copy);
+      if (!better) continue;
+      best = copy;
+      most = size;
+    }
+    return best;
+  }
+
+  /** Those of some files that have what the one that is read has: it was copied, and not emptied. */
+  private async copiesIn(files: Rotated[]): Promise<Rotated[]> {
+    if (!this.handle) return [];
     const { birthtimeNs } = await this.handle.stat({ bigint: true });
-    const others: Rotated[] = [];
+    const copies: Rotated[] = [];
     for (const file of files) {
       const handle = file.born < birthtimeNs ? undefined : await this.openRotated(file);
-      if (!handle || !(await isBeginning(handle, this.handle))) others.push(file);
+      if (handle && (await isBeginning(handle, this.handle))) copies.push(file);
       await this.done(handle);
     }
-    return others;
+    return copies;
   }
 
-  /** The files between the one that is read and `next`, the oldest first. From now on they count as older. */
-  private async rotatedBefore(next: FileHandle): Promise<Rotated[]> {
+  private async passCopies(): Promise<void> {
+    for (const { id } of await this.copiesIn(await rotated(this.path))) this.passed.add(id);
+  }
+
+  /**
+   * Opens the oldest file between the one that is read and `next`. One that has nothing yet, or what `next` begins
+   * with, is a copy that is being made of `next`: its turn comes when `next` is emptied, if ever.
+   */
+  private async between(next: FileHandle): Promise<FileHandle | undefined> {
     const here = this.handle && (await idOf(this.handle));
     const there = await idOf(next);
     const files = await rotated(this.path);
-    const until = files.findIndex(({ id }) => id === there);
-    const known = new Set(this.older.map(({ id }) => id));
-    this.older = until === -1 ? files : files.slice(0, until);
-    const fresh = this.older.filter(({ id }) => !known.has(id));
-    return fresh.slice(fresh.findIndex(({ id }) => id === here) + 1);
+    const at = files.findIndex(({ id }) => id === here);
+    const passed = files.filter(({ id }, i) => i <= at || this.passed.has(id));
+    this.passed = new Set(passed.map(({ id }) => id));
+    for (const file of files) {
+      if (file.id === there) return undefined;
+      const handle = this.passed.has(file.id) ? undefined : await this.openRotated(file);
+      if (handle && (await handle.stat()).size > 0 && !(await isBeginning(handle, next))) return handle;
+      await this.done(handle);
+    }
+    return undefined;
   }
 
   private async open(path: string, otherwise = ifMissing): Promise<FileHandle | undefined> {
@@ -230,63 +246,13 @@ export class LogPlace {
   }
 }
 
-/** The files beside a log that bear its name and more, the oldest first. */
-async function rotated(path: string): Promise<Rotated[]> {
-  let files = await filesBeside(path);
-  for (;;) {
-    // Names change hands while a log is rotated: only what is there twice in a row was there at one time.
-    const again = await filesBeside(path);
-    if (isDeepStrictEqual(files, again)) return files;
-    files = again;
-  }
-}
-
-async function filesBeside(path: string): Promise<Rotated[]> {
-  const log = basename(path);
-  const names = (await readdir(dirname(path)).catch(ifMissing)) ?? [];
-  const ids = new Set([await idAt(path)]); // a link and what it leads to are one file
-  const files: Rotated[] = [];
-  for (const name of names) {
-    if (!name.startsWith(log) || !ROTATED.test(name.slice(log.length))) continue;
-    const file = join(dirname(path), name);
-    const stats = await stat(file, { bigint: true }).catch(ifUnreadable);
-    if (!stats?.isFile() || ids.has(idFrom(stats))) continue;
-    ids.add(idFrom(stats));
-    files.push({ id: idFrom(stats), path: file, born: stats.birthtimeNs });
-  }
-  // Of two that are as old, as far as the clock of a file system can tell, `.2` is older than `.1`.
-  const byName = new Intl.Collator('en', { numeric: true });
-  return files.sort((a, b) => Number(a.born - b.born) || byName.compare(b.path, a.path));
-}
-
-/** What stays the same when a file is renamed; a number of a file that was removed is used again. */
-function idFrom({ dev, ino, birthtimeNs }: BigIntStats): string {
-  return `${dev}:${ino}:${birthtimeNs}`;
-}
-
-async function idOf(handle: FileHandle): Promise<string> {
-  return idFrom(await handle.stat({ bigint: true }));
-}
-
-async function idAt(path: string): Promise<string | undefined> {
-  const stats = await stat(path, { bigint: true }).catch(ifMissing);
-  return stats && idFrom(stats);
-}
-
-function ifMissing(error: NodeJS.ErrnoException): undefined {
-  if (error.code !== 'ENOENT') throw error;
-}
-
-function ifUnreadable(error: NodeJS.ErrnoException): undefined {
-  if (!['ENOENT', 'EACCES', 'EPERM', 'ELOOP'].includes(error.code ?? '')) throw error;
-}
-
 /** Whether all that a file has is what another begins with, as its first and last bytes say. */
 async function isBeginning(part: FileHandle, whole: FileHandle): Promise<boolean> {
   const { size } = await part.stat();
+  const [readPart, readWhole] = [readerOf(part), readerOf(whole)];
   for (const from of [0, Math.max(0, size - 256)]) {
     const to = Math.min(from + 256, size);
-    if (!(await bytesOf(part, from, to)).equals(await bytesOf(whole, from, to))) return false;
+    if (!(await readPart(from, to)).equals(await readWhole(from, to))) return false;
   }
   return size > 0;
 }

@@ -15,10 +15,9 @@ import {
   attributesFrom,
   checkHooks,
   checkProvider,
-  type Filter,
   isOfInterest,
   PerCall,
-  passes,
+  refuseFilter,
 } from './otel/scope.ts';
 import {
   methodAttributes,
@@ -45,11 +44,6 @@ export interface MetricsOptions {
    * @default what `OTEL_SEMCONV_STABILITY_OPT_IN` asks for with `rpc/dup` or `rpc/old`, else 'stable'
    */
   readonly semconv?: Semconv;
-  /**
-   * Which calls are measured.
-   * @default all but those of `grpc.health.v1.Health` and `grpc.reflection`
-   */
-  readonly filter?: Filter;
   /** More attributes of a call. Each combination is a time series: nothing that differs from call to call. */
   readonly metricAttributes?: (call: Call) => Attributes;
   /** Whether an outcome is an error: decides `error.type`. Give `tracing` the same. */
@@ -68,15 +62,18 @@ export interface MetricsOptions {
  * when metrics are collected.
  *
  * Stands after `tracing()`, so that exemplars point to its spans. Without an SDK of OpenTelemetry it does nothing.
+ * Calls of `grpc.health.v1.Health` and `grpc.reflection` are not measured; `only(match, metrics())` picks among the
+ * others.
  *
  * @example
  * mount(server, NumberService.service, sources, tracing(), metrics({ a66: true }));
  * @throws TypeError when an option is out of its range.
  */
 export function metrics(options: MetricsOptions = {}): Middleware {
-  checkOptions(options, ['meterProvider', 'semconv', 'filter', 'metricAttributes', 'isError', 'a66']);
-  const { meterProvider, filter = isOfInterest, metricAttributes, isError, a66 = false } = options;
-  checkHooks({ filter, metricAttributes, isError });
+  refuseFilter(options, 'metrics');
+  checkOptions(options, ['meterProvider', 'semconv', 'metricAttributes', 'isError', 'a66']);
+  const { meterProvider, metricAttributes, isError, a66 = false } = options;
+  checkHooks({ metricAttributes, isError });
   checkProvider('meterProvider', meterProvider, 'getMeter');
   const semconv = semconvOf(options.semconv);
   const safely = guard('metrics');
@@ -94,7 +91,7 @@ export function metrics(options: MetricsOptions = {}): Middleware {
     return new Measurement(call, to, { semconv, isError, safely, more });
   };
   return function metrics(call) {
-    if (!passes(filter, call, safely)) return undefined;
+    if (!isOfInterest(call)) return undefined;
     return safely('the start of a measurement', () => open(call), undefined);
   };
 }

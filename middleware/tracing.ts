@@ -3,7 +3,7 @@ import type { Call, Layer, Middleware } from '../lib/types.ts';
 import { existingSpan, takeOver } from './otel/existing.ts';
 import { Follower, Recording } from './otel/recording.ts';
 import { isResume } from './otel/resume.ts';
-import { attributesFrom, PerCall, passes, scope } from './otel/scope.ts';
+import { attributesFrom, isOfInterest, PerCall, scope } from './otel/scope.ts';
 import { methodOf } from './otel/semconv.ts';
 import { callAttributes, childSpan, type Opened, serverSpan } from './otel/span.ts';
 import { type Settings, settle, type TracingOptions } from './otel/tracing-options.ts';
@@ -23,7 +23,8 @@ export type { TracingOptions } from './otel/tracing-options.ts';
  *
  * Stands first in the list, so that it sees the status that is sent, and before `metrics()`. Without an SDK of
  * OpenTelemetry it does nothing. A span that is open when the SDK is shut down is lost: drain the server first.
- * A call that no handler was started for, since there is none or an interceptor answered, has no span.
+ * A call that no handler was started for, since there is none or an interceptor answered, has no span, nor have
+ * those of `grpc.health.v1.Health` and `grpc.reflection`; `only(match, tracing())` picks among the others.
  *
  * @example
  * mount(server, NumberService.service, sources, tracing(), metrics());
@@ -32,9 +33,9 @@ export type { TracingOptions } from './otel/tracing-options.ts';
  */
 export function tracing(options: TracingOptions = {}): Middleware {
   const settings = settle(options);
-  const { filter, safely } = settings;
+  const { safely } = settings;
   return function tracing(call) {
-    if (!passes(filter, call, safely)) return undefined;
+    if (!isOfInterest(call)) return undefined;
     return safely('a span', () => follow(call, settings) ?? open(call, settings), undefined);
   };
 }

@@ -197,7 +197,7 @@ const rows: Record<string, Row> = {
     type: './metrics/MetricsOptions',
     use: metrics,
     names: {
-      ...{ meterProvider: { getMeter: any }, semconv: 'stable', filter: any, metricAttributes: any },
+      ...{ meterProvider: { getMeter: any }, semconv: 'stable', metricAttributes: any },
       ...{ isError: any, a66: true },
     },
   },
@@ -227,7 +227,7 @@ const rows: Record<string, Row> = {
     use: tracing,
     names: {
       ...{ tracerProvider: { getTracer: any }, semconv: 'stable', existingSpan: 'ignore', links: any },
-      ...{ renameExisting: true, publicEndpoint: true, filter: any, requestHeaders: [], isError: any },
+      ...{ renameExisting: true, publicEndpoint: true, requestHeaders: [], isError: any },
       ...{ responseHeaders: [], responseTrailers: [], spanAttributes: any, exceptions: 'off' },
       ...{ loggerProvider: { getLogger: any }, redactMessages: true, progress: { intervalMs: 1000 } },
       ...{ segmentMs: 1000 },

@@ -1,7 +1,7 @@
 import type { Metadata } from '@grpc/grpc-js';
 import type { Attributes } from '@opentelemetry/api';
 import { checkFunction, expected } from '../../lib/check.ts';
-import { answerOf, isBoolean } from '../../lib/hooks.ts';
+import { answerOf } from '../../lib/hooks.ts';
 import type { Call } from '../../lib/types.ts';
 import type { Safely } from './guard.ts';
 
@@ -12,11 +12,12 @@ export const scope: { readonly name: string; readonly version: string; readonly 
   schemaUrl: 'https://opentelemetry.io/schemas/1.45.0',
 };
 
-export type Filter = (call: Call) => boolean;
-
-/** Whether a call is of interest; one is, when that cannot be found out. */
-export function passes(filter: Filter, call: Call, safely: Safely): boolean {
-  return safely('filter', () => answerOf('filter', 'a boolean', filter(call), isBoolean), true);
+/** Until 0.2.0: `filter` was an option of both middleware. */
+export function refuseFilter(options: object, middleware: string): void {
+  if ('filter' in Object(options))
+    throw new TypeError(
+      `\`filter\` of \`${middleware}()\` is gone: \`only(match, ${middleware}())\` picks calls, those of health and reflection are left out`,
+    );
 }
 
 /** What the user adds to the attributes of a call. */

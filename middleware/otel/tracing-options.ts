@@ -6,7 +6,7 @@ import type { LoggerProviderLike } from './events.ts';
 import { type Exceptions, exceptionsOf } from './exceptions.ts';
 import type { IsError } from './failure.ts';
 import { guard, type Safely } from './guard.ts';
-import { checkHooks, checkProvider, type Filter, isOfInterest } from './scope.ts';
+import { checkHooks, checkProvider, refuseFilter } from './scope.ts';
 import { type Semconv, semconvOf } from './semconv.ts';
 
 export interface TracingOptions {
@@ -39,11 +39,6 @@ export interface TracingOptions {
   readonly publicEndpoint?: boolean | ((call: Call) => boolean);
   /** Links of the span, such as `resumed()` to the stream that this one resumes. */
   readonly links?: (call: Call) => Link | readonly Link[] | undefined;
-  /**
-   * Which calls get a span.
-   * @default all but those of `grpc.health.v1.Health` and `grpc.reflection`
-   */
-  readonly filter?: Filter;
   /** Names of request headers to put on the span. Only what is named is: headers might hold secrets. */
   readonly requestHeaders?: readonly string[];
   /** Names of our headers to put on the span. */
@@ -86,7 +81,6 @@ export interface Settings extends Pick<TracingOptions, 'tracerProvider' | 'logge
   readonly renameExisting: boolean;
   readonly isPublic: (call: Call) => boolean;
   readonly links: (call: Call) => readonly Link[];
-  readonly filter: Filter;
   readonly requestHeaders: readonly string[];
   readonly responseHeaders: readonly string[];
   readonly responseTrailers: readonly string[];
@@ -99,19 +93,20 @@ export interface Settings extends Pick<TracingOptions, 'tracerProvider' | 'logge
 
 const NAMES = [
   ...(['tracerProvider', 'semconv', 'existingSpan', 'renameExisting', 'publicEndpoint'] as const),
-  ...(['links', 'filter', 'requestHeaders', 'responseHeaders', 'responseTrailers'] as const),
+  ...(['links', 'requestHeaders', 'responseHeaders', 'responseTrailers'] as const),
   ...(['spanAttributes', 'isError', 'exceptions', 'loggerProvider', 'redactMessages'] as const),
   ...(['progress', 'segmentMs'] as const),
 ];
 
 export function settle(options: TracingOptions): Settings {
+  refuseFilter(options, 'tracing');
   checkOptions(options, NAMES);
-  const { existingSpan = 'enrich', publicEndpoint = false, filter = isOfInterest } = options;
+  const { existingSpan = 'enrich', publicEndpoint = false } = options;
   const { links, spanAttributes, isError, progress, segmentMs } = options;
   if (!['enrich', 'child', 'ignore'].includes(existingSpan))
     throw expected('existingSpan', "'enrich', 'child' or 'ignore'", existingSpan);
   if (typeof publicEndpoint !== 'boolean') checkFunction('publicEndpoint', publicEndpoint);
-  checkHooks({ filter, links, spanAttributes, isError });
+  checkHooks({ links, spanAttributes, isError });
   checkProvider('tracerProvider', options.tracerProvider, 'getTracer');
   checkProvider('loggerProvider', options.loggerProvider, 'getLogger');
   if (progress) {
@@ -132,7 +127,6 @@ export function settle(options: TracingOptions): Settings {
         ? answerOf('publicEndpoint', 'a boolean', publicEndpoint(call), isBoolean)
         : publicEndpoint,
     links: call => [answerOf('links', 'links', links?.(call), areLinks) ?? []].flat(),
-    filter,
     requestHeaders: names('requestHeaders', options.requestHeaders),
     responseHeaders: names('responseHeaders', options.responseHeaders),
     responseTrailers: names('responseTrailers', options.responseTrailers),

@@ -202,12 +202,10 @@ describe('what hooks of middleware answer', () => {
       throw new StatusError(status.NOT_FOUND, 'no');
     };
     const hooks: [hook: string, wrong: unknown[], make: (hook: any) => Middleware][] = [
-      ['filter', ['no', undefined], filter => tracing({ filter })],
       ['links', [7, [{}], 'link'], links => tracing({ links })],
       ['spanAttributes', ['a', 7, []], spanAttributes => tracing({ spanAttributes })],
       ['publicEndpoint', ['no', undefined], publicEndpoint => tracing({ publicEndpoint })],
       ['isError', ['no', 0], isError => tracing({ isError })],
-      ['filter', ['no', undefined], filter => metrics({ filter })],
       ['metricAttributes', ['a', 7, []], metricAttributes => metrics({ metricAttributes })],
       ['isError', ['no', 0], isError => metrics({ isError })],
     ];

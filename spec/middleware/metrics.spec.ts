@@ -1,7 +1,7 @@
 import { status } from '@grpc/grpc-js';
 import { metrics as api } from '@opentelemetry/api';
 import { expect } from 'chai';
-import { interceptor, mount, StatusError } from '../../lib/index.ts';
+import { interceptor, mount, only, StatusError } from '../../lib/index.ts';
 import { Tally } from '../../lib/stats.ts';
 import { metrics } from '../../middleware/metrics.ts';
 import { tracing } from '../../middleware/tracing.ts';
@@ -322,10 +322,10 @@ describe('metrics()', () => {
     expect(value(collected, 'rpc.server.call.duration').count).to.equal(1);
   });
 
-  it('adds what the hook says to every metric, and leaves out what the filter says', async () => {
+  it('adds what the hook says to every metric, and leaves out what `only` does not pick', async () => {
     const metricAttributes = () => ({ tenant: 'a' });
     await (await serve('mount', () => [1, 2], [tracing(), metrics({ metricAttributes })])).call();
-    await (await serve('mount', () => [1, 2], [tracing(), metrics({ filter: () => false })])).call();
+    await (await serve('mount', () => [1, 2], [tracing(), only(() => false, metrics())])).call();
     await over(2);
     for (const { dataPoints, descriptor } of Object.values(await otel.collect()))
       for (const { attributes } of dataPoints) expect(attributes.tenant, descriptor.name).to.equal('a');
@@ -335,18 +335,21 @@ describe('metrics()', () => {
     const fail = () => {
       throw new Error('not today');
     };
-    const middleware = metrics({ metricAttributes: fail, isError: fail, filter: fail });
+    const middleware = metrics({ metricAttributes: fail, isError: fail });
     const server = await serve('mount', () => [1], [tracing(), middleware]);
     await server.call();
     await server.call();
     await over(2);
     expect(value(await otel.collect(), 'leat.server.sent.messages')).to.equal(2);
     const told = otel.complaints.splice(0).map(text => /metrics: (\w+) failed/.exec(text)?.[1]);
-    expect(told.sort()).to.deep.equal(['filter', 'isError', 'metricAttributes']);
+    expect(told.sort()).to.deep.equal(['isError', 'metricAttributes']);
   });
 
   it('refuses options that make no sense', () => {
-    expect(() => metrics({ filter: 1 as never })).to.throw(TypeError, /Expected `filter` to be a function/);
+    expect(() => metrics({ filter: () => true } as never)).to.throw(
+      TypeError,
+      '`filter` of `metrics()` is gone: `only(match, metrics())` picks calls',
+    );
     expect(() => metrics({ meterProvider: {} as never })).to.throw(
       TypeError,
       /Expected `meterProvider` to be a provider that has `getMeter`, got `Object`/,

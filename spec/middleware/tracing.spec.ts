@@ -339,7 +339,7 @@ describe('tracing()', () => {
         { loggerProvider: {} },
         /Expected `loggerProvider` to be a provider that has `getLogger`, got `Object`/,
       ],
-      [{ filter: 1 }, /Expected `filter` to be a function/],
+      [{ filter: () => true }, /`filter` of `tracing\(\)` is gone: `only\(match, tracing\(\)\)` picks calls/],
       [{ links: [] }, /Expected `links` to be a function/],
       [{ requestHeaders: 'x' }, /Expected `requestHeaders` to be an array of names/],
       [{ progress: { intervalMs: 10 } }, /Expected `progress.intervalMs` to be at least 1000 milliseconds/],
