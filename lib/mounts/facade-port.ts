@@ -7,7 +7,6 @@ import {
   givenPort,
   HandlerPort,
   isWayOfStream,
-  linkOf,
 } from '../grpc-js/ports.ts';
 import type { ConnectionInfo } from '../types.ts';
 import type { Port, WireStatus } from '../wire/port.ts';
