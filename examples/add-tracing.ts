@@ -8,20 +8,21 @@ import { tracing } from 'leat/tracing';
 import type { Showpiece } from './example.ts';
 import { tutorial } from './protos.ts';
 import { bind } from './server.ts';
+import { TraceTree } from './trace-tree.ts';
 
 /**
- * One span per stream, and a child of it from inside the source. Spans go to the console, or to a collector
- * when `OTEL_EXPORTER_OTLP_ENDPOINT` names one. First the streams end, then the SDK is shut down.
+ * One span per stream, and a child of it from inside the source. Spans are shown as a tree (`--raw`: as they are), or
+ * go to a collector when `OTEL_EXPORTER_OTLP_ENDPOINT` names one. First the streams end, then the SDK is shut down.
  */
 export const addTracing: Showpiece = {
-  usage: '',
-  flags: {},
-  async show({ print }) {
+  usage: '[--raw]',
+  flags: { raw: { type: 'boolean', default: false } },
+  async show({ print, on }) {
     const toCollector = process.env.OTEL_EXPORTER_OTLP_ENDPOINT !== undefined;
-    const console = new traces.SimpleSpanProcessor(new traces.ConsoleSpanExporter());
+    const exporter = on('raw') ? new traces.ConsoleSpanExporter() : new TraceTree(print);
     const sdk = new NodeSDK({
       serviceName: 'numbers',
-      ...(toCollector ? {} : { spanProcessors: [console] }),
+      ...(toCollector ? {} : { spanProcessors: [new traces.SimpleSpanProcessor(exporter)] }),
     });
     sdk.start();
 

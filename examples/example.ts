@@ -38,6 +38,8 @@ export interface Example extends Service, Showpiece {}
 export interface Run {
   readonly address: string;
   readonly print: (line: string) => void;
+  /** Prints what replaces the line before it. */
+  readonly progress: (line: string) => void;
   text(flag: string): string;
   number(flag: string, min?: number): number;
   on(flag: string): boolean;

@@ -2,17 +2,29 @@ import { parseArgs } from 'node:util';
 import type { Example, Run } from './example.ts';
 
 type Values = Record<string, unknown>;
+export type Flags = Example['flags'];
 
 /** A command line that cannot be followed. */
 export class UsageError extends Error {}
 
 /** The flags of a command line. */
-export function read(options: Example['flags'], args: string[]): Values {
+export function read(options: Flags, args: string[]): Values {
   try {
     return parseArgs({ args, options, strict: true }).values;
   } catch (error) {
     throw new UsageError((error as Error).message);
   }
+}
+
+export function wantsHelp(args: readonly string[]): boolean {
+  return args.includes('--help') || args.includes('-h');
+}
+
+/** Says how a command is used, and ends the process with 2; anything else goes on being thrown. */
+export function usedWrongly(error: unknown, usage: string): never {
+  if (!(error instanceof UsageError)) throw error;
+  console.error(`${error.message}\n${usage}`);
+  process.exit(2);
 }
 
 /** A flag that is a number from `min` up. */
@@ -37,6 +49,7 @@ export function runOf(address: string, values: Values, print: (line: string) => 
   return {
     address,
     print,
+    progress: print,
     text: flag => String(values[flag] ?? ''),
     number: (flag, min) => numberOf(values, flag, min),
     on: flag => values[flag] === true,

@@ -161,7 +161,7 @@ function checkId(id: string): void {
 export const job: Pick<Example, 'usage' | 'flags' | 'show'> = {
   usage: '[--job-id ID]',
   flags: { 'job-id': { type: 'string', default: 'job-1' } },
-  async show({ address, print, text }) {
+  async show({ address, print, progress: show, text }) {
     const client = new streamservice.StreamService(address, credentials.createInsecure());
     const progress = subscribe(
       (...call) => client.watchJobProgress(...call),
@@ -170,7 +170,7 @@ export const job: Pick<Example, 'usage' | 'flags' | 'show'> = {
     );
     for await (const { percentage, status, currentStep } of progress) {
       const done = '='.repeat(Math.round(percentage * 0.4));
-      print(
+      show(
         `[${`${done}>`.slice(0, 40).padEnd(40)}] ${String(percentage).padStart(3)}% ${status}: ${currentStep}`,
       );
     }

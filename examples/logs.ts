@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { credentials, status } from '@grpc/grpc-js';
+import { credentials, type Metadata, status } from '@grpc/grpc-js';
 import { mount, only, StatusError } from 'leat';
 import { checksum } from 'leat/checksum';
 import { subscribe } from 'leat/client';
@@ -57,10 +57,15 @@ export const logs: Example = {
     const client = new example.LogService(address, credentials.createInsecure());
     const request = { level: text('level') };
     const past = subscribe(client, 'getLogs', request, retrying(print));
-    for await (const { message, timestamp } of past) print(`${message} at ${timestamp}`);
-    const [attempt] = past.attempts;
-    print(`headers  ${JSON.stringify(attempt?.header?.getMap())}`);
-    print(`trailers ${JSON.stringify(attempt?.status?.metadata.getMap())}`);
+    let header: Metadata | undefined;
+    for await (const { message, timestamp } of past) {
+      if (header === undefined) {
+        header = past.attempts[0]?.header;
+        print(`headers  ${shown(header)}`);
+      }
+      print(`${message} at ${timestamp}`);
+    }
+    print(`trailers ${shown(past.attempts[0]?.status?.metadata)}`);
 
     let left = number('follow');
     const live = subscribe(client, 'streamLogs', request, retrying(print));
@@ -72,6 +77,10 @@ export const logs: Example = {
     client.close();
   },
 };
+
+function shown(metadata: Metadata | undefined): string {
+  return JSON.stringify(metadata?.getMap());
+}
 
 /** Waits for room in the channel, so that a client that does not read stops it; throws when the client leaves. */
 async function feed(entries: Channel<LogEntry>, everyMs: number, signal: AbortSignal): Promise<never> {

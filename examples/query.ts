@@ -140,7 +140,7 @@ export const query: Pick<Example, 'usage' | 'flags' | 'show'> = {
     sql: { type: 'string', default: DEFAULT_QUERY },
     'batch-size': { type: 'string', default: '500' },
   },
-  async show({ address, print, text, number }) {
+  async show({ address, print, progress, text, number }) {
     const client = new streamservice.StreamService(address, credentials.createInsecure());
     const batches = subscribe(
       (...call) => client.streamQueryResults(...call),
@@ -151,7 +151,7 @@ export const query: Pick<Example, 'usage' | 'flags' | 'show'> = {
     for await (const { rows, batchNumber, totalBatches } of batches) {
       if (batchNumber === 1) total = 0; // also when it had to begin anew
       total += rows.length;
-      print(`batch ${batchNumber}/${totalBatches}: ${rows.length} rows`);
+      progress(`batch ${batchNumber}/${totalBatches}: ${rows.length} rows`);
     }
     print(`total rows received: ${total}`);
     client.close();

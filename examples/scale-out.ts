@@ -4,7 +4,7 @@
  * Ends with 1 when an update was lost, repeated or out of order for anybody.
  */
 import { credentials } from '@grpc/grpc-js';
-import { numberOf, read, UsageError } from './flags.ts';
+import { numberOf, read, UsageError, wantsHelp } from './flags.ts';
 import { inNats } from './nats-topic.ts';
 import { streamservice } from './protos.ts';
 import { Cable } from './scale-out/cable.ts';
@@ -17,6 +17,7 @@ const USAGE =
   'usage: npm run scale-out -- [--minutes N] [--rate N] [--subscribers N] [--servers N] [--history N] ' +
   '[--fault-ms N] [--seed N] [--nginx]';
 
+if (wantsHelp(process.argv.slice(2))) leave(0, USAGE);
 const flags = settings();
 const nats = natsProgram();
 if (flags.nginx && !isThere('nginx', '-v')) leave(2, 'there is no nginx on the PATH: apt-get install nginx');

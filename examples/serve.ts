@@ -2,13 +2,20 @@
 import { logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
 import { drainOn } from 'leat';
 import { services } from './examples.ts';
-import { numberOf, portOf, read, UsageError } from './flags.ts';
+import { numberOf, portOf, read, UsageError, usedWrongly, wantsHelp } from './flags.ts';
 import { listen } from './server.ts';
 
 // What grpc-js prints about a port that is taken is in our error too.
 const { GRPC_NODE_VERBOSITY, GRPC_VERBOSITY } = process.env;
 if (!(GRPC_NODE_VERBOSITY ?? GRPC_VERBOSITY)) setLogVerbosity(logVerbosity.NONE);
 
+const usage = 'usage: npm run serve -- [--port N] [--host HOST] [--speed N]';
+if (wantsHelp(process.argv.slice(2))) {
+  console.log(
+    `${usage}\n  --port N   one port for all services, instead of those of their tutorials\n  --speed N  divides their pauses\nWith NATS_URL, updates come from JetStream.`,
+  );
+  process.exit(0);
+}
 try {
   const values = read(
     {
@@ -29,10 +36,9 @@ try {
   drainOn(server, { graceMs: 2000, after: listening.close });
   console.log(`listening on ${address}${others.length ? `, and on ${others.join(' and ')}` : ''}`);
 } catch (error) {
+  if (error instanceof UsageError) usedWrongly(error, usage);
   console.error((error as Error).message);
-  if (!(error instanceof UsageError)) process.exit(1);
-  console.error('usage: npm run serve -- [--port N] [--host HOST] [--speed N]');
-  process.exit(2);
+  process.exit(1);
 }
 
 /** A second signal ends the process at once. Half a second apart: npm passes on what the terminal sent too. */

@@ -1,4 +1,3 @@
-import { styleText } from 'node:util';
 import { credentials, status } from '@grpc/grpc-js';
 import { type Method, StatusError } from 'leat';
 import { subscribe } from 'leat/client';
@@ -10,6 +9,7 @@ import { entryOf, LEVELS } from './log-entry.ts';
 import { LogPlace } from './log-place.ts';
 import { streamservice } from './protos.ts';
 import { retrying } from './retrying.ts';
+import { styled } from './terminal.ts';
 
 const MAX_LINES = 10_000;
 /** What history may take of memory, as characters in its lines. */
@@ -101,6 +101,5 @@ const COLOURS = { debug: 'gray', info: 'green', warn: 'yellow', error: 'red' } a
 
 function coloured(level: string): string {
   const padded = level.toUpperCase().padEnd(5);
-  if (!process.stdout.isTTY || !(level in COLOURS)) return padded;
-  return styleText(COLOURS[level as keyof typeof COLOURS], padded);
+  return level in COLOURS ? styled(COLOURS[level as keyof typeof COLOURS], padded) : padded;
 }

@@ -108,11 +108,12 @@ export class Updates {
 
 /** Comes back by itself, and goes on after the last update it took. */
 export const updates: Pick<Example, 'usage' | 'flags' | 'show'> = {
-  usage: '[--topics A,B] [--count N] [--client-id ID]',
+  usage: '[--topics A,B] [--count N] [--client-id ID] [--patience SECONDS]',
   flags: {
     topics: { type: 'string', default: TOPICS.join() },
     count: { type: 'string', default: '6' },
     'client-id': { type: 'string', default: 'client-001' },
+    patience: { type: 'string', default: '3' },
   },
   async show({ address, print, text, number }) {
     const client = new streamservice.StreamService(address, credentials.createInsecure());
@@ -121,12 +122,18 @@ export const updates: Pick<Example, 'usage' | 'flags' | 'show'> = {
       { topics: text('topics').split(',').filter(Boolean), clientId: text('client-id') },
       { ...retrying(print), metadata: new Metadata(), token: ({ sequence }) => sequence },
     );
+    const waits = setTimeout(
+      () => print(`no update of ${text('topics')} yet: waiting for one`),
+      number('patience') * 1000,
+    );
     let left = number('count', 1);
     for await (const { timestamp, topic, message } of stream) {
+      clearTimeout(waits);
       const time = new Date(Number(timestamp?.seconds) * 1000).toISOString();
       print(`[${time}] ${topic}: ${message}`);
       if (--left === 0) break;
     }
+    clearTimeout(waits);
     client.close();
   },
 };

@@ -63,7 +63,7 @@ describe('examples: npm run serve', function () {
   });
 
   const mistakes: Record<string, string> = {
-    '--help': "Unknown option '--help'",
+    '--colour': "Unknown option '--colour'",
     '--port=65536': "Expected --port to be a port from 0 to 65535, got '65536'",
     '--speed=0': "Expected --speed to be a number from 0.001 up, got '0'",
   };
@@ -75,6 +75,21 @@ describe('examples: npm run serve', function () {
       return [flag, { code: 2, signal: null, stdout: '', stderr: `${what}\n${usage}\n` }];
     });
     expect(exits).to.deep.equal(expected);
+  });
+
+  it('says how it is used, and how the others are, when asked', async () => {
+    const asked = [
+      [serve, '--help'],
+      ['examples/start.ts', '-h'],
+      ['examples/client.ts', 'numbers', '--help'],
+      ['examples/scale-out.ts', '--help'],
+    ] as const;
+    const ran = await Promise.all(asked.map(([program, ...args]) => run(program, ...args)));
+    for (const [i, { code, stderr, stdout }] of ran.entries()) {
+      const program = asked[i]?.[0];
+      expect({ code, stderr }, program).to.deep.equal({ code: 0, stderr: '' });
+      expect(stdout, program).to.match(/^usage: npm (start|run (serve|example|scale-out)) -- /);
+    }
   });
 
   for (const signal of ['SIGTERM', 'SIGINT'] as const)

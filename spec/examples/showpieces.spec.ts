@@ -29,7 +29,7 @@ describe('examples: what brings its own server', function () {
 
   it('tracing: one span of the stream, in the trace of its client, with children from inside', async () => {
     const spans = found(
-      await show('tracing'),
+      await show('tracing', '--raw'),
       /^ {2}traceId: '(\w+)',\n {2}parentSpanContext: \{\n[^}]*spanId: '(\w+)'[^}]*\},\n.*\n {2}name: '(.*)',\n {2}id: '(\w+)'/gm,
     ).map(([trace, parent, name, id]) => ({ trace, parent, name, id }));
     const trace = '0af7651916cd43dd8448eb211c80319c';
@@ -40,6 +40,24 @@ describe('examples: what brings its own server', function () {
       { trace, parent: id, name: 'find 1', id: spans.find(({ name }) => name === 'find 1')?.id },
       { trace, parent: id, name: 'find 2', id: spans.find(({ name }) => name === 'find 2')?.id },
     ]);
+  });
+
+  it('tracing: the trace as a tree, with a bar and a time for each span', async () => {
+    const tree = found(
+      await show('tracing'),
+      /^([├└]? ?\S+(?: \d)?) +([\d.]+) ms ( *█+)(?: +(OK, 2 messages))?$/gm,
+    );
+    expect(tree.map(([name, , , telling]) => [name, telling])).to.deep.equal([
+      ['tutorial.NumberService/ListNumbers', 'OK, 2 messages'],
+      ['├ find 1', undefined],
+      ['└ find 2', undefined],
+    ]);
+    const [whole = [], ...parts] = tree;
+    expect(whole[2]).to.match(/^█{32}$/);
+    const widths = parts.map(([, , bar = '']) => [bar.indexOf('█'), bar.length]);
+    // The second begins where the first has ended, or after that.
+    expect(widths[1]?.[0]).to.be.at.least((widths[0]?.[1] ?? NaN) - 1);
+    for (const [, took] of parts) expect(Number(took)).to.be.below(Number(whole[1]));
   });
 
   it('buffered: ten messages arrive together, in order', async () => {
@@ -75,31 +93,33 @@ describe('examples: what brings its own server', function () {
   });
 
   describe('npm start', () => {
-    it('shows every client, drains and ends', async () => {
+    it('shows every client, drains and ends', async function () {
+      this.timeout(90_000);
       const { code, stderr, stdout } = await run('examples/start.ts', '--speed', '20');
       expect({ code, stderr }).to.deep.equal({ code: 0, stderr: '' });
-      const parts = stdout.split(/^=== (\w+) ===\n/m);
+      const parts = stdout.split(/^=== (\w+) ===.*\n/m);
       expect(parts[0]).to.match(/^listening on 127\.0\.0\.1:\d+\n/);
       const names = parts.filter((_part, i) => i % 2 === 1);
-      expect(names).to.deep.equal([...Object.keys(clients), 'tracing', 'drain']);
+      expect(names).to.deep.equal([...Object.keys(clients), 'tracing', 'drain', 'next']);
       const said: Record<string, RegExp> = {
-        numbers: /^Number: 10$/m,
+        numbers: /^Number: 3$/m,
         fetch: /^finished$/m,
         logs: /^trailers .*x-checksum/m,
-        updates: /: Update from alerts$/m,
+        updates: /: Update from inventory$/m,
         query: /^total rows received: 10000$/m,
         job: / 100% completed: done$/m,
         tail: / api /,
         values: /^read value 4$/m,
-        tracing: /^ {2}name: 'tutorial.NumberService\/ListNumbers',$/m,
+        tracing: /^tutorial.NumberService\/ListNumbers +[\d.]+ ms █+ OK, 2 messages$/m,
         drain: /^all streams have ended, the server is down$/m,
+        next: /^npm run serve /m,
       };
       for (const [i, name] of names.entries()) expect(parts[2 * i + 2], name).to.match(said[name] as RegExp);
     });
 
     it('answers a bad flag with its usage', async () => {
       const stderr =
-        "Expected --speed to be a number from 0.001 up, got 'fast'\nusage: npm start -- [--speed N]\n";
+        "Expected --speed to be a number from 0.001 up, got 'fast'\nusage: npm start -- [--speed N] [--raw]\n";
       expect(await run('examples/start.ts', '--speed=fast')).to.deep.equal({
         code: 2,
         signal: null,
