@@ -12,6 +12,7 @@ import { isOver } from '../grpc-js/below.ts';
 import { kindOf } from '../grpc-js/incoming.ts';
 import { type AnyStream, type Callback, linkOf } from '../grpc-js/ports.ts';
 import type { Middleware, Requests } from '../types.ts';
+import type { SentBy } from './definition.ts';
 import { AnswerFacade, Facade, portOf } from './facade.ts';
 import { type AnyHandler, type Handler, type Mounted, type MountedAnswer, mark, partsOf } from './handler.ts';
 import { handle } from './produce.ts';
@@ -43,7 +44,7 @@ export function wrap<Req, Res>(
 ): handleBidiStreamingCall<Req, Res> & Mounted<Requests<Req>, Res>;
 export function wrap<T extends UntypedServiceImplementation | object>(
   target: T,
-  ...middleware: Middleware[]
+  ...middleware: Middleware<any, SentBy<T>>[]
 ): T;
 export function wrap(target: unknown, ...middleware: Middleware[]): unknown {
   checkMiddleware(middleware);
