@@ -43,11 +43,13 @@ export function isDescService(value: unknown): boolean {
 }
 
 function ofProtobufEs(value: Shape): Foreign | undefined {
-  const { kind, typeName, services } = value;
+  const { kind, typeName, services, parent } = value;
   if (kind === 'file' && Array.isArray(services)) {
     const names = services.map(service => `\`${service?.name}\``).join(', ') || 'none';
     return { what: 'a DescFile of protobuf-es', instead: `${PROTOBUF_ES}, with a service of it: ${names}` };
   }
+  if (kind === 'rpc' && isDescService(parent))
+    return { what: 'a DescMethod of protobuf-es', instead: `${PROTOBUF_ES}, with its service` };
   if (typeof typeName !== 'string') return undefined;
   const named = `\`${typeName}\` of protobuf-es`;
   if (isDescService(value)) return { what: `the DescService ${named}`, instead: PROTOBUF_ES };
@@ -80,6 +82,8 @@ function ofProtobufjs({ resolveAll, lookupService, fullName }: Shape): Foreign |
 }
 
 function ofGrpc(value: Shape): Foreign | undefined {
+  if (isMethod(value))
+    return { what: `the method \`${value.path}\``, instead: 'the service that has this method' };
   if (isClient(value)) return { what: 'a client', instead: 'the class of that client, or its `service`' };
   if (typeof value.addService === 'function') return { what: 'a server', instead: IN_ORDER };
   if (typeof value.format === 'string' && Array.isArray(value.fileDescriptorProtos))

@@ -27,22 +27,22 @@ export type ServiceOf<D> =
         : D extends ServiceDefinition<infer Handlers>
           ? IsHandlers<Handlers> extends true
             ? OfHandlers<Handlers>
-            : D
-          : D;
+            : Known<D>
+          : Known<D>;
 
-/** What `mount` takes for `D`: that itself, or, where `D` is the type of the handlers, a service they are for. */
-export type Given<D> =
-  IsHandlers<D> extends true ? ServiceFor<D> | { readonly service: ServiceFor<D> } : Own<D>;
+/** What stands for `D` where that is the type of the handlers: a service that they are for. */
+export type ServiceFor<D> =
+  IsHandlers<D> extends true ? ServedBy<D> | { readonly service: ServedBy<D> } : never;
 
-/** What other libraries have for a service stays out, with the way out as the type that is expected. */
-type Own<D> = D extends { readonly kind: 'service'; readonly typeName: string }
-  ? 'definition(…) of leat/protobuf-es'
+/** What other libraries have for a service is no definition: no methods go with it, but the way out, as a type. */
+type Known<D> = D extends { readonly kind: 'service'; readonly typeName: string }
+  ? 'give definition(…) of leat/protobuf-es'
   : D extends { readonly typeName: string; readonly methods: readonly unknown[] }
-    ? 'the definition that protobuf-ts generates with server_grpc1'
+    ? 'give the definition that protobuf-ts generates with server_grpc1'
     : D extends { readonly typeName: string; readonly methods: object }
-      ? 'definition(…) of leat/protobuf-es, with what protoc-gen-es v2 generates'
+      ? 'give definition(…) of leat/protobuf-es, with what protoc-gen-es v2 generates'
       : D extends { readonly fullName: string; readonly methods: object }
-        ? 'the service that ts-proto generates with outputServices=grpc-js'
+        ? 'give the service that ts-proto generates with outputServices=grpc-js'
         : D;
 
 /** The messages that a service sends, of whichever method. */
@@ -80,7 +80,7 @@ type IsHandlers<T> =
 type OfHandlers<H> = { [K in Names<H>]: OfHandler<H[K]> };
 
 /** Whatever its definition says of the kinds, which proto-loader's does not. */
-type ServiceFor<H> = {
+type ServedBy<H> = {
   readonly [K in Names<H>]: Served<RequestOf<OfHandler<H[K]>>, ResponseOf<OfHandler<H[K]>>>;
 };
 
@@ -89,9 +89,10 @@ type OfHandler<H> = H extends (call: infer Call, callback: infer Callback) => un
   ? Served<Request<Call>, Response<Call, Callback>, Not<Has<Call, 'request'>>, Has<Call, 'write'>>
   : never;
 
+/** By the first way to `read`: the other is that of any Readable, which answers with `any`. */
 type Request<Call> = Call extends { request: infer Req }
   ? Req
-  : Call extends { read(...args: any): infer Req }
+  : Call extends { read: { (...args: any): infer Req; (...args: any): any } }
     ? Req
     : never;
 

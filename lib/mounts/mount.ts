@@ -5,7 +5,7 @@ import { checkPlace } from '../kinds.ts';
 import { nearest } from '../nearest.ts';
 import type { Answer, Call, Method, Middleware, Requests, Source } from '../types.ts';
 import type { Serialize } from '../wire/port.ts';
-import type { Given, Names, RequestOf, ResponseOf, ResponsesOf, ServiceOf } from './definition.ts';
+import type { Names, RequestOf, ResponseOf, ResponsesOf, ServiceFor, ServiceOf } from './definition.ts';
 import { type AnyHandler, type Mounted, type MountedAnswer, partsOf } from './handler.ts';
 import { handle } from './produce.ts';
 import { serviceOf } from './service.ts';
@@ -52,7 +52,9 @@ export type Methods<D> = ByName<ServiceOf<D>>;
 /** One mapped type without `as`: in any other, a source by the camelCase of its name has no types of its own. */
 type ByName<S> = [Names<S>] extends [never]
   ? UntypedSources
-  : { [Name in Names<S> | Uncapitalize<Names<S>>]?: Implementation<MethodOf<S, Name>> };
+  : [S] extends [string]
+    ? S
+    : { [Name in Names<S> | Uncapitalize<Names<S>>]?: Implementation<MethodOf<S, Name>> };
 
 /** For a definition that names no methods, such as that of a client which was loaded without types. */
 type UntypedSources = Record<string, AnyKind<any, any>>;
@@ -97,9 +99,9 @@ export function plain(handler: UntypedHandleCall): Plain {
  * @throws TypeError when it is no definition, and then says what to give instead; when there is no such method, or a
  * value is not a function, or one for another kind of method, or was made with middleware for another kind.
  */
-export function mount<D>(
+export function mount<D extends object>(
   server: Server,
-  definition: Given<D>,
+  definition: D | ServiceFor<D>,
   methods: Methods<D>,
   ...middleware: Middleware<any, ResponsesOf<D>>[]
 ): void {

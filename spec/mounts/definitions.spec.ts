@@ -21,7 +21,7 @@ const methods: Methods<typeof RouteBookClient> = {
 
 /** Mounts it, whatever it is. */
 const refusal = (definition: unknown, given: object = methods) => {
-  return expect(() => mount(new grpc.Server(), definition, given as never)).to.throw(TypeError);
+  return expect(() => mount(new grpc.Server(), definition as never, given as never)).to.throw(TypeError);
 };
 
 /** What other generators make of the same service: nothing of it is read but its shape. */
@@ -107,6 +107,16 @@ describe('what stands for a service in mount()', () => {
       'a DescMessage of protobuf-es',
       PointSchema,
       'the DescMessage `book.v1.Point` of protobuf-es: give `definition(…)` of leat/protobuf-es, with a service',
+    ],
+    [
+      'a DescMethod of protobuf-es',
+      RouteBook.method.getFeature,
+      'a DescMethod of protobuf-es: give `definition(…)` of leat/protobuf-es, with its service',
+    ],
+    [
+      'one method',
+      RouteBookClient.service.GetFeature,
+      'the method `/book.v1.RouteBook/GetFeature`: give the service that has this method',
     ],
     [
       'a generic definition of ts-proto',

@@ -1,8 +1,8 @@
 /** Definitions of protobuf-es v2, typed end to end. Checked, never run. */
 import type { DescService } from '@bufbuild/protobuf';
 import { anyPack, type Timestamp, timestampNow } from '@bufbuild/protobuf/wkt';
-import { credentials, type Server } from '@grpc/grpc-js';
-import { type Call, type Methods, mount, type Requests } from 'leat';
+import { credentials, makeGenericClientConstructor, type Server } from '@grpc/grpc-js';
+import { type Call, type Methods, mount, produce, type Requests } from 'leat';
 import { subscribe } from 'leat/client';
 import { clientClass, type Definition, definition } from 'leat/protobuf-es';
 import {
@@ -61,6 +61,12 @@ export function inMount(server: Server, point: Point, feature: Feature): void {
       yield { surface: Surface.GRAVEL };
     },
   });
+  server.addService(definition(RouteBook), {
+    listFeatures: produce(function* ({ low }: Area) {
+      yield { name: `${low?.latitudeE7}` };
+    }),
+  });
+  makeGenericClientConstructor(definition(RouteBook), RouteBook.typeName);
 
   mount(server, definition(RouteBook), {
     // @ts-expect-error int64 is bigint
