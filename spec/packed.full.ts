@@ -11,22 +11,26 @@ const run = (cwd: string, command: string, ...args: string[]) =>
   execFileSync(command, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
 
 const { exports: paths, devDependencies } = JSON.parse(readFileSync('package.json', 'utf8'));
-const versioned = (name: string) => `@nats-io/${name}@${devDependencies[`@nats-io/${name}`]}`;
+const versioned = (name: string) => `${name}@${devDependencies[name]}`;
+/** What brings an optional package: loaded last, so that all the others are loaded where there is nothing of it. */
+const optional = Object.entries({
+  './nats': ['@nats-io/jetstream', '@nats-io/transport-node'],
+  './protobuf-es': ['@bufbuild/protobuf'],
+});
 const folder = mkdtempSync(join(tmpdir(), 'leat-packed-'));
 try {
   run('.', 'npm', 'run', '-s', 'build');
   const [{ filename }] = JSON.parse(run('.', 'npm', 'pack', '--json', '--pack-destination', folder));
   run(folder, 'npm', 'init', '-y');
-  const api = `@opentelemetry/api@${devDependencies['@opentelemetry/api']}`;
+  const api = versioned('@opentelemetry/api');
   run(folder, 'npm', 'install', '--silent', join(folder, filename), '@grpc/grpc-js', api);
-  const subpaths = Object.keys(paths).filter(path => path !== './package.json');
-  // Last, so that all the others are loaded where there is nothing of NATS.
-  const last = subpaths.splice(subpaths.indexOf('./nats'), 1);
+  const last = optional.map(([path]) => path);
+  const subpaths = Object.keys(paths).filter(path => path !== './package.json' && !last.includes(path));
   subpaths.push(...last);
   for (const path of subpaths) {
-    if (path === './nats') {
-      if (existsSync(join(folder, 'node_modules/@nats-io'))) throw new Error('NATS was installed too');
-      run(folder, 'npm', 'install', '--silent', ...['jetstream', 'transport-node'].map(versioned));
+    for (const name of optional.find(([of]) => of === path)?.[1] ?? []) {
+      if (existsSync(join(folder, 'node_modules', name))) throw new Error(`${name} was installed too`);
+      run(folder, 'npm', 'install', '--silent', versioned(name));
     }
     const name = join('leat', path);
     const imported = `import * as all from '${name}'; console.log(Object.keys(all).sort().join(' '))`;
@@ -37,7 +41,8 @@ try {
       throw new Error(`${name}: import gives ${names}, require gives ${same}`);
     console.log(`${name}: ${names}`);
   }
-  for (const from of ['spec/types', 'proto/generated']) cpSync(from, join(folder, from), { recursive: true });
+  for (const from of ['spec/types', 'spec/generators/protobuf-es', 'proto/generated'])
+    cpSync(from, join(folder, from), { recursive: true });
   const every = subpaths.map(path => `export type {} from '${join('leat', path)}';\n`);
   writeFileSync(join(folder, 'spec/types/every.ts'), every.join(''));
   run(folder, 'npm', 'pkg', 'set', 'type=module');

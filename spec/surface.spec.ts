@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import * as leat from '../lib/index.ts';
+import * as protobufEs from '../lib/protobuf-es/index.ts';
 
 describe('the surface of leat', () => {
   it('has these names, and a new one is put here on purpose', () => {
@@ -26,16 +27,19 @@ describe('the surface of leat', () => {
     ]);
   });
 
+  it('has these names in leat/protobuf-es', () => {
+    expect(Object.keys(protobufEs).sort()).to.deep.equal(['clientClass', 'definition']);
+    expect(typesOf('protobuf-es/index.ts')).to.deep.equal([
+      'Client',
+      'ClientClass',
+      'ClientMethod',
+      'Definition',
+      'MethodDefinition',
+    ]);
+  });
+
   it('has these types', () => {
-    const source = readFileSync(new URL('../lib/index.ts', import.meta.url), 'utf8');
-    const exported = [...source.matchAll(/export (type )?\{([^}]*)\}/g)].flatMap(([, all, list]) =>
-      (list as string)
-        .split(',')
-        .map(name => name.trim())
-        .filter(name => name && (all || name.startsWith('type ')))
-        .map(name => name.replace(/^type /, '')),
-    );
-    expect(exported.sort()).to.deep.equal([
+    expect(typesOf('index.ts')).to.deep.equal([
       'Answer',
       'AnswerHandler',
       'AuthContext',
@@ -84,3 +88,17 @@ describe('the surface of leat', () => {
     ]);
   });
 });
+
+/** The names of the types that a file of lib exports. */
+function typesOf(file: string): string[] {
+  const source = readFileSync(new URL(`../lib/${file}`, import.meta.url), 'utf8');
+  return [...source.matchAll(/export (type )?\{([^}]*)\}/g)]
+    .flatMap(([, all, list]) =>
+      (list as string)
+        .split(',')
+        .map(name => name.trim())
+        .filter(name => name && (all || name.startsWith('type ')))
+        .map(name => name.replace(/^type /, '')),
+    )
+    .sort();
+}

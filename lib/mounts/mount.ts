@@ -5,13 +5,11 @@ import { checkPlace } from '../kinds.ts';
 import { nearest } from '../nearest.ts';
 import type { Answer, Call, Method, Middleware, Requests, Source } from '../types.ts';
 import type { Serialize } from '../wire/port.ts';
+import type { Names, RequestOf, ResponseOf, ResponsesOf, ServiceFor, ServiceOf } from './definition.ts';
 import { type AnyHandler, type Mounted, type MountedAnswer, partsOf } from './handler.ts';
 import { handle } from './produce.ts';
+import { serviceOf } from './service.ts';
 import { isGenerator, wrap } from './wrap.ts';
-
-/** The request and the response of a method, as its definition has them on the server. */
-type RequestOf<M> = M extends { requestDeserialize: (bytes: Buffer) => infer Req } ? Req : never;
-type ResponseOf<M> = M extends { responseSerialize: (message: infer Res) => Buffer } ? Res : never;
 
 /**
  * What stands for one method. Where the definition says of which kind the method is (ts-proto), only that kind
@@ -39,22 +37,24 @@ type AnyKind<Req, Res> =
   | MountedAnswer<Requests<Req>, Res>
   | Plain;
 
-/** The methods a definition names, without the index signature that generated definitions inherit. */
-type Names<D> = keyof { [K in keyof D as string extends K ? never : K]: D[K] } & string;
-
 /** The method that goes by a name: its own, or its camelCase. */
-type MethodOf<D, Name> =
-  Name extends Names<D>
-    ? D[Name]
-    : { [K in Names<D>]: Name extends Uncapitalize<K> ? D[K] : never }[Names<D>];
+type MethodOf<S, Name> =
+  Name extends Names<S>
+    ? S[Name]
+    : { [K in Names<S>]: Name extends Uncapitalize<K> ? S[K] : never }[Names<S>];
 
 /**
  * One entry per method, by the name in the .proto or its camelCase; a method left out answers UNIMPLEMENTED.
- * One mapped type without `as`: in any other, a source by the camelCase of its name has no types of its own.
+ * `D` is a definition, a client class that has one, or the type of the handlers that a generator made for it.
  */
-export type Methods<D> = [Names<D>] extends [never]
+export type Methods<D> = ByName<ServiceOf<D>>;
+
+/** One mapped type without `as`: in any other, a source by the camelCase of its name has no types of its own. */
+type ByName<S> = [Names<S>] extends [never]
   ? UntypedSources
-  : { [Name in Names<D> | Uncapitalize<Names<D>>]?: Implementation<MethodOf<D, Name>> };
+  : [S] extends [string]
+    ? S
+    : { [Name in Names<S> | Uncapitalize<Names<S>>]?: Implementation<MethodOf<S, Name>> };
 
 /** For a definition that names no methods, such as that of a client which was loaded without types. */
 type UntypedSources = Record<string, AnyKind<any, any>>;
@@ -87,28 +87,29 @@ export function plain(handler: UntypedHandleCall): Plain {
  * definition, requests and messages are typed by it, and the sizes of messages are known also where an interceptor of
  * somebody else is below.
  *
+ * A client class stands for the service that its clients call. Give that of proto-loader, whose types tell the kinds
+ * of the methods, which those of its `service` do not; or name the handlers, `mount<XHandlers>(server, X.service, …)`.
+ *
  * @example
  * mount(server, NumberService.service, {
  *   async *listNumbers({ max }) {
  *     for (let num = 1; num <= max; num++) yield { num };
  *   },
  * }, tracing(), errors());
- * @throws TypeError when there is no such method, or a value is not a function, or one for another kind of method, or
- * was made with middleware for another kind.
+ * @throws TypeError when it is no definition, and then says what to give instead; when there is no such method, or a
+ * value is not a function, or one for another kind of method, or was made with middleware for another kind.
  */
-export function mount<D>(
+export function mount<D extends object>(
   server: Server,
-  definition: D,
+  definition: D | ServiceFor<D>,
   methods: Methods<D>,
-  ...middleware: Middleware[]
+  ...middleware: Middleware<any, ResponsesOf<D>>[]
 ): void {
   if (typeof server?.addService !== 'function') throw expected('server', 'a grpc.Server', server);
-  if (typeof definition !== 'object' || definition === null)
-    throw expected('definition', 'a service definition', definition);
+  const defined = serviceOf(definition);
   if (typeof methods !== 'object' || methods === null)
     throw expected('methods', 'an object of methods', methods);
   checkMiddleware(middleware);
-  const defined = definition as unknown as ServiceDefinition;
   const given = methods as Record<string, unknown>;
   checkNames(defined, given);
   const service: Record<string, MethodDefinition<unknown, unknown>> = {};

@@ -13,6 +13,7 @@ import { kindOf } from '../grpc-js/incoming.ts';
 import { type AnyStream, type Callback, linkOf } from '../grpc-js/ports.ts';
 import type { Middleware, Requests } from '../types.ts';
 import { AnswerFacade } from './answer-facade.ts';
+import type { SentBy } from './definition.ts';
 import { Facade } from './facade.ts';
 import { portOf } from './facade-port.ts';
 import { type AnyHandler, type Handler, type Mounted, type MountedAnswer, mark, partsOf } from './handler.ts';
@@ -45,7 +46,7 @@ export function wrap<Req, Res>(
 ): handleBidiStreamingCall<Req, Res> & Mounted<Requests<Req>, Res>;
 export function wrap<T extends UntypedServiceImplementation | object>(
   target: T,
-  ...middleware: Middleware[]
+  ...middleware: Middleware<any, SentBy<T>>[]
 ): T;
 export function wrap(target: unknown, ...middleware: Middleware[]): unknown {
   checkMiddleware(middleware);

@@ -419,7 +419,7 @@ describe('misuse', () => {
     ],
     [() => mount(7 as never, definition, {}), 'Expected `server` to be a grpc.Server, got `7` (number)'],
     [
-      () => mount(server, undefined, {} as never),
+      () => mount(server, undefined as never, {} as never),
       'Expected `definition` to be a service definition, got `undefined` (undefined)',
     ],
     [

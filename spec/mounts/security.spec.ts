@@ -379,6 +379,7 @@ function ofThePackage(): void {
   it('X9 depends on its peers alone', () => {
     expect(manifest).not.to.have.any.keys('dependencies', 'optionalDependencies');
     expect(Object.keys(manifest.peerDependencies).sort()).to.deep.equal([
+      '@bufbuild/protobuf',
       '@grpc/grpc-js',
       '@nats-io/jetstream',
       '@nats-io/transport-node',

@@ -1,12 +1,22 @@
 /** Definitions that say nothing of their methods: what is loaded without generated types. Checked, never run. */
 import * as grpc from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
-import { type Call, type Method, type Methods, mount, plain, produce, wrap } from 'leat';
+import { type Call, type Method, type Methods, type Middleware, mount, plain, produce, wrap } from 'leat';
 import { expectType } from './expect-type.ts';
 
 const loaded = grpc.loadPackageDefinition(loadSync('number_service.proto'));
 const { NumberService } = loaded.tutorial as { NumberService: grpc.ServiceClientConstructor };
 const { service } = (loaded as any).tutorial.NumberService;
+
+/** What an application has around `mount`. */
+export function around<D extends object>(
+  server: grpc.Server,
+  definition: D,
+  methods: Methods<D>,
+  ...middleware: Middleware[]
+): void {
+  mount(server, definition, methods, ...middleware);
+}
 
 export function inMount(server: grpc.Server, handlers: grpc.UntypedServiceImplementation): void {
   mount(server, NumberService.service, {
@@ -37,6 +47,8 @@ export function inMount(server: grpc.Server, handlers: grpc.UntypedServiceImplem
   sources.listNumbers = source;
   mount(server, NumberService.service, sources);
 
+  // @ts-expect-error a path is no definition
+  mount(server, 'number_service.proto', {});
   // @ts-expect-error no source
   mount(server, service, { listNumbers: 5 });
   // @ts-expect-error nor is a list of messages

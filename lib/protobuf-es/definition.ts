@@ -1,0 +1,102 @@
+import {
+  create,
+  type DescMessage,
+  type DescMethod,
+  type DescService,
+  fromBinary,
+  isMessage,
+  type MessageInitShape,
+  type MessageShape,
+  toBinary,
+} from '@bufbuild/protobuf';
+import { expected, show } from '../check.ts';
+import { foreign, isDescService } from '../foreign.ts';
+
+type Kind = DescMethod['methodKind'];
+
+/** A method as grpc-js defines it: what is sent may be the fields of a message, what is read is a message. */
+export interface MethodDefinition<K extends Kind, I extends DescMessage, O extends DescMessage> {
+  readonly path: string;
+  readonly originalName: string;
+  readonly requestStream: K extends 'client_streaming' | 'bidi_streaming' ? true : false;
+  readonly responseStream: K extends 'server_streaming' | 'bidi_streaming' ? true : false;
+  readonly requestSerialize: (message: MessageInitShape<I>) => Buffer;
+  readonly requestDeserialize: (bytes: Buffer) => MessageShape<I>;
+  readonly responseSerialize: (message: MessageInitShape<O>) => Buffer;
+  readonly responseDeserialize: (bytes: Buffer) => MessageShape<O>;
+}
+
+/** A service as grpc-js defines it, typed by its descriptor. */
+export type Definition<S extends DescService> = {
+  readonly [Name in keyof S['method']]: MethodDefinition<
+    S['method'][Name]['methodKind'],
+    S['method'][Name]['input'],
+    S['method'][Name]['output']
+  >;
+};
+
+/**
+ * The definition of a service that `protoc-gen-es` v2 generated, for `mount` and for `server.addService`. Methods are
+ * given messages, and may answer with a message or with the fields that `create` takes. An answer that is neither, or a
+ * message of another type, ends the call with `INTERNAL`, as one that cannot be encoded does.
+ *
+ * @example
+ * mount(server, definition(NumberService), {
+ *   async *listNumbers({ max }) {
+ *     for (let num = 1; num <= max; num++) yield { num };
+ *   },
+ * });
+ * @throws TypeError when it is no descriptor of a service.
+ */
+export function definition<S extends DescService>(service: S): Definition<S> {
+  checkService(service);
+  const methods = service.methods.map(method => [method.localName, definitionOf(service, method)] as const);
+  return Object.fromEntries(methods) as Definition<S>;
+}
+
+function definitionOf(
+  { typeName }: DescService,
+  { name, methodKind, input, output }: DescMethod,
+): MethodDefinition<any, DescMessage, DescMessage> {
+  const bidi = methodKind === 'bidi_streaming';
+  return {
+    path: `/${typeName}/${name}`,
+    originalName: name,
+    requestStream: bidi || methodKind === 'client_streaming',
+    responseStream: bidi || methodKind === 'server_streaming',
+    requestSerialize: serializer(input),
+    requestDeserialize: deserializer(input),
+    responseSerialize: serializer(output),
+    responseDeserialize: deserializer(output),
+  };
+}
+
+/** What is a message already is encoded as it is; of another type, it would become an empty one. */
+function serializer(schema: DescMessage): (message: unknown) => Buffer {
+  return message => {
+    const known = isMessage(message);
+    if (known ? message.$typeName !== schema.typeName : !isFields(message))
+      throw new TypeError(
+        `Expected a ${schema.typeName}, or its fields, got ${known ? `a ${message.$typeName}` : show(message)}`,
+      );
+    const bytes = toBinary(schema, known ? message : create(schema, message as Record<string, unknown>));
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  };
+}
+
+function isFields(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Not of a `Buffer`: the fields that are bytes would be Buffers, too, whose `slice` does not copy. */
+function deserializer<M extends DescMessage>(schema: M): (bytes: Buffer) => MessageShape<M> {
+  return bytes => fromBinary(schema, new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+}
+
+function checkService(service: DescService): void {
+  if (isDescService(service)) return;
+  const what = 'a service that protoc-gen-es v2 generated';
+  const given = foreign(service);
+  if (given === undefined) throw expected('service', what, service);
+  throw new TypeError(`Expected \`service\` to be ${what}, got ${given.what}`);
+}
