@@ -11,10 +11,10 @@ import { pump } from '../run/pump.ts';
 import type { Answer, Kind, Method, Middleware } from '../types.ts';
 import type { Serialize } from '../wire/port.ts';
 import { eventsOf } from './events.ts';
+import { protoJson } from './json/proto-json.ts';
 import type { WebSettings } from './options.ts';
 import type { WebOrigin } from './origin.ts';
 import type { WebPort } from './port.ts';
-import { protoJson } from './proto-json.ts';
 
 /** A method that was mounted for browsers. */
 export class WebMethod {
