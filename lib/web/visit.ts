@@ -45,7 +45,7 @@ export class Visit implements Carried {
 
   /** What is known of the call; read before the connection is gone. */
   get origin(): WebOrigin {
-    this.known ??= new WebOrigin(this.request, this.path, this.came + this.timeoutMs);
+    this.known ??= new WebOrigin(this.request, this.path, Math.ceil(this.came + this.timeoutMs));
     return this.known;
   }
 
