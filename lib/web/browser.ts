@@ -7,7 +7,7 @@ import { exposing, permission, readable, standingOf } from './cors.ts';
 import { grpcWebOf } from './grpc-web.ts';
 import { WebMethod } from './method.ts';
 import type { WebSettings } from './options.ts';
-import { headerOf, type Next, type WebRequest, type WebResponse } from './transport.ts';
+import { headerOf, isGone, type Next, type WebRequest, type WebResponse } from './transport.ts';
 import { Visit } from './visit.ts';
 
 /** Where services are mounted for browsers. */
@@ -100,6 +100,8 @@ export class Browser {
     preflight = false,
   ): void {
     const { settings } = this;
+    // Whoever was asked before might have taken his time.
+    if (isGone(response)) return;
     this.open += 1;
     response.once('close', () => {
       this.open -= 1;

@@ -44,7 +44,6 @@ export function callByEvents(
     }
     const port = new EventPort(visit, serialize, settings);
     method.call(visit.origin, decoded, port);
-    setImmediate(() => port.head());
   };
   visit.read(
     path,

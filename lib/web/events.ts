@@ -98,6 +98,11 @@ export class EventPort extends WebPort {
     return `${first}\nevent: status\ndata: ${JSON.stringify(said)}\n\n`;
   }
 
+  /** A page waits for its stream to be open, however long the first message takes. */
+  override started(): void {
+    setImmediate(() => this.head());
+  }
+
   protected override closed(): void {
     this.timer?.stop();
   }

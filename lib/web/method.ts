@@ -43,7 +43,7 @@ export class WebMethod {
     return this.definition.requestStream;
   }
 
-  /** Calls it; headers go when it has started and has none of its own to say. */
+  /** Calls it. */
   call(origin: WebOrigin, request: unknown, port: WebPort): void {
     this.run(origin, request, port);
   }
@@ -89,6 +89,7 @@ function byMethod(
     call.begin(layers, () => {
       if (kind === 'unary') answer(call, method as Answer<any, any>);
       else void pump(call, method as Method<any, any>);
+      port.started();
     });
   };
 }
@@ -116,5 +117,6 @@ function byHandler(handler: AnyHandler, kind: Kind): WebMethod['run'] {
       stream.emit('cancelled', 'cancelled');
     };
     wrapped(stream, kind === 'unary' ? nobody : undefined);
+    port.started();
   };
 }

@@ -132,6 +132,9 @@ export abstract class WebPort implements Port {
     else process.nextTick(flushed, this);
   }
 
+  /** What answers the call has started. */
+  started(): void {}
+
   /** Headers that nothing was sent after are sent alone. */
   flushHead(): void {
     const { response } = this.carried;

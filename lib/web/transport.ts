@@ -15,6 +15,11 @@ export function isHttp2(response: WebResponse): response is Http2ServerResponse 
   return 'stream' in response;
 }
 
+/** Whether the client is gone, so that nobody hears of it any more. */
+export function isGone(response: WebResponse): boolean {
+  return isHttp2(response) ? (response.stream?.destroyed ?? true) : response.destroyed;
+}
+
 /** One value of a header; of several, those that Node joined. */
 export function headerOf(request: WebRequest, name: string): string | undefined {
   const value = request.headers[name];

@@ -60,7 +60,9 @@ function entriesOf(json: unknown, type: MessageType, name: string, query: boolea
     const path = `${name}.${key}`;
     // As a key, everything is a text.
     scalarOf(key, ofKey.kind as Scalar, path, true);
-    entries[key] = one(value, ofValue, path, query, depth);
+    // To protobuf.js the key of a map is true unless it is empty.
+    const as = ofKey.kind === 'bool' && key === 'false' ? '' : key;
+    entries[as] = one(value, ofValue, path, query, depth);
   }
   return entries;
 }

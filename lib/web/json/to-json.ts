@@ -103,8 +103,11 @@ function isDefault(value: unknown, { kind, enumeration }: Field): boolean {
     case 'float':
     case 'double':
       return Object.is(value, 0);
+    case 'string':
+    case 'bytes':
+      return value === '';
     default:
-      return value === '' || value === 0 || value === '0' || value === false;
+      return value === 0 || value === '0' || value === false;
   }
 }
 
