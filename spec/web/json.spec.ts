@@ -95,7 +95,7 @@ describe('the JSON of events', () => {
         ).to.deep.equal(json);
         expect(responseSerialize(read(json)).length).to.equal(ours.length);
       }),
-      { numRuns: 500 },
+      { numRuns: 100 },
     );
   });
 
