@@ -323,7 +323,9 @@ function members(type: string): string[] {
   const beside = path.endsWith('index.ts') ? path.replace('index.ts', '') : 'middleware/';
   const files = readdirSync(new URL(beside, root), { recursive: true, encoding: 'utf8' });
   const text = files
-    .filter(file => file.endsWith('.ts') && (beside !== 'lib/' || !/^(sources|client|testing|web)\//.test(file)))
+    .filter(
+      file => file.endsWith('.ts') && (beside !== 'lib/' || !/^(sources|client|testing|web)\//.test(file)),
+    )
     .map(file => read(`${beside}${file}`))
     .join('\n');
   const of = (wanted: string): string[] => {
