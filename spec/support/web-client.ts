@@ -22,6 +22,7 @@ export async function startWeb(
   on: WebName,
   setUp: (browser: Browser) => unknown,
   options: WebOptions = {},
+  at = 0,
 ): Promise<WebServer> {
   const browser = web(options);
   setUp(browser);
@@ -33,7 +34,7 @@ export async function startWeb(
     connection.once('close', () => connections.delete(connection));
   };
   (server as EventEmitter).on('connection', keep);
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>(resolve => server.listen(at, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
   return {
     browser,

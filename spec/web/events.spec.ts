@@ -4,6 +4,7 @@ import { type Call, mount, StatusError, wrap } from '../../lib/index.ts';
 import { withJson } from '../../lib/json.ts';
 import { topic } from '../../lib/sources/index.ts';
 import type { WebOptions } from '../../lib/web/index.ts';
+import { TestEventSource } from '../support/event-source.ts';
 import { definition, quiet, turn, until } from '../support/harness.ts';
 import { rawPost, startWeb, type WebName, type WebServer, webNames } from '../support/web-client.ts';
 import { everything } from '../support/web-service.ts';
@@ -139,6 +140,42 @@ function tells(on: WebName): void {
     expect(seen.length).to.be.above(1000);
     expect(seen.map(Number)).to.deep.equal(Array.from({ length: seen.length }, (_, index) => index + 1));
   });
+
+  it('B2 has pages come back to a server that was started again, not all at once, without a gap and without a repeat', async () => {
+    // fetch() speaks HTTP/1.1.
+    if (on === 'web over HTTP/2') return;
+    const methods = {
+      async *many({ someCount }: any, { metadata }: Call) {
+        const [last = 0] = metadata.get('last-event-id');
+        for (let num = Number(last) + 1; num <= someCount; num++) {
+          yield { someCount: num };
+          await turn();
+        }
+      },
+    };
+    const options = { token, retryMs: 200 };
+    const first = await serve(methods, options);
+    const pages = Array.from({ length: 20 }, () => {
+      const seen: number[] = [];
+      const source = new TestEventSource(`${first.base}${Many.path}?someCount=800`);
+      source.onmessage = ({ data }) => void seen.push(JSON.parse(data).someCount);
+      return { source, seen };
+    });
+    await until('each has begun', () => pages.every(({ seen }) => seen.length > 10), 20_000);
+    await first.close();
+    started.delete(first);
+    expect(pages.filter(({ seen }) => seen.length === 800).length).to.be.below(20);
+    const second = await startWeb(
+      on,
+      browser => mount(browser, service, methods as never, quiet),
+      options,
+      first.port,
+    );
+    started.add(second);
+    await until('all have stopped', () => pages.every(({ source }) => source.readyState === 2), 20_000);
+    const all = Array.from({ length: 800 }, (_, index) => index + 1).join();
+    for (const { seen } of pages) expect(seen.join()).to.equal(all);
+  }).timeout(30_000);
 
   it('B2 is told by 204 that there is no more, and not by an end alone', async () => {
     const server = await serve(counting, { token });
