@@ -155,16 +155,16 @@ function tells(on: WebName): void {
     };
     const options = { token, retryMs: 200 };
     const first = await serve(methods, options);
-    const pages = Array.from({ length: 20 }, () => {
+    const pages = Array.from({ length: 10 }, () => {
       const seen: number[] = [];
-      const source = new TestEventSource(`${first.base}${Many.path}?someCount=800`);
+      const source = new TestEventSource(`${first.base}${Many.path}?someCount=300`);
       source.onmessage = ({ data }) => void seen.push(JSON.parse(data).someCount);
       return { source, seen };
     });
     await until('each has begun', () => pages.every(({ seen }) => seen.length > 10), 20_000);
     await first.close();
     started.delete(first);
-    expect(pages.filter(({ seen }) => seen.length === 800).length).to.be.below(20);
+    expect(pages.filter(({ seen }) => seen.length === 300).length).to.be.below(10);
     const second = await startWeb(
       on,
       browser => mount(browser, service, methods as never, quiet),
@@ -173,7 +173,7 @@ function tells(on: WebName): void {
     );
     started.add(second);
     await until('all have stopped', () => pages.every(({ source }) => source.readyState === 2), 20_000);
-    const all = Array.from({ length: 800 }, (_, index) => index + 1).join();
+    const all = Array.from({ length: 300 }, (_, index) => index + 1).join();
     for (const { seen } of pages) expect(seen.join()).to.equal(all);
   }).timeout(30_000);
 
