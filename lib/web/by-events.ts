@@ -2,10 +2,9 @@ import { status } from '@grpc/grpc-js';
 import { END, EventPort } from './events.ts';
 import type { WebMethod } from './method.ts';
 import { jsonOfQuery, queryOf } from './query.ts';
+import { callable, noMessages, Refusal } from './refusal.ts';
 import { headerOf } from './transport.ts';
 import type { Visit } from './visit.ts';
-
-const noMessages = (): Uint8Array => new Uint8Array();
 
 /** Answers a call by events: the request is the query, when there is one, and otherwise JSON in the body. */
 export function callByEvents(
@@ -16,24 +15,16 @@ export function callByEvents(
 ): void {
   const { request, settings, timeoutMs } = visit;
   if (headerOf(request, 'last-event-id') === END) return visit.empty(204);
-  const refuse = (code: status, details: string) =>
-    new EventPort(visit, noMessages, settings).refuse(code, details);
-  if (method === undefined)
-    return refuse(status.UNIMPLEMENTED, `The server does not implement the method ${path}`);
-  if (method.streamed)
-    return refuse(
-      status.UNIMPLEMENTED,
-      `Browsers cannot stream requests, which ${path} reads: call it by gRPC`,
-    );
+  const refuse = (refusal: Refusal) => {
+    visit.sever();
+    new EventPort(visit, noMessages, settings).refuse(refusal);
+  };
+  const called = callable(path, method, visit.closing);
+  if (called instanceof Refusal) return refuse(called);
   if (Number.isNaN(timeoutMs)) return visit.fail(400, 'Expected `grpc-timeout` to be a timeout');
-  if (visit.closing) return refuse(status.UNAVAILABLE, 'the server is shutting down');
-  let json: WebMethod['json'];
-  try {
-    json = method.json;
-  } catch (error) {
-    console.error('leat:', error);
-    return refuse(status.UNIMPLEMENTED, `${path} has no JSON: call it by gRPC-Web`);
-  }
+  const { json } = called;
+  if (json === undefined)
+    return refuse(new Refusal(status.UNIMPLEMENTED, `${path} has no JSON: call it by gRPC-Web`));
   const { codec, serialize } = json;
   const start = (decode: () => unknown) => {
     let decoded: unknown;
@@ -43,7 +34,7 @@ export function callByEvents(
       return visit.fail(400, String((error as Error)?.message ?? error));
     }
     const port = new EventPort(visit, serialize, settings);
-    method.call(visit.origin, decoded, port);
+    called.call(visit.origin, decoded, port);
   };
   visit.read(
     path,

@@ -2,6 +2,7 @@ import { Metadata, status } from '@grpc/grpc-js';
 import { PREFIX_BYTES } from '../wire/frame.ts';
 import type { Serialize, WireStatus } from '../wire/port.ts';
 import { type Carried, textOf, WebPort } from './port.ts';
+import { Refusal } from './refusal.ts';
 
 /** One of the two ways of gRPC-Web, as a client asks for it. */
 export interface GrpcWeb {
@@ -24,50 +25,42 @@ export function grpcWebOf(contentType: string | undefined): GrpcWeb | 'unknown' 
 const TRAILERS = 0x80;
 const COMPRESSED = 0x01;
 
-/** What is wrong with a request. */
-export class Malformed {
-  constructor(
-    readonly code: status,
-    readonly details: string,
-  ) {}
-}
-
 /** The one message of a request. */
-export function messageOf(body: Buffer, maxBytes: number): Buffer | Malformed {
+export function messageOf(body: Buffer, maxBytes: number): Buffer | Refusal {
   if (body.length === 0)
-    return new Malformed(status.UNIMPLEMENTED, 'Expected a request with one message, got none');
+    return new Refusal(status.UNIMPLEMENTED, 'Expected a request with one message, got none');
   if (body.length < PREFIX_BYTES) return cutOff(body.length);
   const flags = body.readUInt8(0);
   const end = PREFIX_BYTES + body.readUInt32BE(1);
   if (flags & COMPRESSED)
-    return new Malformed(status.INTERNAL, 'Received compressed message but no compression was negotiated');
-  if (flags !== 0) return new Malformed(status.INTERNAL, `Received a frame with unknown flags: ${flags}`);
+    return new Refusal(status.INTERNAL, 'Received compressed message but no compression was negotiated');
+  if (flags !== 0) return new Refusal(status.INTERNAL, `Received a frame with unknown flags: ${flags}`);
   if (end - PREFIX_BYTES > maxBytes) return tooLarge(end - PREFIX_BYTES, maxBytes);
   if (body.length < end) return cutOff(body.length);
   if (body.length > end)
-    return new Malformed(status.UNIMPLEMENTED, 'Expected a request with one message, got more');
+    return new Refusal(status.UNIMPLEMENTED, 'Expected a request with one message, got more');
   return body.subarray(PREFIX_BYTES, end);
 }
 
-export function tooLarge(bytes: number | undefined, maxBytes: number): Malformed {
+export function tooLarge(bytes: number | undefined, maxBytes: number): Refusal {
   const size =
     bytes === undefined ? `a message of more than ${maxBytes} bytes` : `a message of ${bytes} bytes`;
-  return new Malformed(status.RESOURCE_EXHAUSTED, `Received ${size}, and ${maxBytes} may be received`);
+  return new Refusal(status.RESOURCE_EXHAUSTED, `Received ${size}, and ${maxBytes} may be received`);
 }
 
-function cutOff(bytes: number): Malformed {
-  return new Malformed(
+function cutOff(bytes: number): Refusal {
+  return new Refusal(
     status.INVALID_ARGUMENT,
     `Expected a request with one message, got a part of it, ${bytes} bytes`,
   );
 }
 
 /** The bytes of base64 that was written in parts, each with its own padding. */
-export function bytesOfText(body: Buffer): Buffer | Malformed {
+export function bytesOfText(body: Buffer): Buffer | Refusal {
   const text = body.toString('latin1').replace(/\s+/g, '');
   const parts = text.match(/[^=]+={0,2}/g) ?? [];
   if (parts.join('').length !== text.length || !/^[A-Za-z0-9+/=]*$/.test(text))
-    return new Malformed(status.INVALID_ARGUMENT, 'Expected a request in base64, got something else');
+    return new Refusal(status.INVALID_ARGUMENT, 'Expected a request in base64, got something else');
   return Buffer.concat(parts.map(part => Buffer.from(part, 'base64')));
 }
 
@@ -110,9 +103,12 @@ export class GrpcWebPort extends WebPort {
     const metadata = new Metadata();
     metadata.set('grpc-accept-encoding', 'identity');
     this.head(metadata);
+    const given = JSON.stringify(encoding);
     this.refuse(
-      status.UNIMPLEMENTED,
-      `Unsupported message encoding ${JSON.stringify(encoding)}: messages are sent as they are`,
+      new Refusal(
+        status.UNIMPLEMENTED,
+        `Unsupported message encoding ${given}: messages are sent as they are`,
+      ),
     );
   }
 }

@@ -16,6 +16,12 @@ import type { WebSettings } from './options.ts';
 import type { WebOrigin } from './origin.ts';
 import type { WebPort } from './port.ts';
 
+/** How a method reads requests and writes messages as events. */
+interface Json {
+  readonly codec: JsonCodec;
+  readonly serialize: Serialize;
+}
+
 /** A method that was mounted for browsers. */
 export class WebMethod {
   readonly path: string;
@@ -23,7 +29,7 @@ export class WebMethod {
   /** Whether a GET may call it, which browsers send without being asked to. */
   readonly byGet: boolean;
   private readonly run: (origin: WebOrigin, request: unknown, port: WebPort) => void;
-  private known: { readonly codec: JsonCodec; readonly serialize: Serialize } | undefined;
+  private known: Json | false | undefined;
 
   constructor(
     readonly definition: MethodDefinition<unknown, unknown>,
@@ -48,21 +54,16 @@ export class WebMethod {
     this.run(origin, request, port);
   }
 
-  /**
-   * Its JSON, made when the first page asks for it.
-   * @throws TypeError when there is none.
-   */
-  get json(): { readonly codec: JsonCodec; readonly serialize: Serialize } {
-    if (this.known === undefined) {
-      const { definition, settings } = this;
-      const codec = settings.json?.(definition) ?? jsonOf(definition) ?? protoJson(definition);
-      if (codec === undefined)
-        throw new TypeError(
-          `Expected the definition of \`${this.path}\` to have JSON, as one of proto-loader has: give \`json\` to \`web\``,
-        );
-      this.known = { codec, serialize: eventsOf(codec, settings.token) };
-    }
-    return this.known;
+  /** Its JSON, made when the first page asks for it; nothing when there is none, which its developer is told once. */
+  get json(): Json | undefined {
+    if (this.known !== undefined) return this.known || undefined;
+    const { definition, settings } = this;
+    const codec = settings.json?.(definition) ?? jsonOf(definition) ?? protoJson(definition);
+    this.known = codec !== undefined && { codec, serialize: eventsOf(codec, settings.token) };
+    if (this.known) return this.known;
+    const what = `Expected the definition of \`${this.path}\` to have JSON, as one of proto-loader has`;
+    console.error('leat:', new TypeError(`${what}: give \`json\` to \`web\``));
+    return undefined;
   }
 }
 

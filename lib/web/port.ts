@@ -8,6 +8,7 @@ import type { ConnectionInfo, Outcome } from '../types.ts';
 import { FrameDelivery } from '../wire/frames.ts';
 import type { Carrier, Delivery, Port, Serialize, WireStatus } from '../wire/port.ts';
 import { ResponseOutlet } from './outlet.ts';
+import type { Refusal } from './refusal.ts';
 import { isHttp2, type WebResponse } from './transport.ts';
 
 /** What a port needs to know of the call that it is for. */
@@ -94,8 +95,8 @@ export abstract class WebPort implements Port {
   }
 
   /** Says a status without a call: a request that no method hears of. */
-  refuse(code: Status, details: string, metadata: Metadata = new Metadata()): void {
-    if (!this.over) this.status({ code, details, metadata });
+  refuse({ code, details }: Refusal): void {
+    if (!this.over) this.status({ code, details, metadata: new Metadata() });
   }
 
   /** On HTTP/1.1 a client that leaves has no other word for it than to close its connection. */

@@ -104,7 +104,7 @@ export class Visit implements Carried {
   }
 
   /** The rest of a request is not read: its connection, or its stream, closes after the answer. */
-  private sever(): void {
+  sever(): void {
     const { request, response } = this;
     if (isHttp2(response)) {
       const { stream } = response;
