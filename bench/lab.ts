@@ -78,8 +78,9 @@ export function kept({ measured, atLeast = -Infinity, atMost = Infinity }: Promi
 /** Runs a request to its end: how long that took, and CPU time of the server in microseconds. */
 export async function readAll(server: Server, sink: Sink, request: Request, streams: number) {
   const port = await server.port();
+  const speaks = await server.speaks();
   const cpu = await server.cpu();
-  const { ms } = await sink.readAll({ port, request, streams });
+  const { ms } = await sink.readAll({ port, request, streams, speaks });
   return { ms, cpu: (await server.cpu()) - cpu };
 }
 

@@ -21,6 +21,7 @@ const update = (): Update => ({
 
 const api = {
   port: () => contender.port,
+  speaks: () => contender.speaks,
   tally: () => ({ ...tally, orphans: contender.orphans?.() ?? 0 }),
 
   /** CPU time of this process so far, in microseconds. */

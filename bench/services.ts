@@ -29,6 +29,8 @@ export const Feed: ServiceDefinition = services.feed.Feed.service;
 export interface Request {
   path: string;
   body: string;
+  /** The same as a query. */
+  query: string;
 }
 
 function request(service: ServiceDefinition, name: string, message: object): Request {
@@ -38,7 +40,9 @@ function request(service: ServiceDefinition, name: string, message: object): Req
   const frame = Buffer.alloc(5 + bytes.length);
   frame.writeUInt32BE(bytes.length, 1);
   bytes.copy(frame, 5);
-  return { path: method.path, body: frame.toString('base64') };
+  const query = new URLSearchParams();
+  for (const [key, value] of Object.entries(message)) query.set(key, String(value));
+  return { path: method.path, body: frame.toString('base64'), query: query.toString() };
 }
 
 export const numbers = (max: number) => request(NumberService, 'ListNumbers', { max });

@@ -2,9 +2,11 @@ import { once } from 'node:events';
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from 'node:http2';
 import { expose } from './child.ts';
 import { Frames } from './frames.ts';
+import type { Speech } from './servers/contender.ts';
 import { Items, type Request } from './services.ts';
 import type { Batch } from './sources.ts';
 import { age } from './stamp.ts';
+import { readWeb } from './web-sink.ts';
 
 /** Wide enough that flow control is never what limits a stream. */
 const wideWindow = 2 ** 30;
@@ -92,9 +94,17 @@ function count(frames: Frames, chunk: Buffer): void {
   if (awaited && received >= awaited.messages) awaited.resolve();
 }
 
+interface Reading {
+  port: number;
+  request: Request;
+  streams: number;
+  speaks?: Speech | undefined;
+}
+
 const api = {
   /** Reads streams to their end, and reports how long that took and how much came. */
-  async readAll({ port, request, streams }: { port: number; request: Request; streams: number }) {
+  async readAll({ port, request, streams, speaks }: Reading) {
+    if (speaks) return readWeb(port, request, speaks);
     const session = await open(port);
     const start = performance.now();
     const counts = await Promise.all(Array.from({ length: streams }, () => readAll(session, request)));

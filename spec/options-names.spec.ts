@@ -7,6 +7,7 @@ import { configure, drain, drainOn, StatusError, serverOptions } from '../lib/in
 import { publishSettingsOf, settingsOf } from '../lib/nats/options.ts';
 import * as sources from '../lib/sources/index.ts';
 import * as testing from '../lib/testing/index.ts';
+import { web } from '../lib/web/index.ts';
 import { batch } from '../middleware/batch.ts';
 import { checksum } from '../middleware/checksum.ts';
 import { errors } from '../middleware/errors.ts';
@@ -222,6 +223,20 @@ const rows: Record<string, Row> = {
     use: publishSettingsOf,
     names: { id: 'a', subject: 'a', timeoutMs: 1 },
   },
+  'web()': {
+    type: './web/WebOptions',
+    use: web,
+    names: {
+      ...{ cors: { origins: [] }, token: any, json: any, maxRequestBytes: 1, requestTimeoutMs: 1 },
+      ...{ heartbeatMs: 1, retryMs: 1 },
+    },
+  },
+  'web({ cors })': {
+    type: './web/CorsOptions',
+    use: cors => web({ cors }),
+    names: { origins: [], credentials: true, maxAgeMs: 1 },
+    needed: { origins: [] },
+  },
   'tracing()': {
     type: './tracing/TracingOptions',
     use: tracing,
@@ -308,7 +323,9 @@ function members(type: string): string[] {
   const beside = path.endsWith('index.ts') ? path.replace('index.ts', '') : 'middleware/';
   const files = readdirSync(new URL(beside, root), { recursive: true, encoding: 'utf8' });
   const text = files
-    .filter(file => file.endsWith('.ts') && (beside !== 'lib/' || !/^(sources|client|testing)\//.test(file)))
+    .filter(
+      file => file.endsWith('.ts') && (beside !== 'lib/' || !/^(sources|client|testing|web)\//.test(file)),
+    )
     .map(file => read(`${beside}${file}`))
     .join('\n');
   const of = (wanted: string): string[] => {

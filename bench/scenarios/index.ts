@@ -10,6 +10,7 @@ import { layers } from './layers.ts';
 import { oneStream } from './one-stream.ts';
 import { stalled } from './stalled.ts';
 import { streams16 } from './streams-16.ts';
+import { web } from './web.ts';
 
 const scenarios: Readonly<Record<string, Scenario>> = {
   'one-stream': oneStream,
@@ -23,6 +24,7 @@ const scenarios: Readonly<Record<string, Scenario>> = {
   'first-message': firstMessage,
   'idle-heap': idleHeap,
   cancelled,
+  web,
 };
 
 /** The scenarios of these names, in our order; all of them for no names. */

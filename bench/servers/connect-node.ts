@@ -21,12 +21,14 @@ const registry = createFileRegistry(
   }),
 );
 
-export async function serve(): Promise<Contender> {
+export const serve = (): Promise<Contender> => serveBy({ grpc: true, grpcWeb: false });
+
+export async function serveBy(protocols: { grpc: boolean; grpcWeb: boolean }): Promise<Contender> {
   const routes = (router: ConnectRouter) => {
     router.rpc(method('tutorial.NumberService', 'listNumbers'), sources.numbers as never);
     router.rpc(method('bench.Bench', 'chunks'), sources.chunks as never);
   };
-  const server = createServer(connectNodeAdapter({ routes, connect: false, grpcWeb: false }));
+  const server = createServer(connectNodeAdapter({ routes, connect: false, ...protocols }));
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   return { port: (server.address() as AddressInfo).port };

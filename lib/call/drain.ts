@@ -36,10 +36,13 @@ export interface DrainOnOptions extends DrainOptions {
 /** How long a client that was told to leave may take for that once the grace is over. */
 const CLOSING_MS = 100;
 
-const drains = new WeakMap<Server, Promise<void>>();
+/** What is shut down: a `Server` of grpc-js, or what `web` of `leat/web` makes. */
+export type Drainable = Pick<Server, 'tryShutdown' | 'forceShutdown'>;
+
+const drains = new WeakMap<Drainable, Promise<void>>();
 
 /** Who wants to hear that a server was drained, once that has begun. */
-const waiting = new WeakMap<Server, (() => void)[]>();
+const waiting = new WeakMap<Drainable, (() => void)[]>();
 
 /**
  * Shuts a server down that has endless streams. New streams are refused with `UNAVAILABLE`, sources are told by
@@ -49,10 +52,21 @@ const waiting = new WeakMap<Server, (() => void)[]>();
  * A source that finished without ever having looked at its signal has said all it had to say, and ends `OK`. A stream
  * of `leat/sources` that a source returned hears of it as its signal would.
  *
+ * Several servers are drained at the same time. The HTTP server of a `web` is closed by whoever opened it.
+ *
  * @throws TypeError when an option is out of its range.
  */
-export function drain(server: Server, options: DrainOptions = {}): Promise<void> {
-  const { graceMs, retryMs, details } = checked(server, options);
+export function drain(server: Drainable | readonly Drainable[], options: DrainOptions = {}): Promise<void> {
+  const settings = checked(server, options);
+  if (!isList(server)) return drainOne(server, settings);
+  return Promise.all(server.map(one => drainOne(one, settings))).then(() => {});
+}
+
+function isList(server: Drainable | readonly Drainable[]): server is readonly Drainable[] {
+  return Array.isArray(server);
+}
+
+function drainOne(server: Drainable, { graceMs, retryMs, details }: Required<DrainOptions>): Promise<void> {
   const known = drains.get(server);
   if (known) return known;
   const metadata = new Metadata();
@@ -71,7 +85,7 @@ export function drain(server: Server, options: DrainOptions = {}): Promise<void>
  * drainOn(server, { graceMs: 5000, after: () => sdk.shutdown() });
  * @throws TypeError when an option is out of its range, or a signal is none that this system lets a process hear.
  */
-export function drainOn(server: Server, options: DrainOnOptions = {}): () => void {
+export function drainOn(server: Drainable | readonly Drainable[], options: DrainOnOptions = {}): () => void {
   checkOptions(options, ['graceMs', 'retryMs', 'details', 'signals', 'after']);
   const { signals = ['SIGTERM', 'SIGINT'], after, ...rest } = options;
   checkSignals(signals);
@@ -87,17 +101,23 @@ export function drainOn(server: Server, options: DrainOnOptions = {}): () => voi
       .finally(undo);
   };
   const undo = onSignals(signals, stop);
+  const servers = isList(server) ? server : [server];
+  let left = servers.length;
   const drainedByHand = () => {
-    if (!stopping) undo();
+    left -= 1;
+    if (left === 0 && !stopping) undo();
   };
-  const known = drains.get(server);
-  if (known) void known.then(drainedByHand);
-  else waiting.set(server, [...(waiting.get(server) ?? []), drainedByHand]);
+  for (const one of servers) {
+    const known = drains.get(one);
+    if (known) void known.then(drainedByHand);
+    else waiting.set(one, [...(waiting.get(one) ?? []), drainedByHand]);
+  }
   return undo;
 }
 
-function checked(server: Server, options: DrainOptions): Required<DrainOptions> {
-  if (typeof server?.tryShutdown !== 'function') throw expected('server', 'a grpc.Server', server);
+function checked(server: Drainable | readonly Drainable[], options: DrainOptions): Required<DrainOptions> {
+  for (const one of isList(server) ? server : [server])
+    if (typeof one?.tryShutdown !== 'function') throw expected('server', 'a grpc.Server', one);
   checkOptions(options, ['graceMs', 'retryMs', 'details']);
   const { graceMs = 10_000, retryMs = 0, details = 'the server is shutting down' } = options;
   checkDuration('graceMs', graceMs);
@@ -115,7 +135,7 @@ function checkSignals(signals: readonly unknown[]): void {
   });
 }
 
-async function run(server: Server, graceMs: number, outcome: Outcome): Promise<void> {
+async function run(server: Drainable, graceMs: number, outcome: Outcome): Promise<void> {
   const ours = (call: Live) => call.wire.belongsTo(server);
   // A unary call is soon over, and is answered meanwhile.
   const streams = (call: Live) => call.kind !== 'unary';

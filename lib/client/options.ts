@@ -11,10 +11,11 @@ import {
   expected,
 } from '../sources/check.ts';
 import { isErrorCode } from '../status/status.ts';
+import { headerOf } from '../token.ts';
 import type { Attempt } from './attempt.ts';
 import { type Backoff, type BackoffOptions, backoff, checkBackoff, numberOf } from './backoff.ts';
 import { type RetryRule, retryable } from './retry-rule.ts';
-import { CARRIED, headerOf, tokenCheck } from './token.ts';
+import { CARRIED, tokenCheck } from './token.ts';
 
 /** A resume point that the server no longer has. */
 export interface ResumeLost<Req, Token> {

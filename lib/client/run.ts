@@ -3,11 +3,11 @@ import { checkMetadata, isThenable } from '../check.ts';
 import { answerOf, forget, isBoolean, survive } from '../hooks.ts';
 import { Recent } from '../sources/recent.ts';
 import { sleep } from '../sources/sleep.ts';
+import { headerOf } from '../token.ts';
 import { LiveAttempt } from './attempt.ts';
 import { type Open, Opener } from './open.ts';
 import type { Settings } from './options.ts';
 import { type GiveUpReason, SubscribeError } from './subscribe-error.ts';
-import { headerOf } from './token.ts';
 import { Judge, type Verdict } from './verdict.ts';
 
 /** A server's timer holds no longer than 2^31 ms; attempts under a later deadline are renewed. */

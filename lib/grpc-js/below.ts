@@ -67,6 +67,11 @@ const RESETS: Partial<Record<status, number>> = {
   [status.INTERNAL]: constants.NGHTTP2_INTERNAL_ERROR,
 };
 
+/** The code of HTTP/2 that says this status to a client which can be told no more. */
+export function resetOf(code: status): number {
+  return RESETS[code] ?? constants.NGHTTP2_CANCEL;
+}
+
 /** What grpc-js takes for no limit. */
 const UNLIMITED = -1;
 
@@ -231,7 +236,12 @@ export class Below {
   }
 
   belongsTo(server: object): boolean {
-    const { http2Servers } = server as { http2Servers?: Map<unknown, { sessions: Set<unknown> }> };
+    const { bindAsync, http2Servers } = server as {
+      bindAsync?: unknown;
+      http2Servers?: Map<unknown, { sessions: Set<unknown> }>;
+    };
+    // What is no server of grpc-js has none of its calls.
+    if (typeof bindAsync !== 'function') return false;
     if (this.session === undefined || !(http2Servers instanceof Map)) return true;
     for (const { sessions } of http2Servers.values()) if (sessions.has(this.session)) return true;
     return false;
@@ -243,7 +253,7 @@ export class Below {
   }
 
   reset(code: status): void {
-    if (this.stream?.closed === false) this.stream.close(RESETS[code] ?? constants.NGHTTP2_CANCEL);
+    if (this.stream?.closed === false) this.stream.close(resetOf(code));
   }
 
   get connectionInfo(): ConnectionInfo {

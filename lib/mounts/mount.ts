@@ -6,7 +6,7 @@ import { nearest } from '../nearest.ts';
 import type { Answer, Call, Method, Middleware, Requests, Source } from '../types.ts';
 import type { Serialize } from '../wire/port.ts';
 import type { Names, RequestOf, ResponseOf, ResponsesOf, ServiceFor, ServiceOf } from './definition.ts';
-import { type AnyHandler, type Mounted, type MountedAnswer, partsOf } from './handler.ts';
+import { type AnyHandler, type Made, type Mounted, type MountedAnswer, mark, partsOf } from './handler.ts';
 import { handle } from './produce.ts';
 import { serviceOf } from './service.ts';
 import { isGenerator, wrap } from './wrap.ts';
@@ -80,12 +80,15 @@ export function plain(handler: UntypedHandleCall): Plain {
   return Object.assign(plain, { [kind]: handler });
 }
 
+/** Where services are mounted: a `Server` of grpc-js, or what `web` of `leat/web` makes. */
+export type Mountable = Pick<Server, 'addService'>;
+
 /**
  * Registers a whole service, with methods of all kinds: one that yields where the response is a stream, one that
  * returns a message, or a promise of one, where it is not; where clients stream, its request is an AsyncIterable. What
  * `produce` and `wrap` made stands for a method, too: a handler with a callback goes in by `wrap`. Because it has the
  * definition, requests and messages are typed by it, and the sizes of messages are known also where an interceptor of
- * somebody else is below.
+ * somebody else is below. Several servers get the same service, and their calls count together for its middleware.
  *
  * A client class stands for the service that its clients call. Give that of proto-loader, whose types tell the kinds
  * of the methods, which those of its `service` do not; or name the handlers, `mount<XHandlers>(server, X.service, …)`.
@@ -100,12 +103,16 @@ export function plain(handler: UntypedHandleCall): Plain {
  * value is not a function, or one for another kind of method, or was made with middleware for another kind.
  */
 export function mount<D extends object>(
-  server: Server,
+  server: Mountable | readonly Mountable[],
   definition: D | ServiceFor<D>,
   methods: Methods<D>,
   ...middleware: Middleware<any, ResponsesOf<D>>[]
 ): void {
-  if (typeof server?.addService !== 'function') throw expected('server', 'a grpc.Server', server);
+  const servers = Array.isArray(server) ? (server as readonly Mountable[]) : [server as Mountable];
+  if (servers.length === 0)
+    throw new TypeError('Expected `server` to be a grpc.Server, or several, got none');
+  for (const one of servers)
+    if (typeof one?.addService !== 'function') throw expected('server', 'a grpc.Server', one);
   const defined = serviceOf(definition);
   if (typeof methods !== 'object' || methods === null)
     throw expected('methods', 'an object of methods', methods);
@@ -133,7 +140,7 @@ export function mount<D extends object>(
       ? (bare as UntypedHandleCall).bind(methods)
       : handlerOf(value as AnyMethod, methods, middleware, method.responseSerialize);
   }
-  server.addService(service, implementation);
+  for (const one of servers) one.addService(service, implementation);
 }
 
 /** Whether it shows: most functions may be either. */
@@ -152,7 +159,8 @@ function handlerOf(
   const parts = partsOf(value);
   if (parts === undefined) return handle(value.bind(sources) as AnyMethod, middleware, serialize);
   if (parts.method) return handle(parts.method, [...middleware, ...parts.middleware], serialize);
-  return (wrap(value as never, ...middleware) as AnyHandler).bind(sources);
+  const wrapped = wrap(value as never, ...middleware) as AnyHandler;
+  return mark(wrapped.bind(sources), partsOf(wrapped) as Made);
 }
 
 function meant(name: string, methods: ServiceDefinition): string {

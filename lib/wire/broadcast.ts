@@ -6,6 +6,8 @@ import type { Serialize } from './port.ts';
 interface Encoding {
   serialize?: Serialize;
   frame?: Buffer;
+  /** For those that encode it in another way: a browser reads JSON. */
+  others?: Map<Serialize, Buffer>;
   /** The message never changes. */
   readonly lasting: boolean;
 }
@@ -50,14 +52,24 @@ export function ownOf<T>(message: T): T {
 export function sharedFrame(message: unknown, serialize: Serialize): Buffer | undefined {
   const shared = marked ? encodings.get(message as object) : undefined;
   if (shared === undefined) return undefined;
-  if (shared.frame === undefined || shared.serialize !== serialize) {
-    const bytes = bytesOf(serialize(message));
-    const frame = Buffer.allocUnsafeSlow(PREFIX_BYTES + bytes.byteLength);
-    putFrame(frame, 0, bytes);
+  if (shared.serialize === serialize) return shared.frame;
+  const known = shared.others?.get(serialize);
+  if (known) return known;
+  const frame = frameOf(bytesOf(serialize(message)));
+  if (shared.frame === undefined) {
     shared.frame = frame;
     shared.serialize = serialize;
+  } else {
+    shared.others ??= new Map();
+    shared.others.set(serialize, frame);
   }
-  return shared.frame;
+  return frame;
+}
+
+function frameOf(bytes: Uint8Array): Buffer {
+  const frame = Buffer.allocUnsafeSlow(PREFIX_BYTES + bytes.byteLength);
+  putFrame(frame, 0, bytes);
+  return frame;
 }
 
 /** The way of messages into layers, which may change them. */

@@ -36,10 +36,15 @@ export class FrameDelivery implements Delivery {
   private due = false;
   private closed = false;
 
+  /** How many bytes come before each message. */
+  private readonly prefix: number;
+
   constructor(
     private readonly outlet: Outlet,
     private readonly carrier: Carrier,
-  ) {}
+  ) {
+    this.prefix = outlet.bare ? 0 : PREFIX_BYTES;
+  }
 
   get room(): boolean {
     const messages = this.unacked + this.count;
@@ -67,18 +72,19 @@ export class FrameDelivery implements Delivery {
   }
 
   message(message: unknown): void {
-    const { outlet, carrier } = this;
+    const { outlet, carrier, prefix } = this;
     let shared: Buffer | undefined;
     let encoded: Uint8Array;
     let bytes: number;
     try {
       shared = sharedFrame(message, outlet.serialize);
+      if (shared && prefix === 0) shared = shared.subarray(PREFIX_BYTES);
       encoded = shared ?? bytesOf(outlet.serialize(message));
-      bytes = encoded.length + (shared ? 0 : PREFIX_BYTES);
+      bytes = encoded.length + (shared ? 0 : prefix);
     } catch (error) {
       return carrier.fail(status.INTERNAL, 'could not be serialised', this.taken, error);
     }
-    const size = bytes - PREFIX_BYTES;
+    const size = bytes - prefix;
     if (size > outlet.maxBytes) {
       const what = `has ${size} bytes, and ${outlet.maxBytes} may be sent`;
       return carrier.fail(status.RESOURCE_EXHAUSTED, what, this.taken);
@@ -95,7 +101,7 @@ export class FrameDelivery implements Delivery {
     if (shared && this.count === 0) this.block = shared;
     else {
       this.reserve(bytes);
-      if (shared) this.block.set(shared, this.used);
+      if (shared || prefix === 0) this.block.set(encoded, this.used);
       else putFrame(this.block, this.used, encoded);
     }
     this.used += bytes;

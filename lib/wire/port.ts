@@ -87,6 +87,8 @@ export interface Delivery {
 /** Where frames may be written. */
 export interface Outlet {
   readonly serialize: Serialize;
+  /** What is encoded brings its own framing, and goes as it is. */
+  readonly bare?: boolean;
   /** How large an encoded message may be, in bytes. */
   readonly maxBytes: number;
   /** The stream was ended by somebody else: a write would break it, and lose the status. */

@@ -41,3 +41,6 @@ export const flaky: Known = {
     'Timeouts/**/(grpc server impl)/server-stream',
   ],
 };
+
+/** Served to browsers. */
+export const web: Known = {};

@@ -11,7 +11,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { client, flaky, foreign, type Known, server } from './known.ts';
+import { client, flaky, foreign, type Known, server, web } from './known.ts';
 
 const RUNNER = 'connectrpc.com/conformance';
 const VERSION = 'v1.0.7';
@@ -21,7 +21,7 @@ const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'lea
 const runner = join(cache, 'connectconformance');
 
 interface Variant {
-  readonly mode: 'server' | 'client';
+  readonly mode: 'server' | 'client' | 'web';
   readonly name: string;
   readonly known: readonly Known[];
 }
@@ -30,6 +30,7 @@ const variants: Variant[] = [
   ...variantsOf('server', [server], 'bare', 'mount', 'produce', 'wrap', 'mount with every middleware'),
   ...variantsOf('server', [server, foreign], 'interceptor'),
   ...variantsOf('server', [server], ...['mount', 'produce', 'wrap'].map(name => `interceptor over ${name}`)),
+  ...variantsOf('web', [web], 'web', 'web over wrap', 'web with every middleware'),
   ...variantsOf('client', [client], 'bare', 'subscribe', 'subscribe, and leave'),
 ];
 
@@ -38,7 +39,7 @@ function variantsOf(mode: Variant['mode'], known: Known[], ...names: string[]): 
 }
 
 /** What grpc-js can do; JSON is YAML as well. */
-const features = {
+const ofGrpc = {
   versions: ['HTTP_VERSION_2'],
   protocols: ['PROTOCOL_GRPC'],
   codecs: ['CODEC_PROTO'],
@@ -48,6 +49,18 @@ const features = {
   supportsMessageReceiveLimit: true,
 };
 const streamTypes = ['STREAM_TYPE_SERVER_STREAM'];
+/** What a browser can do. */
+const features = {
+  server: ofGrpc,
+  client: { ...ofGrpc, streamTypes },
+  web: {
+    ...ofGrpc,
+    versions: ['HTTP_VERSION_1', 'HTTP_VERSION_2'],
+    protocols: ['PROTOCOL_GRPC_WEB'],
+    compressions: ['COMPRESSION_IDENTITY'],
+    streamTypes: ['STREAM_TYPE_UNARY', ...streamTypes],
+  },
+};
 
 interface Result {
   readonly total: number;
@@ -75,6 +88,11 @@ function install(): string {
   return join(Dir, 'proto');
 }
 
+/** There is none by hand to compare it with. */
+function isWeb(name: string): boolean {
+  return name.startsWith('web');
+}
+
 /** What may fail now and then makes no difference. */
 function isFlaky(name: string): boolean {
   const endings = Object.values(flaky).flatMap(patterns => patterns.map(one => one.replace(/^.*\*\*/, '')));
@@ -83,15 +101,12 @@ function isFlaky(name: string): boolean {
 
 function run({ mode, name, known }: Variant, proto: string): Result {
   const config = join(cache, `${mode}.yaml`);
-  writeFileSync(
-    config,
-    JSON.stringify({ features: mode === 'client' ? { ...features, streamTypes } : features }),
-  );
+  writeFileSync(config, JSON.stringify({ features: features[mode] }));
   const patterns = known.flatMap(reasons => Object.values(reasons).flat());
   const { stdout, stderr, status } = spawnSync(
     runner,
     [
-      ...['--mode', mode, '--conf', config, '--max-servers', '2', '-v'],
+      ...['--mode', mode === 'client' ? mode : 'server', '--conf', config, '--max-servers', '2', '-v'],
       ...patterns.flatMap(pattern => ['--known-failing', pattern]),
       ...(mode === 'client' ? Object.values(flaky).flat() : []).flatMap(one => ['--known-flaky', one]),
       ...['--', process.execPath, '--import', 'tsx', `spec/conformance/${mode}.ts`, name],
@@ -134,7 +149,7 @@ const rows: Record<string, object> = {};
 let ok = true;
 for (const variant of variants) {
   const { mode, name } = variant;
-  if (wanted.length > 0 && name !== 'bare' && !wanted.includes(name)) continue;
+  if (wanted.length > 0 && !wanted.includes(name) && (name !== 'bare' || wanted.every(isWeb))) continue;
   const { total, failed, wrong } = run(variant, proto);
   if (name === 'bare') bare.set(mode, failed);
   const usual = bare.get(mode) ?? failed;

@@ -9,6 +9,18 @@ export function frame(bytes: Uint8Array, flag = 0): Buffer {
   return Buffer.concat([prefix, bytes]);
 }
 
+/** The frames in these bytes, and what is left of them. */
+export function framesOf(bytes: Buffer): { frames: { flags: number; bytes: Buffer }[]; left: Buffer } {
+  const frames: { flags: number; bytes: Buffer }[] = [];
+  let left = bytes;
+  while (left.length >= 5 && left.length >= 5 + left.readUInt32BE(1)) {
+    const end = 5 + left.readUInt32BE(1);
+    frames.push({ flags: left.readUInt8(0), bytes: left.subarray(5, end) });
+    left = left.subarray(end);
+  }
+  return { frames, left };
+}
+
 /** An HTTP/2 connection without a gRPC client on it. */
 export function connectRaw(port: number, settings: Record<string, number> = {}): ClientHttp2Session {
   const session = connect(`http://127.0.0.1:${port}`, { settings });

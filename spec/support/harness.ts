@@ -134,7 +134,8 @@ export async function stopAll(): Promise<void> {
   await Promise.all([...running].map(one => one.close()));
 }
 
-function collect(stream: grpc.ClientReadableStream<any>, paused = false): Promise<Reply> {
+/** What comes of a call. */
+export function collect(stream: grpc.ClientReadableStream<any>, paused = false): Promise<Reply> {
   const messages: any[] = [];
   let header: grpc.Metadata | undefined;
   stream.on('metadata', metadata => {

@@ -1,0 +1,48 @@
+import { after } from '../timers.ts';
+import type { WebRequest } from './transport.ts';
+
+/** Why a body is not read to its end. */
+export type Unread = 'too large' | 'too late';
+
+/** What may be sent, and until when. */
+export interface BodyBounds {
+  readonly maxBytes: number;
+  readonly withinMs: number;
+}
+
+/**
+ * Reads the body of a request; one that stops before its end, as its client is gone, is told to nobody. What a
+ * framework has read already is taken as it left it: bytes, a text, or JSON.
+ */
+export function readBody(
+  request: WebRequest,
+  { maxBytes, withinMs }: BodyBounds,
+  read: (body: unknown) => void,
+  unread: (why: Unread) => void,
+): void {
+  const { body } = request as { body?: unknown };
+  if (body !== undefined && request.readableEnded) {
+    const large = (typeof body === 'string' || body instanceof Uint8Array) && body.length > maxBytes;
+    return large ? unread('too large') : read(body);
+  }
+  if (Number(request.headers['content-length']) > maxBytes) return unread('too large');
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  const timer = withinMs < Number.POSITIVE_INFINITY ? after(withinMs, () => stop('too late')) : undefined;
+  const stop = (why?: Unread) => {
+    timer?.stop();
+    request.off('data', took).off('end', ended).off('close', gone);
+    if (why) unread(why);
+  };
+  const took = (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (bytes > maxBytes) stop('too large');
+    else chunks.push(chunk);
+  };
+  const ended = () => {
+    stop();
+    read(chunks.length === 1 ? chunks[0] : Buffer.concat(chunks, bytes));
+  };
+  const gone = () => stop();
+  request.on('data', took).on('end', ended).on('close', gone);
+}

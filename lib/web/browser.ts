@@ -1,0 +1,138 @@
+import type { ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js';
+import { expected } from '../check.ts';
+import type { AnyHandler } from '../mounts/handler.ts';
+import { callByEvents } from './by-events.ts';
+import { callByGrpcWeb } from './by-grpc-web.ts';
+import { exposing, permission, readable, standingOf } from './cors.ts';
+import { grpcWebOf } from './grpc-web.ts';
+import { WebMethod } from './method.ts';
+import type { WebSettings } from './options.ts';
+import { headerOf, isGone, type Next, type WebRequest, type WebResponse } from './transport.ts';
+import { Visit } from './visit.ts';
+
+/** Where services are mounted for browsers. */
+export class Browser {
+  private readonly methods = new Map<string, WebMethod>();
+  /** How many requests are being answered. */
+  private open = 0;
+  private closing = false;
+  private waiting: (() => void)[] = [];
+
+  /** @internal Use `web()`. */
+  constructor(private readonly settings: WebSettings) {}
+
+  /** Registers handlers of grpc-js by hand; `mount` does it with middleware, and is meant for it. */
+  addService(service: ServiceDefinition, implementation: UntypedServiceImplementation): void {
+    const names = Object.entries(service);
+    for (const [, { path }] of names)
+      if (this.methods.has(path))
+        throw new Error(`Expected each method to be mounted once, got \`${path}\` again`);
+    for (const [name, definition] of names) {
+      const { originalName = name } = definition;
+      const handler: unknown = implementation[name] ?? implementation[originalName];
+      if (handler === undefined) continue;
+      if (typeof handler !== 'function') throw expected(`implementation.${name}`, 'a handler', handler);
+      const own = handler as AnyHandler & { call: never } satisfies AnyHandler;
+      this.methods.set(definition.path, new WebMethod(definition, own, this.settings));
+    }
+  }
+
+  /**
+   * Answers a request, or hands it to `next` when it is none of ours. Wants nothing of its `this`: give it to
+   * `http.createServer`, `http2.createSecureServer`, or `app.use`.
+   */
+  readonly handler = (request: WebRequest, response: WebResponse, next?: Next): void => {
+    const [path = '', search = ''] = split(request.url ?? '');
+    const method = this.methods.get(path);
+    switch (request.method) {
+      case 'POST': {
+        const contentType = headerOf(request, 'content-type');
+        const web = grpcWebOf(contentType);
+        if (typeof web === 'object')
+          return this.visit(request, response, visit => callByGrpcWeb(visit, web, path, method));
+        const json = /^\s*application\/json\s*(?:;|$)/i.test(contentType ?? '');
+        if (json && (method || wantsEvents(request)))
+          return this.visit(request, response, visit => callByEvents(visit, path, undefined, method));
+        if (next && web === undefined) return next();
+        return this.visit(request, response, visit =>
+          method || web
+            ? visit.fail(415, `Expected a content-type of ${TYPES}, got \`${contentType ?? ''}\``, {
+                'accept-post': TYPES,
+              })
+            : visit.fail(404, NOTHING),
+        );
+      }
+      case 'GET':
+        if (method ? method.byGet || wantsEvents(request) : wantsEvents(request))
+          return this.visit(request, response, visit => {
+            if (method?.byGet === false)
+              visit.fail(405, 'Expected POST: this method may have side effects', ALLOW);
+            else callByEvents(visit, path, search, method);
+          });
+        break;
+      case 'OPTIONS':
+        if (headerOf(request, 'access-control-request-method') !== undefined && (method || !next))
+          return this.visit(request, response, visit => visit.empty(204), true);
+    }
+    if (next) return next();
+    this.visit(request, response, visit =>
+      method ? visit.fail(405, 'Expected GET or POST', ALLOW) : visit.fail(404, NOTHING),
+    );
+  };
+
+  /** Refuses what comes from now on, and calls back when all that is open has ended. Called by `drain`. */
+  tryShutdown(done: (error?: Error) => void): void {
+    this.closing = true;
+    if (this.open === 0) process.nextTick(done);
+    else this.waiting.push(done);
+  }
+
+  /** Refuses what comes from now on. Called by `drain`, which has ended all calls by then. */
+  forceShutdown(): void {
+    this.closing = true;
+  }
+
+  /** Serves pages that may call, and is told when a response is over. */
+  private visit(
+    request: WebRequest,
+    response: WebResponse,
+    serve: (visit: Visit) => void,
+    preflight = false,
+  ): void {
+    const { settings } = this;
+    // Whoever was asked before might have taken his time.
+    if (isGone(response)) return;
+    this.open += 1;
+    response.once('close', () => {
+      this.open -= 1;
+      if (this.open > 0) return;
+      for (const done of this.waiting.splice(0)) done();
+    });
+    const visit = new Visit(this, request, response, settings);
+    try {
+      const standing = standingOf(request, settings.cors);
+      if (standing === 'foreign') return visit.fail(403, 'Pages of this origin may not call');
+      if (standing === 'allowed') {
+        visit.headers = preflight ? permission(request, settings.cors) : readable(request, settings.cors);
+        visit.exposes = exposing;
+      }
+      visit.closing = this.closing;
+      serve(visit);
+    } catch (error) {
+      visit.crashed(error);
+    }
+  }
+}
+
+const TYPES = 'application/grpc-web+proto, application/grpc-web-text+proto, application/json';
+const ALLOW = { allow: 'GET, POST, OPTIONS' };
+const NOTHING = 'Expected the path of a method, /package.Service/Method';
+
+function split(url: string): [path: string, search: string] {
+  const at = url.indexOf('?');
+  return at < 0 ? [url, ''] : [url.slice(0, at), url.slice(at + 1)];
+}
+
+function wantsEvents(request: WebRequest): boolean {
+  return /\btext\/event-stream\b/i.test(headerOf(request, 'accept') ?? '');
+}

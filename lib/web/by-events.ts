@@ -1,0 +1,62 @@
+import { status } from '@grpc/grpc-js';
+import { END, EventPort } from './events.ts';
+import type { WebMethod } from './method.ts';
+import { jsonOfQuery, queryOf } from './query.ts';
+import { callable, noMessages, Refusal } from './refusal.ts';
+import { headerOf } from './transport.ts';
+import type { Visit } from './visit.ts';
+
+/** Answers a call by events: the request is the query, when there is one, and otherwise JSON in the body. */
+export function callByEvents(
+  visit: Visit,
+  path: string,
+  search: string | undefined,
+  method: WebMethod | undefined,
+): void {
+  const { request, settings, timeoutMs } = visit;
+  if (headerOf(request, 'last-event-id') === END) return visit.empty(204);
+  const refuse = (refusal: Refusal) => {
+    visit.sever();
+    new EventPort(visit, noMessages, settings).refuse(refusal);
+  };
+  const called = callable(path, method, visit.closing);
+  if (called instanceof Refusal) return refuse(called);
+  if (Number.isNaN(timeoutMs)) return visit.fail(400, 'Expected `grpc-timeout` to be a timeout');
+  const { json } = called;
+  if (json === undefined)
+    return refuse(new Refusal(status.UNIMPLEMENTED, `${path} has no JSON: call it by gRPC-Web`));
+  const { codec, serialize } = json;
+  const start = (decode: () => unknown) => {
+    let decoded: unknown;
+    try {
+      decoded = decode();
+    } catch (error) {
+      return visit.fail(400, String((error as Error)?.message ?? error));
+    }
+    const port = new EventPort(visit, serialize, settings);
+    called.call(visit.origin, decoded, port);
+  };
+  visit.read(
+    path,
+    settings.maxRequestBytes,
+    body => {
+      if (search === undefined) return start(() => codec.fromJson(jsonOf(body)));
+      const query = () => queryOf(search);
+      start(() => (codec.fromQuery ? codec.fromQuery(query()) : codec.fromJson(jsonOfQuery(query()))));
+    },
+    why => {
+      if (why === 'too late') visit.fail(408, 'The request did not arrive in time');
+      else visit.fail(413, `Expected a request of no more than ${settings.maxRequestBytes} bytes`);
+    },
+  );
+}
+
+/** A framework might have parsed it. */
+function jsonOf(body: unknown): unknown {
+  if (!Buffer.isBuffer(body) && typeof body !== 'string') return body;
+  try {
+    return JSON.parse(String(body));
+  } catch {
+    throw new TypeError('Expected the body to be JSON');
+  }
+}

@@ -1,0 +1,123 @@
+import { Writable } from 'node:stream';
+import type { MethodDefinition } from '@grpc/grpc-js';
+import { ServerCall } from '../call/call.ts';
+import { compose } from '../call/compose.ts';
+import { carryBy } from '../grpc-js/ports.ts';
+import { type JsonCodec, jsonOf } from '../json.ts';
+import { type AnyHandler, partsOf } from '../mounts/handler.ts';
+import { wrap } from '../mounts/wrap.ts';
+import { answer } from '../run/answer.ts';
+import { pump } from '../run/pump.ts';
+import type { Answer, Kind, Method, Middleware } from '../types.ts';
+import type { Serialize } from '../wire/port.ts';
+import { eventsOf } from './events.ts';
+import { protoJson } from './json/proto-json.ts';
+import type { WebSettings } from './options.ts';
+import type { WebOrigin } from './origin.ts';
+import type { WebPort } from './port.ts';
+
+/** How a method reads requests and writes messages as events. */
+interface Json {
+  readonly codec: JsonCodec;
+  readonly serialize: Serialize;
+}
+
+/** A method that was mounted for browsers. */
+export class WebMethod {
+  readonly path: string;
+  readonly kind: Kind;
+  /** Whether a GET may call it, which browsers send without being asked to. */
+  readonly byGet: boolean;
+  private readonly run: (origin: WebOrigin, request: unknown, port: WebPort) => void;
+  private known: Json | false | undefined;
+
+  constructor(
+    readonly definition: MethodDefinition<unknown, unknown>,
+    handler: AnyHandler,
+    private readonly settings: WebSettings,
+  ) {
+    const { path, requestStream, responseStream } = definition;
+    this.path = path;
+    this.kind = kindOf(requestStream, responseStream);
+    this.byGet = responseStream || isSafe(definition);
+    const { method, middleware } = partsOf(handler) ?? { middleware: [] };
+    this.run = method ? byMethod(method, middleware, this.kind) : byHandler(handler, this.kind);
+  }
+
+  /** Whether its clients stream, which browsers cannot. */
+  get streamed(): boolean {
+    return this.definition.requestStream;
+  }
+
+  /** Calls it. */
+  call(origin: WebOrigin, request: unknown, port: WebPort): void {
+    this.run(origin, request, port);
+  }
+
+  /** Its JSON, made when the first page asks for it; nothing when there is none, which its developer is told once. */
+  get json(): Json | undefined {
+    if (this.known !== undefined) return this.known || undefined;
+    const { definition, settings } = this;
+    const codec = settings.json?.(definition) ?? jsonOf(definition) ?? protoJson(definition);
+    this.known = codec !== undefined && { codec, serialize: eventsOf(codec, settings.token) };
+    if (this.known) return this.known;
+    const what = `Expected the definition of \`${this.path}\` to have JSON, as one of proto-loader has`;
+    console.error('leat:', new TypeError(`${what}: give \`json\` to \`web\``));
+    return undefined;
+  }
+}
+
+function kindOf(requestStream: boolean, responseStream: boolean): Kind {
+  if (requestStream) return responseStream ? 'bidi' : 'clientStream';
+  return responseStream ? 'serverStream' : 'unary';
+}
+
+/** As its definition says, where that tells. */
+function isSafe(definition: object): boolean {
+  const { options } = definition as { options?: { idempotency_level?: unknown } };
+  return options?.idempotency_level === 'NO_SIDE_EFFECTS' || options?.idempotency_level === 1;
+}
+
+function byMethod(
+  method: Method<any, any> | Answer<any, any>,
+  middleware: readonly Middleware[],
+  kind: Kind,
+): WebMethod['run'] {
+  const layers = compose(...middleware);
+  return (origin, request, port) => {
+    const call = new ServerCall(origin, request, port, kind);
+    port.left = () => call.clientLeft();
+    call.begin(layers, () => {
+      if (kind === 'unary') answer(call, method as Answer<any, any>);
+      else void pump(call, method as Method<any, any>);
+      port.started();
+    });
+  };
+}
+
+const nobody = (): void => {};
+
+/** A handler of grpc-js gets what it knows: a Writable that also tells of its call. */
+function byHandler(handler: AnyHandler, kind: Kind): WebMethod['run'] {
+  const wrapped = partsOf(handler)?.wrapped ? handler : (wrap(handler as never) as AnyHandler);
+  return (origin, request, port) => {
+    const { metadata, peer } = origin;
+    const stream = Object.assign(new Writable({ objectMode: true }), {
+      ...{ metadata, request, cancelled: false, getPeer: () => peer },
+      getPath: () => origin.getPath(),
+      getHost: () => origin.getHost(),
+      getDeadline: () => origin.getDeadline(),
+      getAuthContext: () => origin.getAuthContext(),
+      getConnectionInfo: () => origin.connectionInfo,
+      getMetricsRecorder: () => ({}),
+    });
+    carryBy(stream, port);
+    stream.on('error', nobody);
+    port.left = () => {
+      stream.cancelled = true;
+      stream.emit('cancelled', 'cancelled');
+    };
+    wrapped(stream, kind === 'unary' ? nobody : undefined);
+    port.started();
+  };
+}

@@ -1,0 +1,218 @@
+import { fromBinary, fromJson, toBinary, toJson } from '@bufbuild/protobuf';
+import { expect } from 'chai';
+import fc from 'fast-check';
+import { protoJson } from '../../lib/web/json/proto-json.ts';
+import { messageOf, registryOf } from '../support/protoc.ts';
+import { everything } from '../support/web-service.ts';
+
+const { Many } = everything({ longs: String, enums: String, defaults: true, oneofs: true });
+const codec = (definition: object = Many) => {
+  const found = protoJson(definition as never);
+  if (found === undefined) throw new Error('no codec');
+  return found;
+};
+const registry = registryOf(Many);
+const Thing = messageOf(registry, 'spec.web.Thing');
+
+const int = (bits: number) => fc.bigInt(-(2n ** BigInt(bits - 1)), 2n ** BigInt(bits - 1) - 1n);
+const uint = (bits: number) => fc.bigInt(0n, 2n ** BigInt(bits) - 1n);
+const small = (big: fc.Arbitrary<bigint>) => big.map(Number);
+const long = (big: fc.Arbitrary<bigint>) => big.map(String);
+const color = fc.constantFrom('RED', 'GREEN', 'BLUE', 77);
+const base64 = fc.uint8Array({ maxLength: 20 }).map(bytes => Buffer.from(bytes).toString('base64'));
+const double = fc.oneof(
+  fc.double({ noNaN: true, noDefaultInfinity: true }),
+  fc.constantFrom('NaN', 'Infinity', '-Infinity'),
+);
+const time = fc
+  .tuple(
+    fc.date({ min: new Date(0), max: new Date('9999-01-01'), noInvalidDate: true }),
+    fc.constantFrom('', '.5', '.123', '.000001', '.123456789'),
+  )
+  .map(([date, fraction]) => `${date.toISOString().slice(0, 19)}${fraction}Z`);
+const took = fc
+  .tuple(fc.constantFrom('', '-'), fc.nat(1e9), fc.constantFrom('', '.25', '.000000001'))
+  .map(parts => `${parts.join('')}s`);
+const json = fc.jsonValue({ maxDepth: 3 });
+const inner = fc.record({ label: fc.string(), thing: fc.constant({ text: 'deep' }) }, { requiredKeys: [] });
+
+const thing = fc.record(
+  {
+    ...{ someCount: small(int(32)), u32: small(uint(32)), s32: small(int(32)), f32: small(uint(32)) },
+    ...{ sf32: small(int(32)), i64: long(int(64)), u64: long(uint(64)), s64: long(int(64)) },
+    ...{
+      f64: long(uint(64)),
+      sf64: long(int(64)),
+      flt: fc.float({ noNaN: true, noDefaultInfinity: true }),
+      dbl: double,
+    },
+    ...{ flag: fc.boolean(), text: fc.string({ unit: 'grapheme' }), data: base64, color, inner },
+    ...{
+      numbers: fc.array(small(int(32))),
+      words: fc.array(fc.string()),
+      inners: fc.array(inner),
+      colors: fc.array(color),
+    },
+    ...{
+      sizes: fc.dictionary(fc.string(), long(int(64)), { noNullPrototype: false }),
+      byNumber: fc.dictionary(small(int(32)).map(String), inner),
+    },
+    ...{
+      byFlag: fc.dictionary(fc.constant('true'), color),
+      name: fc.string(),
+      maybe: small(int(32)),
+    },
+    ...{ at: time, took, fields: fc.dictionary(fc.string(), json), value: json, list: fc.array(json) },
+    ...{
+      boxedLong: long(int(64)),
+      boxedText: fc.string(),
+      boxedFlag: fc.boolean(),
+      boxedData: base64,
+      boxedDouble: double,
+    },
+    ...{ nothing: fc.constant({}), times: fc.array(time) },
+  },
+  { requiredKeys: [] },
+);
+
+describe('the JSON of events', () => {
+  it('reads and writes what protobuf-es does, byte for byte', () => {
+    const { requestSerialize, responseSerialize } = Many;
+    const { fromJson: read, toJson: write } = codec();
+    fc.assert(
+      fc.property(thing, given => {
+        // `__proto__` is a key like any other for us, and not for protobuf.js.
+        if (JSON.stringify(given).includes('__proto__')) return;
+        const theirs = toBinary(Thing, fromJson(Thing, given as never, { registry }));
+        const ours = requestSerialize(read(given));
+        // As texts: JSON has no negative zero.
+        const said = (bytes: Uint8Array) =>
+          JSON.parse(JSON.stringify(toJson(Thing, fromBinary(Thing, bytes), { registry })));
+        const json = said(ours);
+        expect(json, 'read').to.deep.equal(said(theirs));
+        expect(
+          JSON.parse(JSON.stringify(write(Many.responseDeserialize(Buffer.from(theirs))))),
+        ).to.deep.equal(json);
+        expect(responseSerialize(read(json)).length).to.equal(ours.length);
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  it('is the same whatever the options of proto-loader are', () => {
+    const given = {
+      someCount: 1,
+      i64: '9007199254740993',
+      color: 'GREEN',
+      byNumber: { 1: { label: 'x' } },
+      data: 'aGk=',
+    };
+    for (const options of [
+      {},
+      { keepCase: true },
+      { longs: String, enums: String, bytes: String },
+      { longs: Number, arrays: true },
+    ]) {
+      const { Many: method } = everything(options);
+      const { fromJson: read, toJson: write } = codec(method);
+      const exact = { ...given, i64: options.longs === Number ? '9007199254740992' : given.i64 };
+      expect(JSON.parse(JSON.stringify(write(read(given)))), JSON.stringify(options)).to.deep.equal(exact);
+      expect(read({ some_count: 1 })).to.deep.equal(read({ someCount: 1 }));
+    }
+  });
+
+  it('has an Any whose type the service knows, and says when it does not', () => {
+    const { toJson: write } = codec();
+    const value = everything().One.requestSerialize({ text: 'within' });
+    const known = {
+      any: {
+        type_url: 'type.googleapis.com/spec.web.Thing',
+        typeUrl: 'type.googleapis.com/spec.web.Thing',
+        value,
+      },
+    };
+    expect(write(known)).to.deep.equal({
+      any: { '@type': 'type.googleapis.com/spec.web.Thing', text: 'within' },
+    });
+    const unknown = { any: { typeUrl: 'x/not.Known', type_url: 'x/not.Known', value } };
+    expect(() => write(unknown)).to.throw(TypeError, '`not.Known`');
+  });
+
+  const wrong: [json: unknown, says: string][] = [
+    [{ somecount: 1 }, '`somecount` to be a field of spec.web.Thing: did you mean `someCount`?'],
+    [{ zzzzzzzz: 1 }, '`zzzzzzzz` to be a field of spec.web.Thing: it has someCount'],
+    [{ someCount: 'x' }, '`someCount` to be an integer from -2147483648 to 2147483647, got `x` (string)'],
+    [{ someCount: 1.5 }, '`someCount`'],
+    [{ someCount: '' }, '`someCount`'],
+    [{ someCount: [1] }, '`someCount`'],
+    [{ someCount: true }, '`someCount`'],
+    [{ u32: -1 }, '`u32`'],
+    [{ i64: '9223372036854775808' }, '`i64`'],
+    [{ u64: '-1' }, '`u64`'],
+    [{ flt: 1e300 }, '`flt`'],
+    [{ dbl: 'much' }, '`dbl`'],
+    [{ flag: 'true' }, '`flag`'],
+    [{ text: 1 }, '`text`'],
+    [{ data: '!' }, '`data`'],
+    [{ color: 'PINK' }, '`color` to be one of RED, GREEN, BLUE, got `PINK`'],
+    [{ color: 1.5 }, '`color`'],
+    [{ inner: 'x' }, '`inner` to be an object'],
+    [{ inner: { label: 1 } }, '`inner.label`'],
+    [{ numbers: 1 }, '`numbers` to be a list'],
+    [{ inners: [{}, { no: 1 }] }, '`inners[1].no`'],
+    [{ sizes: [] }, '`sizes`'],
+    [{ sizes: { a: 'b' } }, '`sizes.a`'],
+    [{ byNumber: { x: {} } }, '`byNumber.x`'],
+    [{ at: 'today' }, '`at`'],
+    [{ at: '9999-99-99T00:00:00Z' }, '`at`'],
+    [{ took: '1' }, '`took`'],
+    [{ boxedLong: {} }, '`boxedLong.value`'],
+    [{ any: {} }, '`any`'],
+    [[], '`the request` to be an object'],
+    [null, '`the request` to be an object'],
+    ['x', '`the request` to be an object'],
+    [JSON.parse('{"__proto__":{"flag":true}}'), '`__proto__`'],
+    [JSON.parse(`{"value":${'['.repeat(5000)}${']'.repeat(5000)}}`), 'less deep than 100'],
+  ];
+  it('names the field that does not fit', () => {
+    const { fromJson: read } = codec();
+    for (const [json, says] of wrong) expect(() => read(json), says).to.throw(TypeError, says);
+  });
+
+  it('reads keys that are booleans, which protobuf.js takes for texts', () => {
+    expect((codec().fromJson({ byFlag: { false: 'GREEN', true: 'RED' } }) as any).byFlag).to.deep.equal({
+      false: 'GREEN',
+      true: 'RED',
+    });
+  });
+
+  it('takes null for what is not there', () => {
+    expect(codec().fromJson({ text: null, inner: null, numbers: null, value: null })).to.deep.equal(
+      codec().fromJson({ value: null }),
+    );
+  });
+
+  it('reads a query, in which all values are texts', () => {
+    const query = {
+      someCount: '3',
+      flag: 'true',
+      words: 'one',
+      numbers: ['1', '2'],
+      inner: { label: 'x' },
+      color: '1',
+      at: '2030-01-31T00:00:00Z',
+      boxedFlag: 'false',
+    };
+    const same = {
+      ...query,
+      someCount: 3,
+      flag: true,
+      words: ['one'],
+      numbers: [1, 2],
+      color: 'GREEN',
+      boxedFlag: false,
+    };
+    expect(codec().fromQuery?.(query)).to.deep.equal(codec().fromJson(same));
+    expect(() => codec().fromQuery?.({ flag: 'yes' })).to.throw(TypeError, '`flag` to be true or false');
+  });
+});
