@@ -6,7 +6,7 @@ import type { Failure } from '../sources/feed.ts';
 import type { TopicSubscription } from '../sources/subscription.ts';
 import { checkPolicy, type TopicSubscribeOptions } from '../sources/topic.ts';
 import { StatusError } from '../status/status.ts';
-import { after as afterMs, type Timer } from '../timers.ts';
+import { after as afterMs, pause as pauseMs, type Timer } from '../timers.ts';
 import { CatchUp, type Past, Resumed } from './catch-up.ts';
 import { failureOf } from './failure.ts';
 import { Nats } from './nats.ts';
@@ -277,7 +277,7 @@ class OpenTopic<T> implements JetStreamTopic<T>, ReaderTo, Past<T> {
   }
 
   async pause(failures: number): Promise<void> {
-    await new Promise(go => setTimeout(go, Math.min(250, 10 * 2 ** failures)));
+    await pauseMs(Math.min(250, 10 * 2 ** failures));
   }
 
   private entryOf(message: JsMsg): Entry<T> {

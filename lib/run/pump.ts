@@ -18,7 +18,7 @@ export async function pump<Req, Res>(call: ServerCall<Req>, source: Method<Req, 
   const released = new Promise<void>(resolve => {
     call.released = resolve;
   });
-  released.then(() => pull.close());
+  void released.then(() => pull.close());
   try {
     await pull.open(source(call.request, call));
   } catch (error) {

@@ -17,7 +17,7 @@ import { type AnyHandler, type Mounted, type MountedAnswer, partsOf } from '../m
 import { handle } from '../mounts/produce.ts';
 import { wrap } from '../mounts/wrap.ts';
 import { iterate } from '../streams/open.ts';
-import { MAX_TIMER_MS } from '../timers.ts';
+import { after, pause } from '../timers.ts';
 import type { Answer, AuthContext, Kind, Method, Middleware, Outcome, Requests, Source } from '../types.ts';
 import { TestPort } from './test-port.ts';
 import { testStream } from './test-stream.ts';
@@ -222,12 +222,12 @@ export function open(target: any, request: unknown, options: TestOptions = {}): 
 
   const result = async (): Promise<Collected<any>> => {
     // Timers of layers do not keep a process alive, and here is no server that does.
-    const alive = setInterval(() => {}, MAX_TIMER_MS);
+    const alive = after(Number.MAX_SAFE_INTEGER, () => {});
     const outcome = await ended;
     const gone = outcome.reason === 'cancelled' || outcome.reason === 'disconnected';
     const trailer = gone ? new Metadata() : (await port.ended).metadata;
     const finished = await work.finishes(graceMs);
-    clearInterval(alive);
+    alive.stop();
     return { messages: port.messages, header: port.headers, trailer, outcome, finished };
   };
   return {
@@ -288,8 +288,7 @@ class Work {
 
   async finishes(graceMs: number): Promise<boolean> {
     await new Promise(resolve => setImmediate(resolve));
-    for (const end = Date.now() + graceMs; this.pending.size > 0 && Date.now() < end; )
-      await new Promise(resolve => setTimeout(resolve, 1));
+    for (const end = Date.now() + graceMs; this.pending.size > 0 && Date.now() < end; ) await pause(1);
     return this.pending.size === 0;
   }
 }
