@@ -236,7 +236,7 @@ class Backend implements Session {
   private ask(text: string): Promise<Result> {
     const config = { text, rowMode: 'array' as const, queryMode: 'extended', types: asText };
     return new Promise((resolve, reject) => {
-      this.client.query<(string | null)[]>(config, (error: Error | undefined, result) => {
+      void this.client.query<(string | null)[]>(config, (error: Error | undefined, result) => {
         if (error instanceof pg.DatabaseError) return reject(new SqlError(error.message, error.code));
         if (error) return reject(unavailable(error));
         const { fields, rows, rowCount } = result;

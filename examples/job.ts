@@ -60,7 +60,7 @@ export class Jobs {
     const job = new Job(id, this.database, this.setting);
     this.jobs.set(id, job);
     this.working.add(job);
-    job.ended.then(() => this.working.delete(job));
+    void job.ended.then(() => this.working.delete(job));
     return job;
   }
 }

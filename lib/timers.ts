@@ -6,6 +6,8 @@ export interface Timer {
   stop(): void;
   /** Lets the process end while this waits. */
   unref(): this;
+  /** Begins anew, whether it has run or not. */
+  again(): void;
 }
 
 /** Runs `run` once, after any number of milliseconds, also more than one timer can hold; `Infinity` is never. */
@@ -13,15 +15,22 @@ export function after(ms: number, run: () => void): Timer {
   return new LongTimer(ms, run);
 }
 
+/** Resolves after so many milliseconds. */
+export function pause(ms: number): Promise<void> {
+  return new Promise(resolve => void after(ms, resolve));
+}
+
 class LongTimer implements Timer {
   private timer: NodeJS.Timeout | undefined;
   private held = true;
+  private left: number;
 
   constructor(
-    private left: number,
+    private readonly ms: number,
     private readonly run: () => void,
   ) {
-    if (left !== Infinity) this.arm();
+    this.left = ms;
+    if (ms !== Infinity) this.arm();
   }
 
   stop(): void {
@@ -32,6 +41,13 @@ class LongTimer implements Timer {
     this.held = false;
     this.timer?.unref();
     return this;
+  }
+
+  again(): void {
+    if (this.ms <= MAX_TIMER_MS) return void this.timer?.refresh();
+    this.stop();
+    this.left = this.ms;
+    if (this.ms !== Infinity) this.arm();
   }
 
   private arm(): void {

@@ -8,6 +8,7 @@ import { answersOnce, forStreams } from '../lib/kinds.ts';
 import { tell } from '../lib/report.ts';
 import { once } from '../lib/rpc.ts';
 import { outcomeOf } from '../lib/status/status.ts';
+import { after, type Timer } from '../lib/timers.ts';
 import type { Call, Middleware, Outcome } from '../lib/types.ts';
 
 export interface BatchOptions<Res> {
@@ -65,7 +66,7 @@ export function batch<Res = any>(options: BatchOptions<Res> = {}): Middleware<an
     if (answersOnce(call) || !once(call, batch)) return;
     let held: Res[] = [];
     let bytes = 0;
-    let timer: NodeJS.Timeout | undefined;
+    let timer: Timer | undefined;
 
     const flush = () => {
       if (held.length === 0) return;
@@ -84,8 +85,8 @@ export function batch<Res = any>(options: BatchOptions<Res> = {}): Middleware<an
     };
     /** One timer for all batches: it starts anew with each, and finds nothing to do after one that was full. */
     const arm = () => {
-      if (timer) timer.refresh();
-      else timer = setTimeout(due, maxDelayMs).unref();
+      if (timer) timer.again();
+      else timer = after(maxDelayMs, due).unref();
     };
 
     return {
@@ -100,7 +101,7 @@ export function batch<Res = any>(options: BatchOptions<Res> = {}): Middleware<an
         else if (held.length === 1) arm();
       },
       end(outcome) {
-        clearTimeout(timer);
+        timer?.stop();
         if (!isGone(outcome)) return flush();
         const { length } = held;
         held = [];

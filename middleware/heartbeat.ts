@@ -8,7 +8,7 @@ import { answersOnce, forStreams } from '../lib/kinds.ts';
 import { once } from '../lib/rpc.ts';
 import { uncounted } from '../lib/stats.ts';
 import { outcomeOf } from '../lib/status/status.ts';
-import { MAX_TIMER_MS } from '../lib/timers.ts';
+import { after, MAX_TIMER_MS, type Timer } from '../lib/timers.ts';
 import type { Call, Middleware } from '../lib/types.ts';
 
 export interface HeartbeatOptions<Res> {
@@ -45,7 +45,7 @@ export function heartbeat<Res = any>(options: HeartbeatOptions<Res>): Middleware
     const { stats } = call;
     let last = stats.startedAt;
     let ended = false;
-    let timer: NodeJS.Timeout;
+    let timer: Timer;
 
     const send = () => {
       const message = answerOf('make', 'a message', make(call), isMessage) as Res;
@@ -68,14 +68,14 @@ export function heartbeat<Res = any>(options: HeartbeatOptions<Res>): Middleware
       if (!ended) arm(left);
     };
     const arm = (ms: number) => {
-      timer = setTimeout(beat, Math.ceil(ms)).unref();
+      timer = after(Math.ceil(ms), beat).unref();
     };
 
     arm(everyMs);
     return {
       end() {
         ended = true;
-        clearTimeout(timer);
+        timer.stop();
       },
     };
   });

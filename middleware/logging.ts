@@ -8,7 +8,7 @@ import { answerOf, survive } from '../lib/hooks.ts';
 import { report } from '../lib/report.ts';
 import { once } from '../lib/rpc.ts';
 import { INTERNAL_ERROR } from '../lib/status/status.ts';
-import { MAX_TIMER_MS } from '../lib/timers.ts';
+import { after, MAX_TIMER_MS, type Timer } from '../lib/timers.ts';
 import type { Call, Middleware, Outcome } from '../lib/types.ts';
 
 export type Level = 'debug' | 'info' | 'warn' | 'error';
@@ -113,11 +113,11 @@ export function logging(options: LoggingOptions = {}): Middleware {
       bytes: stats.bytes,
       durationMs: round(performance.now() - stats.startedAt),
     });
-    let timer: NodeJS.Timeout | undefined;
+    let timer: Timer | undefined;
     let waits: number | undefined;
 
-    const watch = (ms: number, after: number) => {
-      timer = setTimeout(() => {
+    const watch = (ms: number, left: number) => {
+      timer = after(Math.ceil(left), () => {
         const { waiting, since } = stats;
         const told = waiting === undefined || waiting === 'layer' || since === waits;
         const waited = told ? 0 : performance.now() - since;
@@ -125,7 +125,7 @@ export function logging(options: LoggingOptions = {}): Middleware {
         waits = since;
         write('warn', `${what} waits`, { ...about, waiting, waitedMs: round(waited), ...soFar() });
         watch(ms, ms);
-      }, Math.ceil(after)).unref();
+      }).unref();
     };
 
     const what = call.kind === 'unary' ? 'call' : 'stream';
@@ -133,7 +133,7 @@ export function logging(options: LoggingOptions = {}): Middleware {
     if (slowMs !== undefined) watch(slowMs, slowMs);
     return {
       end(outcome) {
-        clearTimeout(timer);
+        timer?.stop();
         const at = levelFor(outcome, call);
         if (at === undefined) return;
         const { code, reason } = outcome;

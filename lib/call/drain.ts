@@ -1,6 +1,7 @@
 import { constants } from 'node:os';
 import { Metadata, type Server, status } from '@grpc/grpc-js';
 import { checkDuration, checkFunction, checkOptions, expected } from '../check.ts';
+import { after } from '../timers.ts';
 import type { Outcome } from '../types.ts';
 import { type Live, live, refusals } from './live.ts';
 import { onSignals } from './signals.ts';
@@ -158,13 +159,9 @@ async function run(server: Drainable, graceMs: number, outcome: Outcome): Promis
   refusals.delete(refuse);
 }
 
-async function within(ms: number, work: Promise<unknown>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  await Promise.race([
-    work,
-    new Promise(resolve => {
-      timer = setTimeout(resolve, ms);
-    }),
-  ]);
-  clearTimeout(timer);
+function within(ms: number, work: Promise<unknown>): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = after(ms, resolve);
+    work.then(() => resolve(), reject).finally(() => timer.stop());
+  });
 }

@@ -3,6 +3,7 @@ import { ServerInterceptingCall, status } from '@grpc/grpc-js';
 import type { Call, ConnectionInfo } from '../types.ts';
 import { PREFIX_BYTES } from '../wire/frame.ts';
 import type { Delivery, Outlet, Serialize } from '../wire/port.ts';
+import { isTraced, StreamOutlet, type Tracker } from './stream-outlet.ts';
 
 /**
  * What lies between a call and its HTTP/2 stream. All of it is private to grpc-js, and might be missing: then
@@ -24,33 +25,6 @@ interface Link {
   readonly cancelled?: boolean;
   readonly cancelNotified?: boolean;
   getConnectionInfo?(): ConnectionInfo;
-}
-
-/** Counts for channelz. */
-interface Tracker {
-  addMessageSent?(): void;
-}
-
-/** The HTTP/2 stream of a call that has nobody between itself and grpc-js. */
-class StreamOutlet implements Outlet {
-  constructor(
-    private readonly stream: ServerHttp2Stream,
-    readonly serialize: Serialize,
-    readonly maxBytes: number,
-    private readonly tracker: Tracker | null | undefined,
-  ) {}
-
-  get ended(): boolean {
-    return this.stream.writableEnded;
-  }
-
-  write(frames: Buffer, taken: (error?: Error | null) => void): void {
-    this.stream.write(frames, taken);
-  }
-
-  sent(messages: number): void {
-    for (let message = 0; message < messages; message++) this.tracker?.addMessageSent?.();
-  }
 }
 
 /** An interceptor of ours tells by itself whether it has room: it holds nothing back without saying so. */
@@ -127,14 +101,6 @@ function isReadable(link: Link): boolean {
   );
 }
 
-/** What grpc-js is asked to trace has to go through it. */
-let traced: boolean | undefined;
-
-function isTraced(): boolean {
-  const names = (process.env.GRPC_NODE_TRACE ?? process.env.GRPC_TRACE ?? '').split(',');
-  return (names.includes('server_call') || names.includes('all')) && !names.includes('-server_call');
-}
-
 export class Below {
   readonly maxBytes: number;
   /** Whether there is nobody between a call and grpc-js. */
@@ -164,8 +130,7 @@ export class Below {
     const { base, direct, maxBytes, stream } = this;
     const serialize = base?.handler?.serialize;
     if (!direct || stream?.headersSent !== true || typeof serialize !== 'function') return undefined;
-    traced ??= isTraced();
-    if (traced) return undefined;
+    if (isTraced()) return undefined;
     return new StreamOutlet(stream, serialize, maxBytes, base?.callEventTracker);
   }
 

@@ -36,3 +36,7 @@ export function isSameTime(one: number, other: number): boolean {
 export function outOfRange(why: string): StatusError {
   return new StatusError(status.OUT_OF_RANGE, why);
 }
+
+export function anotherStream(): StatusError {
+  return outOfRange('the position to resume after is of another stream');
+}

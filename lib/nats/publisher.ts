@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { show } from '../check.ts';
 import { forget } from '../hooks.ts';
+import { pause } from '../timers.ts';
 import { failureOf, isPassing } from './failure.ts';
 import type { Nats } from './nats.ts';
 
@@ -31,7 +32,7 @@ export async function publish(
     } catch (error) {
       if (!isPassing(error) || left <= PAUSE_MS)
         throw failureOf(error, `cannot publish to \`${subject}\` of stream \`${nats.stream}\``);
-      await new Promise(go => setTimeout(go, PAUSE_MS));
+      await pause(PAUSE_MS);
     }
   }
 }

@@ -1,6 +1,6 @@
 import type { TopicSubscription } from '../sources/subscription.ts';
 import { type Topic, type TopicOptions, type TopicSubscribeOptions, topic } from '../sources/topic.ts';
-import type { Position } from './position.ts';
+import { anotherStream, isSameTime, type Position } from './position.ts';
 
 interface Kept<T> extends Position {
   readonly item: T;
@@ -47,6 +47,18 @@ export class Window<T> {
 
   covers(sequence: number): boolean {
     return sequence >= this.base.sequence && sequence <= this.last.sequence;
+  }
+
+  /**
+   * Whether one can go on from there in memory.
+   * @throws StatusError OUT_OF_RANGE when what has that number was stored at another time.
+   */
+  has({ sequence, ms }: Position): boolean {
+    if (!this.covers(sequence)) return false;
+    if (ms === undefined) return true;
+    const time = this.timeOf(sequence);
+    if (time !== undefined && !isSameTime(time, ms)) throw anotherStream();
+    return time !== undefined;
   }
 
   /** When the message of a number was stored, if that is known here. */

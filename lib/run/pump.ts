@@ -16,7 +16,7 @@ export async function pump<Req, Res>(call: ServerCall<Req>, source: Method<Req, 
   const released = new Promise<void>(resolve => {
     call.released = resolve;
   });
-  released.then(() => pull.close());
+  void released.then(() => pull.close());
   try {
     const opening = pull.open(source(call.view.request, call.view));
     if (opening) await opening;

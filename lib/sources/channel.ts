@@ -1,8 +1,7 @@
 import { status } from '@grpc/grpc-js';
-import { survive } from '../hooks.ts';
 import { StatusError } from '../status/status.ts';
-import { Fifo } from '../streams/fifo.ts';
-import { checkFunction, checkInteger, checkOneOf, checkOptions, checkSignal } from './check.ts';
+import { Backlog, type BacklogOptions, checkBacklog } from './backlog.ts';
+import { checkFunction, checkOptions, checkSignal } from './check.ts';
 import { Feed, NONE } from './feed.ts';
 
 /**
@@ -65,37 +64,32 @@ export interface Channel<T> extends AsyncIterableIterator<T, undefined>, AsyncDi
 export function channel<T>(options: ChannelOptions<T> = {}): Channel<T> {
   checkOptions(options, ['capacity', 'overflow', 'onDrop', 'signal']);
   const { capacity = 256, overflow = 'wait', onDrop, signal } = options;
-  checkInteger('capacity', capacity, 1);
-  checkOneOf('overflow', overflow, ['wait', 'drop-newest', 'drop-oldest', 'latest', 'error']);
+  checkBacklog(capacity, overflow, ['wait', 'drop-newest', 'drop-oldest', 'latest', 'error']);
   checkFunction('onDrop', onDrop);
   checkSignal(signal);
-  return new ChannelFeed<T>(capacity, overflow, onDrop, signal);
+  return new ChannelFeed<T>({ capacity, overflow, onDrop }, signal);
 }
 
 /** A channel's two halves; also what listeners feed. */
 export class ChannelFeed<T> extends Feed<T> implements Channel<T> {
-  dropped = 0;
-  private readonly stored = new Fifo<T>();
+  private readonly stored: Backlog<T>;
+  private readonly overflow: Overflow;
   /** What producers wait for: settles when everything pushed so far fits. */
   private room: { promise: Promise<boolean>; resolve(taken: boolean): void } | undefined;
-  /** Set while `onDrop` runs. */
-  private dropping = false;
 
-  protected readonly capacity: number;
-
-  constructor(
-    capacity: number,
-    private readonly overflow: Overflow,
-    private readonly onDrop: ((item: T) => void) | undefined,
-    signal: AbortSignal | undefined,
-  ) {
+  constructor(options: BacklogOptions<T> & { readonly overflow: Overflow }, signal: AbortSignal | undefined) {
     super();
-    this.capacity = overflow === 'latest' ? 1 : capacity;
+    this.stored = new Backlog(options);
+    this.overflow = options.overflow;
     this.follow(signal);
   }
 
   get size(): number {
     return this.stored.size;
+  }
+
+  get dropped(): number {
+    return this.stored.dropped;
   }
 
   get writable(): boolean {
@@ -105,28 +99,12 @@ export class ChannelFeed<T> extends Feed<T> implements Channel<T> {
   push(item: T): boolean | Promise<boolean> {
     if (!this.open) return false;
     if (this.pass(item)) return true;
-    if (this.fits(this.stored.size)) {
-      this.stored.push(item);
-      return true;
-    }
-    if (this.dropping) {
-      this.dropped += 1;
-      return false;
-    }
-    switch (this.overflow) {
-      case 'wait':
-        this.stored.push(item);
-        return this.waitForRoom();
-      case 'drop-newest':
-        this.drop(item);
-        return false;
-      case 'error':
-        throw new StatusError(status.RESOURCE_EXHAUSTED, `the channel is full (${this.size})`);
-      default:
-        this.stored.push(item);
-        this.drop(this.stored.shift());
-        return true;
-    }
+    const stored = this.stored.add(item);
+    if (stored !== undefined) return stored;
+    if (this.overflow === 'error')
+      throw new StatusError(status.RESOURCE_EXHAUSTED, `the channel is full (${this.size})`);
+    this.stored.addAnyway(item);
+    return this.waitForRoom();
   }
 
   close(): void {
@@ -139,15 +117,10 @@ export class ChannelFeed<T> extends Feed<T> implements Channel<T> {
     this.admit(true);
   }
 
-  /** Whether one more may be stored beside so many. */
-  protected fits(stored: number): boolean {
-    return stored < this.capacity;
-  }
-
   protected override take(): T | typeof NONE {
     if (this.stored.size === 0) return NONE;
     const item = this.stored.shift();
-    if (this.stored.size <= this.capacity) this.admit(true);
+    if (this.stored.size <= this.stored.capacity) this.admit(true);
     return item;
   }
 
@@ -170,12 +143,5 @@ export class ChannelFeed<T> extends Feed<T> implements Channel<T> {
   private admit(taken: boolean): void {
     this.room?.resolve(taken);
     this.room = undefined;
-  }
-
-  private drop(item: T): void {
-    this.dropped += 1;
-    this.dropping = true;
-    survive(() => this.onDrop?.(item));
-    this.dropping = false;
   }
 }

@@ -1,6 +1,7 @@
 import { isString } from '../hooks.ts';
 import type { ObservableLike, Source } from '../types.ts';
-import { checkInteger, checkOneOf, checkOptions, checkSignal, expected } from './check.ts';
+import { checkBacklog } from './backlog.ts';
+import { checkOptions, checkSignal, expected } from './check.ts';
 import { iterate, keep } from './iterate.ts';
 import { fromObservable, Listening, type ListenOptions } from './listen.ts';
 import { PullFeed } from './pull.ts';
@@ -55,8 +56,12 @@ export function from<T>(
   const [event, options = {}] = typeof first === 'string' ? [first, second] : [undefined, first];
   const names = ['capacity', 'overflow', 'signal'] as const;
   checkOptions<FromEventOptions>(options, typeof first === 'string' ? [...names, 'end', 'error'] : names);
-  checkInteger('capacity', options.capacity ?? 1, 1);
-  checkOneOf('overflow', options.overflow ?? 'error', ['drop-newest', 'drop-oldest', 'latest', 'error']);
+  checkBacklog(options.capacity ?? 1, options.overflow ?? 'error', [
+    'drop-newest',
+    'drop-oldest',
+    'latest',
+    'error',
+  ]);
   checkSignal(options.signal);
   if (event !== undefined) return fromEvent(source as EmitterLike | TargetLike, event, options);
   const stream = keep('source', source as Source<T>, 'an emitter with an event, or a stream');

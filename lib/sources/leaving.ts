@@ -1,5 +1,6 @@
 import { isThenable } from '../check.ts';
 import { watch } from '../orphan.ts';
+import { after } from '../timers.ts';
 
 /** How long what was left may take to finish before it counts as an orphan, as with `cleanupGraceMs`. */
 const GRACE_MS = 1000;
@@ -8,20 +9,22 @@ const GRACE_MS = 1000;
 const PATIENCE_MS = 100;
 
 /** Waits for what was left to finish, but not for what might never finish. */
-export async function patiently(left: PromiseLike<unknown>, isStuck: () => boolean): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  try {
-    await new Promise<unknown>((resolve, reject) => {
-      const later = () => {
-        if (isStuck()) resolve(undefined);
-        else timer = setTimeout(resolve, GRACE_MS - PATIENCE_MS);
-      };
-      timer = setTimeout(later, PATIENCE_MS);
-      left.then(resolve, reject);
+export function patiently(left: PromiseLike<unknown>, isStuck: () => boolean): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const later = () => {
+      if (isStuck()) resolve();
+      else timer = after(GRACE_MS - PATIENCE_MS, resolve);
+    };
+    let timer = after(PATIENCE_MS, later);
+    const done = () => {
+      timer.stop();
+      resolve();
+    };
+    left.then(done, error => {
+      timer.stop();
+      reject(error);
     });
-  } finally {
-    clearTimeout(timer);
-  }
+  });
 }
 
 /** For what belongs to no call: its call watches the rest. */

@@ -26,12 +26,11 @@ const DEFAULT_CAPACITY = 1024;
 /** A channel fed by listeners, which are removed as soon as nothing more can go in. */
 export class Listening<T> extends ChannelFeed<T> {
   private detach: (() => void) | undefined;
-  /** Counts how far the emitter is ahead; only when no capacity was given. */
-  private readonly lead: Lead | undefined;
 
   constructor({ capacity, overflow = 'error', signal }: ListenOptions) {
-    super(capacity ?? DEFAULT_CAPACITY, overflow, undefined, signal);
-    if (capacity === undefined && overflow === 'error') this.lead = new Lead(DEFAULT_CAPACITY);
+    // How far the emitter is ahead counts only when no capacity was given.
+    const lead = capacity === undefined && overflow === 'error' ? new Lead(DEFAULT_CAPACITY) : undefined;
+    super({ capacity: capacity ?? DEFAULT_CAPACITY, overflow, lead }, signal);
   }
 
   /** Adds the listeners; `add` answers how to remove them, and might push before that. */
@@ -59,10 +58,6 @@ export class Listening<T> extends ChannelFeed<T> {
   override fail(error: unknown): void {
     super.fail(error);
     this.unlisten();
-  }
-
-  protected override fits(stored: number): boolean {
-    return this.lead?.admits(stored) ?? super.fits(stored);
   }
 
   protected override released(): void {

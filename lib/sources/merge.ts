@@ -1,9 +1,10 @@
 import { forget } from '../hooks.ts';
 import { Fifo } from '../streams/fifo.ts';
+import { isStream } from '../streams/open.ts';
 import type { Source } from '../types.ts';
 import { checkLimit, checkOptions, checkSignal } from './check.ts';
 import { type Failure, Feed, NONE } from './feed.ts';
-import { type Item, isStream, iterate, keep, type Reader, release } from './iterate.ts';
+import { type Item, iterate, keep, type Reader, release } from './iterate.ts';
 import { finished, watchLeft } from './leaving.ts';
 
 export interface MergeOptions {

@@ -1,11 +1,10 @@
 import { status } from '@grpc/grpc-js';
 import { answerOf, isBoolean } from '../hooks.ts';
 import { StatusError } from '../status/status.ts';
-import { Fifo } from '../streams/fifo.ts';
 import { MAX_AT_ONCE } from '../streams/turns.ts';
+import { Backlog } from './backlog.ts';
 import { type Failure, Feed, LATER, NONE } from './feed.ts';
 import type { History } from './history.ts';
-import { Latest } from './latest.ts';
 
 /**
  * What happens to a subscriber that has `capacity` items waiting when the next one comes. `drop-newest`: it
@@ -40,45 +39,35 @@ export interface SubscriptionSettings<T> {
   readonly cursor: number | undefined;
 }
 
-/** Where items wait. */
-interface Store<T> {
-  readonly size: number;
-  push(item: T, key: unknown): void;
-  shift(): T;
-  clear(): void;
-  replace?(key: unknown, item: T): boolean;
-}
-
 /**
  * What waits for one subscriber. One that comes back reads the topic's history itself, by a cursor, until it
  * has caught up. Meanwhile nothing is stored for it but what history lets go of before it was read; so it
  * holds no more than its capacity, and nothing can come twice or be missed in between.
  */
 export class SubscriptionFeed<T> extends Feed<T> implements TopicSubscription<T> {
-  dropped = 0;
   /** Sequence number of the last item published before it was there. */
   readonly since: number;
   private readonly hub: Hub<T>;
-  private readonly capacity: number;
-  private readonly overflow: SlowConsumer;
   private readonly filter: ((item: T) => boolean) | undefined;
-  private readonly stored: Store<T>;
+  private readonly stored: Backlog<T>;
   private cursor: number | undefined;
 
   constructor(hub: Hub<T>, settings: SubscriptionSettings<T>) {
     super();
     this.hub = hub;
     this.since = hub.history.last;
-    this.capacity = settings.overflow === 'latest' ? 1 : settings.capacity;
-    this.overflow = settings.overflow;
     this.filter = settings.filter;
     this.cursor = settings.cursor;
-    this.stored = settings.overflow === 'conflate' ? new Latest<T>() : new Fifo<T>();
+    this.stored = new Backlog<T>(settings);
   }
 
   get size(): number {
     const behind = this.cursor === undefined ? 0 : this.hub.history.last - this.cursor + 1;
     return this.ended ? 0 : behind + this.stored.size;
+  }
+
+  get dropped(): number {
+    return this.stored.dropped;
   }
 
   start(signal: AbortSignal | undefined): void {
@@ -102,10 +91,8 @@ export class SubscriptionFeed<T> extends Feed<T> implements TopicSubscription<T>
     }
     if (this.filter !== undefined && !this.wants(item)) return;
     if (this.pass(item)) return;
-    const { stored } = this;
-    if (stored.replace?.(key, item)) this.dropped += 1;
-    else if (stored.size < this.capacity) stored.push(item, key);
-    else this.overflown(item, key);
+    if (this.stored.add(item, key) !== undefined) return;
+    this.stop({ error: new StatusError(status.RESOURCE_EXHAUSTED, 'the subscriber is too slow') });
   }
 
   protected override get searching(): boolean {
@@ -132,17 +119,6 @@ export class SubscriptionFeed<T> extends Feed<T> implements TopicSubscription<T>
   protected override released(): void {
     this.stored.clear();
     this.hub.subscriptions.delete(this);
-  }
-
-  private overflown(item: T, key: unknown): void {
-    if (this.overflow === 'error' || this.overflow === 'conflate')
-      return void this.stop({
-        error: new StatusError(status.RESOURCE_EXHAUSTED, 'the subscriber is too slow'),
-      });
-    this.dropped += 1;
-    if (this.overflow === 'drop-newest') return;
-    this.stored.shift();
-    this.stored.push(item, key);
   }
 
   private wants(item: T): boolean {

@@ -1,6 +1,7 @@
 import { answerOf } from '../hooks.ts';
 import { broadcastAnew } from '../wire/broadcast.ts';
-import { checkFunction, checkInteger, checkOneOf, checkOptions, checkSignal, expected } from './check.ts';
+import { checkBacklog } from './backlog.ts';
+import { checkFunction, checkInteger, checkOptions, checkSignal, expected } from './check.ts';
 import type { Failure } from './feed.ts';
 import { type After, History } from './history.ts';
 import { type Hub, type SlowConsumer, SubscriptionFeed, type TopicSubscription } from './subscription.ts';
@@ -105,8 +106,7 @@ export function topic<T>(options: TopicOptions<T> = {}): Topic<T> {
 
 /** @throws TypeError when a subscriber cannot be held so. */
 export function checkPolicy(capacity: number, overflow: SlowConsumer, key: unknown): void {
-  checkInteger('capacity', capacity, 1);
-  checkOneOf('overflow', overflow, ['drop-newest', 'drop-oldest', 'latest', 'conflate', 'error']);
+  checkBacklog(capacity, overflow, ['drop-newest', 'drop-oldest', 'latest', 'conflate', 'error']);
   if (overflow === 'conflate' && key === undefined) throw expected('key', 'a function for `conflate`', key);
 }
 

@@ -24,25 +24,45 @@ const taken: unique symbol = Symbol.for('leat.taken') as never;
 const sealed = new WeakSet<object>();
 
 /**
- * Opens whatever a source returned for pulling.
+ * Opens whatever a source returned for pulling, for one call.
  * @throws StatusError INTERNAL when it cannot be read, or is already read by another call.
  */
 export function iterate<T>(stream: Source<T>): Puller<T> {
-  if (typeof stream !== 'object' || stream === null) throw notIterable(stream);
-  if (isReadable(stream)) return fromReadable(stream);
+  return open(stream, take);
+}
+
+/**
+ * Opens anything that yields for pulling, in the way that `return()` wakes a pending `next()` if there is one.
+ * @param claim sees the iterator, or the Node stream, before it is read.
+ * @throws StatusError INTERNAL when it cannot be read.
+ */
+export function open<T>(stream: Source<T>, claim: <S extends object>(read: S) => S = same): Puller<T> {
+  if (!isStream(stream)) throw notIterable(stream);
+  if (isReadable(stream)) return fromReadable(claim(stream));
   if (isReadableStream(stream)) return fromReadableStream(stream);
-  if (Symbol.asyncIterator in stream) return iteratorOf(stream[Symbol.asyncIterator]());
+  if (Symbol.asyncIterator in stream) return claim(iteratorOf(stream[Symbol.asyncIterator]()));
   if (Symbol.iterator in stream) {
     hold(stream);
-    return fromIterator(iteratorOf(stream[Symbol.iterator]()));
+    return fromIterator(claim(iteratorOf(stream[Symbol.iterator]())));
   }
-  if ('subscribe' in stream && typeof stream.subscribe === 'function') return fromObservable(stream);
-  throw notIterable(stream);
+  return fromObservable(stream);
+}
+
+/** Whatever can be opened. */
+export function isStream(value: unknown): value is Source<unknown> {
+  if (typeof value !== 'object' || value === null) return false;
+  const { getReader, subscribe } = value as { getReader?: unknown; subscribe?: unknown };
+  if (Symbol.asyncIterator in value || Symbol.iterator in value) return true;
+  return typeof getReader === 'function' || typeof subscribe === 'function';
+}
+
+function same<S>(read: S): S {
+  return read;
 }
 
 function iteratorOf<T extends Puller<unknown>>(iterator: T): T {
   if (typeof iterator !== 'object' || typeof iterator?.next !== 'function') throw notIterable(iterator);
-  return take(iterator);
+  return iterator;
 }
 
 function take<T extends object>(iterator: T): T {
@@ -99,7 +119,7 @@ function isBuiltIn<T>(iterator: Iterator<T>): iterator is IterableIterator<T> {
  * Promises among the values of a plain iterable are awaited, as `for await` does. One that rejects is the end of
  * it, and the iterator is closed, unless that was done already.
  */
-export function fromIterator<T>(iterator: Iterator<T>): Puller<Awaited<T>> {
+function fromIterator<T>(iterator: Iterator<T>): Puller<Awaited<T>> {
   let steps = iterator;
   let closed = false;
   const close = () => {
@@ -132,17 +152,17 @@ export function fromIterator<T>(iterator: Iterator<T>): Puller<Awaited<T>> {
   };
 }
 
-function isReadable(stream: object): stream is Readable {
+export function isReadable(stream: object): stream is Readable {
   return 'pipe' in stream && 'destroy' in stream && Symbol.asyncIterator in stream;
 }
 
 function isReadableStream<T>(stream: object): stream is ReadableStreamLike<T> {
-  return 'getReader' in stream;
+  return 'getReader' in stream && typeof stream.getReader === 'function';
 }
 
 /** A Readable's own iterator wakes from a wait only when the stream is destroyed. */
 function fromReadable<T>(stream: Readable): Puller<T> {
-  const iterator = take(stream)[Symbol.asyncIterator]() as AsyncIterator<T>;
+  const iterator = stream[Symbol.asyncIterator]() as AsyncIterator<T>;
   // The stream might fail before it is pulled from, or when it is destroyed; its iterator tells of that.
   stream.on('error', () => {});
   return {

@@ -11,88 +11,18 @@ import {
   checkMiddleware,
   checkOptions,
   expected,
-  isThenable,
 } from '../check.ts';
 import { type AnyHandler, type Mounted, type MountedAnswer, partsOf } from '../mounts/handler.ts';
 import { handle } from '../mounts/produce.ts';
 import { wrap } from '../mounts/wrap.ts';
-import { iterate } from '../streams/open.ts';
-import { MAX_TIMER_MS } from '../timers.ts';
-import type { Answer, AuthContext, Kind, Method, Middleware, Outcome, Requests, Source } from '../types.ts';
+import { after } from '../timers.ts';
+import type { Answer, Kind, Method, Middleware, Outcome, Requests } from '../types.ts';
 import { TestPort } from './test-port.ts';
 import { testStream } from './test-stream.ts';
+import type { Collected, OfKind, Sent, TestCall, TestOptions } from './types.ts';
+import { Work } from './work.ts';
 
-export interface TestOptions {
-  /**
-   * What kind of method is called. Where clients stream, the request is an iterable of what is sent, which is pulled as
-   * the method reads, and one that throws is a client that leaves.
-   * @default 'serverStream'
-   */
-  readonly kind?: Kind;
-  /** What the client sends beside the request. */
-  readonly metadata?: Metadata;
-  /** When the client stops waiting: a date, or milliseconds since the epoch. */
-  readonly deadline?: Date | number;
-  /** The client cancels when it has this many messages; 0 is before the first. Minimum 0. */
-  readonly cancelAfter?: number;
-  /** The client stops reading when it has this many messages, and stays. Minimum 0. */
-  readonly stallAfter?: number;
-  /**
-   * How long the client takes for a message, in milliseconds. Minimum 0.
-   * @default 0
-   */
-  readonly slowByMs?: number;
-  /** What the source is mounted with; a handler that `produce` or `wrap` made brings its own. */
-  readonly middleware?: readonly Middleware[];
-  /** Encodes messages, as `mount` would: what cannot be encoded fails, and sizes are known. */
-  readonly serialize?: (message: any) => Uint8Array;
-  /**
-   * How long to wait for the source to finish once the call is over, in milliseconds. Minimum 0.
-   * @default 100
-   */
-  readonly graceMs?: number;
-  /** @default '/leat.testing/Call' */
-  readonly path?: string;
-  /** @default '127.0.0.1:50000' */
-  readonly peer?: string;
-  /**
-   * The certificate of the client.
-   * @default {}
-   */
-  readonly authContext?: AuthContext;
-}
-
-/** Options of a call of this kind. */
-export type OfKind<K extends Kind> = TestOptions & { readonly kind: K };
-
-/** What a client streams. */
-export type Sent<Req> = Iterable<Req> | AsyncIterable<Req>;
-
-/** One call, when it is over. */
-export interface Collected<Res> {
-  /** What the client has got, in order. */
-  readonly messages: Res[];
-  /** The headers; `undefined` when none were sent. */
-  readonly header: Metadata | undefined;
-  /** The trailers; empty when the client was gone. */
-  readonly trailer: Metadata;
-  /** How the call ended; the original of an unknown error is its `cause`. */
-  readonly outcome: Outcome;
-  /** Whether the source has finished, its `finally` included, or was never started. */
-  readonly finished: boolean;
-}
-
-/** A call in progress, with the client's side of it in hand. */
-export interface TestCall<Res> {
-  /** What the client has got so far. */
-  readonly messages: readonly Res[];
-  /** The client stops reading: back-pressure. */
-  pause(): void;
-  resume(): void;
-  cancel(): void;
-  /** Settles when the call is over; never rejects. */
-  readonly result: Promise<Collected<Res>>;
-}
+export type { Collected, OfKind, Sent, TestCall, TestOptions } from './types.ts';
 
 /**
  * Calls a method, or a handler that `produce` or `wrap` made, and answers with all the client got. One that is
@@ -222,12 +152,12 @@ export function open(target: any, request: unknown, options: TestOptions = {}): 
 
   const result = async (): Promise<Collected<any>> => {
     // Timers of layers do not keep a process alive, and here is no server that does.
-    const alive = setInterval(() => {}, MAX_TIMER_MS);
+    const alive = after(Number.MAX_SAFE_INTEGER, () => {});
     const outcome = await ended;
     const gone = outcome.reason === 'cancelled' || outcome.reason === 'disconnected';
     const trailer = gone ? new Metadata() : (await port.ended).metadata;
     const finished = await work.finishes(graceMs);
-    clearInterval(alive);
+    alive.stop();
     return { messages: port.messages, header: port.headers, trailer, outcome, finished };
   };
   return {
@@ -247,49 +177,4 @@ function isSent(requests: unknown): boolean {
     requests !== null &&
     (Symbol.asyncIterator in requests || Symbol.iterator in requests)
   );
-}
-
-/** Knows whether what produces the messages has finished. */
-class Work {
-  private readonly pending = new Set<unknown>();
-
-  ofHandler(handler: AnyHandler): AnyHandler {
-    return (stream, callback) => this.watch(handler(stream, callback));
-  }
-
-  ofAnswer<Req, Res>(method: Answer<Req, Res>): Answer<Req, Res> {
-    return (request, call) => this.watch(method(request, call));
-  }
-
-  ofSource<Req, Res>(source: Method<Req, Res>): Method<Req, Res> {
-    const through = (stream: Source<Res>): AsyncIterable<Res> => {
-      const puller = iterate(stream);
-      const iterator = {
-        next: () => this.watch(puller.next()) as Promise<IteratorResult<Res>>,
-        return: () => this.watch(puller.return?.()) as Promise<IteratorResult<Res>>,
-      };
-      return { [Symbol.asyncIterator]: () => iterator };
-    };
-    return (request, call) => {
-      const stream = this.watch(source(request, call));
-      return isThenable(stream) ? stream.then(through) : through(stream);
-    };
-  }
-
-  /** Answers what it was given. */
-  private watch<T>(work: T): T {
-    if (isThenable(work)) {
-      const done = () => this.pending.delete(work);
-      this.pending.add(work);
-      work.then(done, done);
-    }
-    return work;
-  }
-
-  async finishes(graceMs: number): Promise<boolean> {
-    await new Promise(resolve => setImmediate(resolve));
-    for (const end = Date.now() + graceMs; this.pending.size > 0 && Date.now() < end; )
-      await new Promise(resolve => setTimeout(resolve, 1));
-    return this.pending.size === 0;
-  }
 }

@@ -1,5 +1,6 @@
 import { Metadata, status } from '@grpc/grpc-js';
 import { DEADLINE_EXCEEDED } from '../status/status.ts';
+import { after, type Timer } from '../timers.ts';
 import type { ConnectionInfo, Outcome } from '../types.ts';
 import type { Carrier, Delivery, Port, WireStatus } from '../wire/port.ts';
 
@@ -78,7 +79,8 @@ class TestDelivery<Res> implements Delivery {
   takenAt: number | undefined;
   private queue: Res[] = [];
   private sent = 0;
-  private timer: NodeJS.Timeout | NodeJS.Immediate | undefined;
+  private timer: Timer | undefined;
+  private immediate: NodeJS.Immediate | undefined;
 
   constructor(
     private readonly port: TestPort<Res>,
@@ -113,8 +115,8 @@ class TestDelivery<Res> implements Delivery {
 
   close(): void {
     this.queue = [];
-    clearTimeout(this.timer as NodeJS.Timeout);
-    clearImmediate(this.timer as NodeJS.Immediate);
+    this.timer?.stop();
+    clearImmediate(this.immediate);
   }
 
   /** The client takes the message that is next. */
@@ -131,6 +133,7 @@ class TestDelivery<Res> implements Delivery {
   private soon(): void {
     const { slowByMs } = this.port.client;
     const take = () => this.take();
-    this.timer = slowByMs > 0 ? setTimeout(take, slowByMs) : setImmediate(take);
+    if (slowByMs > 0) this.timer = after(slowByMs, take);
+    else this.immediate = setImmediate(take);
   }
 }

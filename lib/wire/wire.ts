@@ -1,6 +1,7 @@
 import type { Metadata, status } from '@grpc/grpc-js';
 import { counts } from '../counters.ts';
 import { outcomeOf, StatusError } from '../status/status.ts';
+import { after, type Timer } from '../timers.ts';
 import type { ConnectionInfo, Outcome } from '../types.ts';
 import type { Carrier, Delivery, Port, Sender, WireStatus } from './port.ts';
 
@@ -14,7 +15,7 @@ export class Wire implements Carrier {
   private last: WireStatus | undefined;
   private concluded = false;
   private closed = false;
-  private timer: NodeJS.Timeout | undefined;
+  private timer: Timer | undefined;
 
   constructor(
     private readonly port: Port,
@@ -98,18 +99,17 @@ export class Wire implements Carrier {
   expire(code: status): void {
     if (this.idle || this.port.over) return;
     const pending = this.pendingBytes;
-    this.timer = setTimeout(() => {
+    this.timer = after(this.sender.settings.cleanupGraceMs, () => {
       if (this.pendingBytes < pending) this.expire(code);
       else if (!this.idle) this.reset(code);
-    }, this.sender.settings.cleanupGraceMs);
-    this.timer.unref();
+    }).unref();
   }
 
   /** Nothing can be sent any more. */
   close(): void {
     this.closed = true;
     // The timer stays while the transport is there: a client that takes nothing has not taken the status yet.
-    if (this.port.over) clearTimeout(this.timer);
+    if (this.port.over) this.timer?.stop();
     this.delivery?.close();
   }
 

@@ -1,4 +1,4 @@
-import { MAX_TIMER_MS } from '../../lib/timers.ts';
+import { after, type Timer } from '../../lib/timers.ts';
 import type { Call } from '../../lib/types.ts';
 
 /** How much of a second a stream may send at once after it has sent less than it might. */
@@ -6,7 +6,7 @@ const BURST_MS = 50;
 
 /** Holds the next pull until what was sent before is paid for. */
 export class Pace {
-  private timer: NodeJS.Timeout | undefined;
+  private timer: Timer | undefined;
   private readonly messages: Budget;
   private readonly bytes: Budget;
 
@@ -25,12 +25,12 @@ export class Pace {
     const debtMs = Math.max(this.messages.debt(messages, now), this.bytes.debt(bytes ?? 0, now));
     if (debtMs <= 0) return;
     return new Promise(resolve => {
-      this.timer = setTimeout(resolve, Math.min(debtMs, MAX_TIMER_MS)).unref();
+      this.timer = after(debtMs, resolve).unref();
     });
   }
 
   stop(): void {
-    clearTimeout(this.timer);
+    this.timer?.stop();
   }
 }
 

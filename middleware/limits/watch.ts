@@ -1,5 +1,5 @@
 import { status } from '@grpc/grpc-js';
-import { MAX_TIMER_MS } from '../../lib/timers.ts';
+import { after, type Timer } from '../../lib/timers.ts';
 import type { Call } from '../../lib/types.ts';
 import { limited } from './refusal.ts';
 
@@ -13,7 +13,7 @@ interface Bounds {
 
 /** Ends a stream that is too old, idle or stalled; one timer, set for the first moment at which it can be that. */
 export class Watch {
-  private timer: NodeJS.Timeout | undefined;
+  private timer: Timer | undefined;
   private readonly stats: Call['stats'] | undefined;
   private readonly endsAt: number;
   /** The last look found a bound passed; perhaps only because this process was busy, so the next look decides. */
@@ -31,7 +31,7 @@ export class Watch {
   }
 
   stop(): void {
-    clearTimeout(this.timer);
+    this.timer?.stop();
   }
 
   private look(): void {
@@ -50,9 +50,9 @@ export class Watch {
     this.late = late;
     // What this process was late by, its client gets once more: it could not have been heard in that time.
     const again = Math.max(1, Math.min(now - this.dueAt, idleMs, stallMs));
-    const soon = late ? again : Math.min(age, idle, stall, MAX_TIMER_MS);
+    const soon = late ? again : Math.min(age, idle, stall);
     this.dueAt = now + soon;
-    this.timer = setTimeout(() => this.look(), Math.ceil(soon)).unref();
+    this.timer = after(Math.ceil(soon), () => this.look()).unref();
   }
 
   private waited(reason: Call['stats']['waiting'], now: number): number {

@@ -1,7 +1,7 @@
 import type { Span, Tracer } from '@opentelemetry/api';
 import { type Context, SpanKind } from '@opentelemetry/api';
 import type { Stats } from '../../lib/stats.ts';
-import { MAX_TIMER_MS } from '../../lib/timers.ts';
+import { after, MAX_TIMER_MS, type Timer } from '../../lib/timers.ts';
 import { emitEvent, type LoggerProviderLike } from './events.ts';
 import type { Safely } from './guard.ts';
 import { summary } from './summary.ts';
@@ -35,12 +35,12 @@ export function progress(
     }
     if (events < max) arm();
   };
-  let timer: NodeJS.Timeout;
+  let timer: Timer;
   const arm = () => {
-    timer = setTimeout(() => safely('progress', say, undefined), interval).unref();
+    timer = after(interval, () => safely('progress', say, undefined)).unref();
   };
   arm();
-  return { stop: () => clearTimeout(timer) };
+  return { stop: () => timer.stop() };
 }
 
 /**
@@ -77,10 +77,17 @@ export function segments(
     index += 1;
     span = open();
   };
-  const timer = setInterval(() => safely('segments', rotate, undefined), segmentMs).unref();
+  let timer: Timer;
+  const arm = () => {
+    timer = after(segmentMs, () => {
+      arm();
+      safely('segments', rotate, undefined);
+    }).unref();
+  };
+  arm();
   return {
     stop() {
-      clearInterval(timer);
+      timer.stop();
       safely('segments', close, undefined);
     },
   };

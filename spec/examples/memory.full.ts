@@ -35,7 +35,7 @@ interface Peak {
 /** Serves, and says on demand how much memory that took since it was last asked. */
 async function serverRole(kind: Kind, rows: number): Promise<void> {
   const server = new Server();
-  if (kind === 'numbers') numbers.serve(server, { speed: 1, log: () => {} });
+  if (kind === 'numbers') void numbers.serve(server, { speed: 1, log: () => {} });
   else {
     const database = openDatabase({ rows, url: kind === 'postgres' ? urlOf(rows) : undefined });
     mount(server, streamservice.StreamService.service, { streamQueryResults: queryResults(database) });

@@ -271,7 +271,7 @@ describe('examples: StreamQueryResults', () => {
       waiting[1]?.stream.cancel();
       await waiting[1]?.ended;
       const order: number[] = [];
-      for (const [i, { ended }] of waiting.entries()) ended.then(() => order.push(i));
+      for (const [i, { ended }] of waiting.entries()) void ended.then(() => order.push(i));
       await holder.release();
       await until('the others are served', () => order.length === 3);
       expect(order).to.deep.equal([1, 0, 2]);

@@ -529,18 +529,11 @@ describe('examples: TailLogs', function () {
 
     it('leaves no file open within 50 ms of a cancel', async () => {
       write(1000);
-      const took: number[] = [];
-      // A machine that is busy with something else may take longer once.
-      while (took.length < 5 && !took.some(ms => ms < 50)) {
-        const { stream, ended, messages } = await follow(1000);
-        await until('history is here', () => messages.length === 1000);
-        stream.cancel();
-        expect((await ended).code).to.equal(status.CANCELLED);
-        const cancelled = performance.now();
-        await until('no file is open', () => handles().length === 0);
-        took.push(performance.now() - cancelled);
-      }
-      expect(Math.min(...took)).to.be.lessThan(50);
+      const { stream, ended, messages } = await follow(1000);
+      await until('history is here', () => messages.length === 1000);
+      stream.cancel();
+      expect((await ended).code).to.equal(status.CANCELLED);
+      await until('no file is open', () => handles().length === 0, 50);
     });
   });
 

@@ -9,7 +9,7 @@ import { type NatsServer, nats, startNats, stopNats } from '../support/nats.ts';
 import { killPrograms, Program, type Serving, serveExamples, tsx } from '../support/program.ts';
 
 describe(`examples: SubscribeToUpdates of several servers on ${nats}`, function () {
-  this.timeout(30_000);
+  this.timeout(60_000);
   let server: NatsServer;
   let env: NodeJS.ProcessEnv;
 
@@ -67,9 +67,9 @@ describe(`examples: SubscribeToUpdates of several servers on ${nats}`, function 
     watching.on('data', ({ status }: { status: string }) => seen.push(status)).on('error', () => {});
     await until('it serves', () => seen.length === 1, 5000);
     await server.down();
-    await until('it is said', () => seen.length === 2, 5000);
+    await until('it is said', () => seen.length === 2, 15_000);
     await server.up();
-    await until('it serves again', () => seen.length === 3, 5000);
+    await until('it serves again', () => seen.length === 3, 15_000);
     expect(seen).to.deep.equal(['SERVING', 'NOT_SERVING', 'SERVING']);
     client.close();
   });

@@ -4,6 +4,7 @@
  *     NATS_SERVER=nats-server npx tsx --expose-gc spec/nats/figures.full.ts
  */
 import { fork } from 'node:child_process';
+import { getEventListeners, setMaxListeners } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { type Topic, topic } from '../../lib/sources/index.ts';
@@ -38,7 +39,7 @@ if (process.send) {
   process.disconnect();
 } else {
   const server = await NatsServer.start();
-  const all = { fanOut, reading, publishing, latency, memory, herd, back, anew, silent };
+  const all = { fanOut, reading, publishing, latency, memory, herd, churn, back, anew, silent };
   const wanted = process.argv.slice(2);
   for (const [name, measure] of Object.entries(all)) {
     if (wanted.length > 0 && !wanted.includes(name)) continue;
@@ -262,6 +263,39 @@ async function herd(server: NatsServer): Promise<void> {
   await other.leave();
   await nap(100);
   print('consumers once caught up', `${(await infoOf(one)).state.consumer_count}`);
+}
+
+/** 10,000 come and go: live, from memory, and from the stream; each leaves before, while or after it reads. */
+async function churn(server: NatsServer): Promise<void> {
+  const { one, first } = await store(server, 3000);
+  const { signal } = new AbortController();
+  setMaxListeners(0, signal); // as many are there at a time as one likes; what counts is who stays
+  const heap = async () => {
+    await nap(200);
+    globalThis.gc?.();
+    return process.memoryUsage().heapUsed;
+  };
+  const timers = () => process.getActiveResourcesInfo().filter(kind => kind === 'Timeout').length;
+  const visit = async (n: number) => {
+    const after = [undefined, one.last - 10, first + 10][n % 3];
+    const subscription = one.subscribe({ signal, ...(after !== undefined && { after }) });
+    const next = n % 2 === 0 ? subscription.next() : undefined;
+    if (n % 4 === 0 && after !== undefined) await next;
+    await subscription.return?.();
+    await next;
+  };
+  const before = { heap: await heap(), timers: timers() };
+  for (let n = 0; n < 10_000; n += 100)
+    await Promise.all(Array.from({ length: 100 }, (_, i) => visit(n + i)));
+  const grown = Math.round(((await heap()) - before.heap) / 1024);
+  print(
+    'left by 10,000 who came and went',
+    `subscribers ${one.subscribers}`,
+    `consumers ${(await infoOf(one)).state.consumer_count - 1}`,
+    `timers ${timers() - before.timers}`,
+    `listeners ${getEventListeners(signal, 'abort').length}`,
+    `heap ${grown} KiB`,
+  );
 }
 
 /** NATS is started again: the first message, and the 200th. */

@@ -6,7 +6,7 @@ import { all, failure, promisesIn, settled, taken, thrown } from './tools.ts';
 describe('channel()', () => {
   it('gives out what was pushed, in order', async () => {
     const numbers = channel<number>();
-    for (let number = 1; number <= 5; number++) numbers.push(number);
+    for (let number = 1; number <= 5; number++) void numbers.push(number);
     numbers.close();
     expect(await all(numbers)).to.deep.equal([1, 2, 3, 4, 5]);
   });
@@ -58,7 +58,7 @@ describe('channel()', () => {
 
   it('Q4 `latest` stores one item, the newest', async () => {
     const numbers = channel<number>({ capacity: 100, overflow: 'latest' });
-    for (const number of [1, 2, 3, 4]) numbers.push(number);
+    for (const number of [1, 2, 3, 4]) void numbers.push(number);
     numbers.close();
     expect(await all(numbers)).to.deep.equal([4]);
     expect(numbers.dropped).to.equal(3);
@@ -66,8 +66,8 @@ describe('channel()', () => {
 
   it('Q4 `error` throws RESOURCE_EXHAUSTED at the producer, and the consumer gets what was stored', async () => {
     const numbers = channel<number>({ capacity: 2, overflow: 'error' });
-    numbers.push(1);
-    numbers.push(2);
+    void numbers.push(1);
+    void numbers.push(2);
     expect(thrown(() => numbers.push(3))).to.include({
       name: 'StatusError',
       code: 8,
@@ -145,11 +145,11 @@ describe('channel()', () => {
     const numbers = channel<number>({ capacity: 1000 });
     const parked = numbers.next();
     const burst = () => {
-      for (let number = 0; number < 1001; number++) numbers.push(number);
+      for (let number = 0; number < 1001; number++) void numbers.push(number);
     };
     expect(promisesIn(burst)).to.equal(0);
     const beyond = () => {
-      for (let number = 0; number < 1000; number++) numbers.push(number);
+      for (let number = 0; number < 1000; number++) void numbers.push(number);
     };
     expect(promisesIn(beyond)).to.equal(1);
     expect(await parked).to.deep.equal({ done: false, value: 0 });
@@ -159,7 +159,7 @@ describe('channel()', () => {
   it('answers concurrent reads in their order', async () => {
     const numbers = channel<number>();
     const reads = [numbers.next(), numbers.next(), numbers.next()];
-    for (const number of [1, 2, 3]) numbers.push(number);
+    for (const number of [1, 2, 3]) void numbers.push(number);
     expect((await Promise.all(reads)).map(({ value }) => value)).to.deep.equal([1, 2, 3]);
   });
 
@@ -171,7 +171,7 @@ describe('channel()', () => {
         throw new Error('observer');
       },
     });
-    numbers.push(1);
+    void numbers.push(1);
     expect(numbers.push(2)).to.equal(true);
   });
 
@@ -187,7 +187,7 @@ describe('channel()', () => {
           answers.push(numbers.push(item));
         },
       });
-      for (const number of [1, 2, 3]) numbers.push(number);
+      for (const number of [1, 2, 3]) void numbers.push(number);
       expect(dropped, overflow).to.deep.equal(overflow === 'drop-newest' ? [2, 3] : [1, 2]);
       expect(answers).to.deep.equal([false, false]);
       expect(numbers).to.include({ size: 1, dropped: 4 });

@@ -16,8 +16,8 @@ describe('chunk()', () => {
     const numbers = channel<number>();
     const chunks = chunk(numbers, { maxItems: 100, maxDelayMs: 10 });
     const first = chunks.next();
-    numbers.push(1);
-    numbers.push(2);
+    void numbers.push(1);
+    void numbers.push(2);
     const started = performance.now();
     expect((await first).value).to.deep.equal([1, 2]);
     expect(performance.now() - started).to.be.within(8, 2000);
@@ -29,9 +29,9 @@ describe('chunk()', () => {
     const numbers = channel<number>();
     const chunks = chunk(numbers, { maxItems: 4, maxDelayMs: 0 });
     const first = chunks.next();
-    numbers.push(1);
+    void numbers.push(1);
     expect((await first).value).to.deep.equal([1]);
-    for (let number = 2; number <= 9; number++) numbers.push(number);
+    for (let number = 2; number <= 9; number++) void numbers.push(number);
     await settled();
     expect((await chunks.next()).value).to.deep.equal([2, 3, 4, 5]);
     expect((await chunks.next()).value).to.deep.equal([6, 7, 8, 9]);
@@ -69,7 +69,7 @@ describe('chunk()', () => {
         const reads: Promise<IteratorResult<number[]>>[] = [];
         let pushed = 0;
         for (const step of plan) {
-          if (step === 'push') numbers.push(++pushed);
+          if (step === 'push') void numbers.push(++pushed);
           else if (step === 'read') reads.push(chunks.next());
           else await settled();
         }
@@ -88,7 +88,7 @@ describe('chunk()', () => {
     const numbers = channel<number>();
     const chunks = chunk(numbers, { maxItems: 9, maxDelayMs: 60_000 });
     const parked = chunks.next();
-    numbers.push(1);
+    void numbers.push(1);
     await settled();
     expect(timers.size).to.equal(1);
     await chunks.return?.();

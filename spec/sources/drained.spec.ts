@@ -97,7 +97,7 @@ describe('a drain', () => {
       const items = channel<number>();
       const { open } = await serve('mount', () => items);
       const { reply } = open();
-      items.push(1);
+      void items.push(1);
       items.close();
       const before = aborts;
       expect(await reply).to.deep.include({ code: status.OK, messages: [1] });

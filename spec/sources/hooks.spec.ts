@@ -20,7 +20,7 @@ describe('a hook of a source', () => {
     };
     for (const onDrop of [broken, throws]) {
       const items = channel<number>({ capacity: 1, overflow: 'drop-oldest', onDrop });
-      for (const item of [1, 2, 3]) items.push(item);
+      for (const item of [1, 2, 3]) void items.push(item);
       items.close();
       expect(await all(items)).to.deep.equal([3]);
       await settled();

@@ -85,7 +85,7 @@ describe('replay()', () => {
   it('returns both, at whatever point it is left', async () => {
     for (const reads of [0, 1, 2, 3]) {
       const [history, live] = [counter(2), channel<number>()];
-      live.push(3);
+      void live.push(3);
       const joined = replay(history, live, { id });
       await taken(joined, reads);
       await joined.return?.();

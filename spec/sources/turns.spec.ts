@@ -12,7 +12,7 @@ const id = Number;
 
 function queue(): AsyncIterable<number> {
   const items = channel<number>({ capacity: enough });
-  for (let number = 1; number <= enough; number++) items.push(number);
+  for (let number = 1; number <= enough; number++) void items.push(number);
   return items;
 }
 

@@ -37,7 +37,7 @@ describe('what leat/sources hands over', () => {
     expect(promisesIn(() => items.push({ n: 1 }))).to.equal(0);
     expect(encoded).to.deep.equal([{ n: 1 }]);
     expect(items.size).to.equal(0);
-    items.push({ n: 2 });
+    void items.push({ n: 2 });
     expect(encoded).to.deep.equal([{ n: 1 }, { n: 2 }]);
     items.close();
     expect(await reply).to.deep.include({ code: status.OK, messages: [{ n: 1 }, { n: 2 }] });
@@ -62,7 +62,7 @@ describe('what leat/sources hands over', () => {
       let asked = false;
       const { open, encoded } = await serve(
         () => {
-          if (!waits) for (const item of burst) items.push(item);
+          if (!waits) for (const item of burst) void items.push(item);
           asked = true;
           return items;
         },
@@ -72,7 +72,7 @@ describe('what leat/sources hands over', () => {
       await until('the call is there', () => asked);
       await turn();
       if (waits) {
-        for (const item of burst) items.push(item);
+        for (const item of burst) void items.push(item);
         expect(encoded).to.have.length(4);
         expect(items.size).to.equal(burst.length - 4);
       }

@@ -1,0 +1,45 @@
+import { status } from '@grpc/grpc-js';
+import type { JsMsg } from '@nats-io/jetstream';
+import { StatusError } from '../status/status.ts';
+import type { Settings } from './options.ts';
+import type { Entry } from './pages.ts';
+import { itemOf, StoredMessage } from './stored.ts';
+
+/** Makes items of messages, and says what becomes of those of which none can be made. */
+export class Decoder<T> {
+  /** Messages that were left out. */
+  skipped = 0;
+
+  constructor(private readonly settings: Pick<Settings<T>, 'decode' | 'poison' | 'onEvent'>) {}
+
+  /**
+   * Gives the item of a message to who takes it. Answers the error of its subscribers when there is none, or it was
+   * not taken, unless such messages are skipped.
+   */
+  decode(message: JsMsg, stored: StoredMessage, take: (item: T) => void): StatusError | undefined {
+    try {
+      take(itemOf(this.settings.decode, message, stored));
+      return undefined;
+    } catch (error) {
+      return this.poisonous(stored.sequence, error);
+    }
+  }
+
+  entryOf(message: JsMsg): Entry<T> {
+    const stored = new StoredMessage(message);
+    const { sequence } = stored;
+    let entry: Entry<T> = { sequence };
+    const error = this.decode(message, stored, item => {
+      entry = { sequence, item };
+    });
+    return error ? { sequence, error } : entry;
+  }
+
+  private poisonous(sequence: number, cause: unknown): StatusError | undefined {
+    const error = new StatusError(status.DATA_LOSS, `message ${sequence} cannot be decoded`, { cause });
+    this.settings.onEvent({ type: 'poison', sequence, error });
+    if (this.settings.poison === 'fail') return error;
+    this.skipped += 1;
+    return undefined;
+  }
+}

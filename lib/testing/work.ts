@@ -1,0 +1,49 @@
+import { isThenable } from '../check.ts';
+import type { AnyHandler } from '../mounts/handler.ts';
+import { iterate } from '../streams/open.ts';
+import { pause } from '../timers.ts';
+import type { Answer, Method, Source } from '../types.ts';
+
+/** Knows whether what produces the messages has finished. */
+export class Work {
+  private readonly pending = new Set<unknown>();
+
+  ofHandler(handler: AnyHandler): AnyHandler {
+    return (stream, callback) => this.watch(handler(stream, callback));
+  }
+
+  ofAnswer<Req, Res>(method: Answer<Req, Res>): Answer<Req, Res> {
+    return (request, call) => this.watch(method(request, call));
+  }
+
+  ofSource<Req, Res>(source: Method<Req, Res>): Method<Req, Res> {
+    const through = (stream: Source<Res>): AsyncIterable<Res> => {
+      const puller = iterate(stream);
+      const iterator = {
+        next: () => this.watch(puller.next()) as Promise<IteratorResult<Res>>,
+        return: () => this.watch(puller.return?.()) as Promise<IteratorResult<Res>>,
+      };
+      return { [Symbol.asyncIterator]: () => iterator };
+    };
+    return (request, call) => {
+      const stream = this.watch(source(request, call));
+      return isThenable(stream) ? stream.then(through) : through(stream);
+    };
+  }
+
+  /** Answers what it was given. */
+  private watch<T>(work: T): T {
+    if (isThenable(work)) {
+      const done = () => this.pending.delete(work);
+      this.pending.add(work);
+      work.then(done, done);
+    }
+    return work;
+  }
+
+  async finishes(graceMs: number): Promise<boolean> {
+    await new Promise(resolve => setImmediate(resolve));
+    for (const end = Date.now() + graceMs; this.pending.size > 0 && Date.now() < end; ) await pause(1);
+    return this.pending.size === 0;
+  }
+}
