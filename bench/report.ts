@@ -2,9 +2,10 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { draw } from './chart.ts';
 import type { Promised, Row, Table } from './lab.ts';
 
-const readme = new URL('../../README.md', import.meta.url);
+const docs = new URL('../../docs/', import.meta.url);
 const results = new URL('../results/', import.meta.url);
 
 /** What was measured, and on what. */
@@ -63,20 +64,21 @@ function text(value: Row[string] | undefined): string {
   return value.toFixed(Math.abs(value) >= 10 ? 1 : 2);
 }
 
-/** Keeps the results of a full run: all of them as JSON, and the tables in the README. */
+/** Keeps the results of a full run: all of them as JSON, and in docs the tables and the charts of them. */
 export function keep(tables: Table[]): void {
   mkdirSync(results, { recursive: true });
   const json = { header: header(), date: new Date().toISOString(), tables };
   writeFileSync(new URL('latest.json', results), `${JSON.stringify(json, null, 2)}\n`);
-  if (!existsSync(readme)) return;
+  const performance = new URL('performance.md', docs);
+  if (!existsSync(performance)) return;
 
   const block = [header(), ...tables.map(markdown)].join('\n\n');
   const marked = /(<!-- bench:start -->)[\s\S]*(<!-- bench:end -->)/;
-  const page = readFileSync(readme, 'utf8');
-  if (marked.test(page)) {
-    writeFileSync(
-      readme,
-      page.replace(marked, (_, start, end) => `${start}\n\n${block}\n\n${end}`),
-    );
-  }
+  const page = readFileSync(performance, 'utf8');
+  if (!marked.test(page)) return;
+  writeFileSync(
+    performance,
+    page.replace(marked, (_, start, end) => `${start}\n\n${block}\n\n${end}`),
+  );
+  draw(docs);
 }
