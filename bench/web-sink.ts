@@ -11,14 +11,20 @@ const wideWindow = 2 ** 30;
 /** Counts events by the empty lines after them, and keeps the end of what came, which has the status. */
 class Events {
   messages = 0;
-  private open = false;
+  private last = 0;
 
   read(chunk: Buffer): void {
-    if (this.open && chunk[0] === 10) this.messages += 1;
-    for (let at = chunk.indexOf('\n\n'); at >= 0; at = chunk.indexOf('\n\n', at + 2)) this.messages += 1;
-    this.open = chunk.at(-1) === 10 && chunk.at(-2) !== 10;
+    let { last } = this;
+    for (let at = 0; at < chunk.length; at++) {
+      const byte = chunk[at] as number;
+      if (byte === LINE_END && last === LINE_END) this.messages += 1;
+      last = byte;
+    }
+    this.last = last;
   }
 }
+
+const LINE_END = 10;
 
 /** Reads one stream as a browser would ask for it, but parses no more of it than it takes to count. */
 export async function readWeb(port: number, { path, body, query }: Request, { by, http }: Speech) {

@@ -7,6 +7,7 @@ import {
   type MessageType,
   messageType,
 } from './types.ts';
+import { shown } from './well-known.ts';
 
 /** By their numbers in descriptors; 0 is none. */
 const KINDS: readonly (Field['kind'] | undefined)[] = [
@@ -76,7 +77,8 @@ export class Registry {
       const full = within(scope, name);
       this.addEnums(full, enumType);
       this.addMessages(full, nestedType, explicit, unfinished);
-      const type = messageType(full, [], options?.mapEntry === true);
+      const show = shown.get(full);
+      const type = messageType(full, [], options?.mapEntry === true, show);
       this.known.set(full, type);
       unfinished.push(() => {
         Object.assign(
@@ -85,6 +87,7 @@ export class Registry {
             full,
             field.map(one => this.field(one, full, explicit)),
             type.entry,
+            show,
           ),
         );
       });

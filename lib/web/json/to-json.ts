@@ -1,12 +1,13 @@
 import { BYTES, Reader } from './reader.ts';
 import type { Field, Messages, MessageType } from './types.ts';
-import { shown } from './well-known.ts';
 
 type Json = Record<string, unknown>;
 
 /** An encoded message as its JSON. */
 export function toJson(bytes: Uint8Array, type: MessageType, messages: Messages): unknown {
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const buffer = Buffer.isBuffer(bytes)
+    ? bytes
+    : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   return read(new Reader(buffer), type, messages);
 }
 
@@ -20,8 +21,8 @@ function read(reader: Reader, type: MessageType, messages: Messages): unknown {
     else if (field.message?.entry) entry(reader.part(), field, field.message, json, messages);
     else if (!field.repeated) {
       const value = one(reader, field, messages);
-      if (!field.presence && isDefault(value, field)) delete json[field.json];
-      else json[field.json] = value;
+      if (field.presence || !isDefault(value, field)) json[field.json] = value;
+      else if (field.json in json) delete json[field.json];
     } else {
       json[field.json] ??= [];
       const values = json[field.json] as unknown[];
@@ -29,7 +30,7 @@ function read(reader: Reader, type: MessageType, messages: Messages): unknown {
       else for (const part = reader.part(); part.more; ) values.push(one(part, field, messages));
     }
   }
-  const show = shown.get(type.name);
+  const { show } = type;
   return show ? show(json, (name, value) => inner(name, value, messages)) : json;
 }
 

@@ -26,6 +26,8 @@ export interface MessageType {
   readonly byName: ReadonlyMap<string, Field>;
   /** An entry of a map, which has a key and a value. */
   readonly entry: boolean;
+  /** Makes the JSON that it has of that which any other message would have. */
+  readonly show?: Show | undefined;
 }
 
 export interface EnumType {
@@ -33,6 +35,9 @@ export interface EnumType {
   readonly names: ReadonlyMap<number, string>;
   readonly numbers: ReadonlyMap<string, number>;
 }
+
+/** Makes one JSON of another; `inner` reads the message in an `Any`. */
+export type Show = (json: Record<string, any>, inner: (type: string, base64: string) => unknown) => unknown;
 
 /** By their full names. */
 export type Messages = ReadonlyMap<string, MessageType>;
@@ -42,8 +47,13 @@ export function jsonName(name: string): string {
   return name.replace(/_+(.?)/g, (_, letter: string) => letter.toUpperCase());
 }
 
-export function messageType(name: string, list: readonly Field[], entry = false): MessageType {
+export function messageType(
+  name: string,
+  list: readonly Field[],
+  entry = false,
+  show?: Show | undefined,
+): MessageType {
   const byName = new Map(list.map(field => [field.name, field]));
   for (const field of list) byName.set(field.json, field);
-  return { name, fields: new Map(list.map(field => [field.number, field])), byName, entry };
+  return { name, fields: new Map(list.map(field => [field.number, field])), byName, entry, show };
 }

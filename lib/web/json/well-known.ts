@@ -1,8 +1,5 @@
 import { expected } from '../../check.ts';
-import { jsonName } from './types.ts';
-
-/** Messages that JSON has in a shape of their own, made of the JSON that any other would have. */
-type Show = (json: Record<string, any>, inner: (type: string, base64: string) => unknown) => unknown;
+import { jsonName, type Show } from './types.ts';
 
 const ANY = 'google.protobuf.Any';
 const DURATION = 'google.protobuf.Duration';
@@ -21,7 +18,7 @@ const WRAPPERS: Readonly<Record<string, unknown>> = {
 };
 
 /**
- * How each is shown.
+ * Messages that JSON has in a shape of their own: how each is shown.
  * @see https://protobuf.dev/programming-guides/json/
  */
 export const shown: ReadonlyMap<string, Show> = new Map<string, Show>([
