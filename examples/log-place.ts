@@ -6,10 +6,10 @@ import { idAt, idFrom, idOf, ifMissing, ifUnreadable, type Rotated, rotated } fr
  * A place in a log file: what was written before it, and what comes after, wherever rotation takes that.
  *
  * The file that is read is held open, so one that was renamed or removed is read to its end, and is left only
- * when the next one has something in it: until then the writer may not have changed over. Between two looks the
- * log may have been rotated many times: the files that came and went are found beside it, by their age. A file
- * that was copied and then emptied is known by the bytes before the place, and goes on in its copy; that may
- * happen between any two steps of a look, so each read takes the bytes along that it goes on from. What is
+ * when the next one has something in it: until then the writer might not have changed over. Between two looks the
+ * log might have been rotated many times: the files that came and went are found beside it, by their age. A file
+ * that was copied and then emptied is known by the bytes before the place, and goes on in its copy; that
+ * might happen between any two steps of a look, so each read begins with the bytes before the place. What is
  * written between copying and emptying is lost to everybody, so prefer to rename. A line of which one half is in
  * the copy comes as each half and as the whole: only what is an entry counts.
  */
@@ -230,7 +230,7 @@ export class LogPlace {
     return handle;
   }
 
-  /** Opens a file that may have another name by now. */
+  /** Opens a file that might have another name by now. */
   private async openRotated({ id, path }: Rotated): Promise<FileHandle | undefined> {
     for (let at: string | undefined = path; at; ) {
       const handle = await this.open(at, ifUnreadable);
@@ -246,7 +246,7 @@ export class LogPlace {
   }
 }
 
-/** Whether all that a file has is what another begins with, as its first and last bytes say. */
+/** Whether `whole` begins with everything in `part`, as the first and last bytes of `part` say. */
 async function isBeginning(part: FileHandle, whole: FileHandle): Promise<boolean> {
   const { size } = await part.stat();
   const [readPart, readWhole] = [readerOf(part), readerOf(whole)];

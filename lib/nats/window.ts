@@ -9,7 +9,7 @@ interface Kept<T> extends Position {
 /**
  * The last items that were read from a stream, and all who read them here: a `topic()` that knows the number
  * each of its items has in the stream. It has all that was stored after `base` and up to `last`, and nothing
- * else; numbers in between may be missing.
+ * else; numbers in between might be missing.
  */
 export class Window<T> {
   /** Everything after this one is here, up to `last`. */
@@ -32,7 +32,7 @@ export class Window<T> {
 
   add(item: T, { sequence, ms }: Position): void {
     const kept = { sequence, ms, item };
-    // First, since it may throw: `key` is the user's.
+    // First, since `key` is the user's, and might throw.
     const slot = this.slot(this.topic.publish(item));
     const evicted = this.ring[slot];
     this.ring[slot] = kept;

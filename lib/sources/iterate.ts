@@ -59,7 +59,7 @@ export class Reader<T> extends Turns {
     }
   }
 
-  /** The iterator ended by itself; settles when what that one read from has finished, too. */
+  /** Tells that the iterator ended by itself; settles when the streams that it read from have finished, too. */
   ended(): unknown {
     return guestOf(this.iterator)?.leave();
   }
@@ -70,7 +70,7 @@ export class Reader<T> extends Turns {
     return this.left;
   }
 
-  /** Whether the iterator, once it was left, waits for something that it read from. */
+  /** Whether the iterator, after it was left, still waits for a stream that it read from. */
   get stuck(): boolean {
     return guestOf(this.iterator)?.stuck ?? false;
   }

@@ -2,13 +2,13 @@ import { isThenable } from '../check.ts';
 import { watch } from '../orphan.ts';
 import { after } from '../timers.ts';
 
-/** How long what was left may take to finish before it counts as an orphan, as with `cleanupGraceMs`. */
+/** How long an iterator that was left may take to finish before it counts as an orphan, as with `cleanupGraceMs`. */
 const GRACE_MS = 1000;
 
-/** How long one who leaves waits for what cannot be woken. */
+/** How long `return()` waits for an iterator that cannot be woken. */
 const PATIENCE_MS = 100;
 
-/** Waits for what was left to finish, but not for what might never finish. */
+/** Waits for an iterator that was left to finish; no longer than a moment when it is stuck, as it might never finish. */
 export function patiently(left: PromiseLike<unknown>, isStuck: () => boolean): Promise<void> {
   return new Promise((resolve, reject) => {
     const later = () => {

@@ -37,8 +37,13 @@ function spy(): { sent: any[]; outside: Middleware; ends: string[] } {
   return { sent, outside, ends };
 }
 
+/** Waits until a count has not moved in so many turns, which a busy machine makes long. */
 async function standstill(count: () => number): Promise<void> {
-  for (let last = -1; last !== count() || last === 0; await sleep(15)) last = count();
+  let last = 0;
+  for (let still = 0; still < 15; await sleep(2)) {
+    still = last === count() && last > 0 ? still + 1 : 0;
+    last = count();
+  }
 }
 
 const sleep = (ms: number) => new Promise(resolve => setTimeout(resolve, ms));

@@ -47,6 +47,38 @@ describe(`jetstreamTopic() and faults of ${nats}`, function () {
     expect((await infoOf(here)).state.consumer_count).to.equal(1);
   });
 
+  it('N2 says within its time that a full disk takes nothing, keeps what was taken, and goes on with room', async () => {
+    await server.down();
+    server.fileBlocks = 2048;
+    await server.up();
+    const here = await open<string>(server);
+    const live = here.subscribe();
+    const texts: string[] = [];
+    let error: unknown;
+    const fill = async (n: number) => {
+      const text = `${n}:${'x'.repeat(100_000)}`;
+      const from = performance.now();
+      await here.publish(text, { timeoutMs: 500 }).then(
+        () => texts.push(text),
+        failed => {
+          error = failed;
+          expect(performance.now() - from).to.be.at.least(400);
+        },
+      );
+    };
+    for (let n = 0; n < 100 && !error; n++) await fill(n);
+    expect(error).to.include({ code: status.UNAVAILABLE });
+    expect(texts).to.have.length.above(5);
+    expect(await taken(live, texts.length)).to.deep.equal(texts);
+    await server.down();
+    server.fileBlocks = 'unlimited';
+    await server.up();
+    await until('NATS is there', () => here.state === 'live');
+    await here.publish('room', { timeoutMs: 10_000 });
+    expect(await taken(live, 1)).to.deep.equal(['room']);
+    expect((await infoOf(here)).state.messages).to.equal(texts.length + 1);
+  });
+
   it('N2 loses and repeats nothing when its connection is cut, again and again, while it catches up too', async () => {
     const writer = await open(server);
     const reader = await open(server, { history: 1 }, behindProxy());

@@ -30,6 +30,8 @@ const running = new Set<NatsServer>();
 /** A `nats-server` with JetStream on a file store of its own, that can be killed and started again. */
 export class NatsServer {
   private child: ChildProcess | undefined;
+  /** How large a file of it may get, as if the disk were full then: in blocks of the shell's `ulimit`. */
+  fileBlocks: number | 'unlimited' = 'unlimited';
 
   private constructor(
     readonly program: string,
@@ -56,7 +58,8 @@ export class NatsServer {
   /** Starts it on what it has stored, and resolves once it answers. */
   async up(): Promise<void> {
     const args = ['-a', '127.0.0.1', '-p', `${this.port}`, '-sd', this.store, ...this.args];
-    this.child = spawn(this.program, args, { stdio: 'ignore' });
+    const limited = `ulimit -f ${this.fileBlocks}; exec "$0" "$@"`;
+    this.child = spawn('sh', ['-c', limited, this.program, ...args], { stdio: 'ignore' });
     for (let tries = 0; tries < 500; tries++) {
       if (await answers(this.port)) return;
       await sleep(10);
