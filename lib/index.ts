@@ -19,6 +19,7 @@ export type {
   Call,
   ConnectionInfo,
   EndReason,
+  Items,
   Kind,
   Layer,
   Method,

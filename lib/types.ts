@@ -44,6 +44,11 @@ export interface ConnectionInfo {
  */
 export type Source<T> = AsyncIterable<T> | Iterable<T> | ReadableStreamLike<T> | ObservableLike<T>;
 
+/** Items that come one after another: an iterator that can be looped over, once, and let go of early. */
+export interface Items<T> extends AsyncIterator<T, undefined, unknown>, AsyncDisposable {
+  [Symbol.asyncIterator](): this;
+}
+
 /** The part of a web `ReadableStream` that is used. */
 export interface ReadableStreamLike<T> {
   getReader(): {

@@ -48,6 +48,7 @@ describe('the surface of leat', () => {
       'DrainOptions',
       'EndReason',
       'Handler',
+      'Items',
       'Key',
       'Kind',
       'Layer',

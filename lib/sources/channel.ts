@@ -2,6 +2,7 @@ import { status } from '@grpc/grpc-js';
 import { survive } from '../hooks.ts';
 import { StatusError } from '../status/status.ts';
 import { Fifo } from '../streams/fifo.ts';
+import type { Items } from '../types.ts';
 import { checkFunction, checkInteger, checkOneOf, checkOptions, checkSignal } from './check.ts';
 import { Feed, NONE } from './feed.ts';
 
@@ -33,7 +34,7 @@ export interface ChannelOptions<T> {
 }
 
 /** A bounded queue for one consumer: push in at one end, `for await` at the other. */
-export interface Channel<T> extends AsyncIterableIterator<T, undefined>, AsyncDisposable {
+export interface Channel<T> extends Items<T> {
   /**
    * Puts an item in: the object itself, so do not change it after that. `true` when the consumer gets it; `false` when
    * it was dropped, or nobody reads any more. With `wait` and no room the answer is a promise that settles when there

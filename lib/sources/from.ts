@@ -1,5 +1,5 @@
 import { isString } from '../hooks.ts';
-import type { ObservableLike, Source } from '../types.ts';
+import type { Items, ObservableLike, Source } from '../types.ts';
 import { checkInteger, checkOneOf, checkOptions, checkSignal, expected } from './check.ts';
 import { iterate, keep } from './iterate.ts';
 import { fromObservable, Listening, type ListenOptions } from './listen.ts';
@@ -42,16 +42,13 @@ export function from<T>(
   emitter: EmitterLike | TargetLike,
   event: string,
   options?: FromEventOptions,
-): AsyncIterableIterator<T, undefined> & AsyncDisposable;
-export function from<T>(
-  stream: Source<T>,
-  options?: FromOptions,
-): AsyncIterableIterator<T, undefined> & AsyncDisposable;
+): Items<T>;
+export function from<T>(stream: Source<T>, options?: FromOptions): Items<T>;
 export function from<T>(
   source: EmitterLike | TargetLike | Source<T>,
   first?: string | FromOptions,
   second?: FromEventOptions,
-): AsyncIterableIterator<T, undefined> & AsyncDisposable {
+): Items<T> {
   const [event, options = {}] = typeof first === 'string' ? [first, second] : [undefined, first];
   const names = ['capacity', 'overflow', 'signal'] as const;
   checkOptions<FromEventOptions>(options, typeof first === 'string' ? [...names, 'end', 'error'] : names);

@@ -1,6 +1,6 @@
 import { forget } from '../hooks.ts';
 import { Fifo } from '../streams/fifo.ts';
-import type { Source } from '../types.ts';
+import type { Items, Source } from '../types.ts';
 import { checkLimit, checkOptions, checkSignal } from './check.ts';
 import { type Failure, Feed, NONE } from './feed.ts';
 import { type Item, isStream, iterate, keep, type Reader, release } from './iterate.ts';
@@ -16,7 +16,7 @@ export interface MergeOptions {
   readonly signal?: AbortSignal;
 }
 
-type Merged<S> = AsyncIterableIterator<Item<S>, undefined> & AsyncDisposable;
+type Merged<S> = Items<Item<S>>;
 
 /**
  * Joins sources into one, each item as it comes. Every source is read one item ahead. The first error stops

@@ -1,4 +1,5 @@
 import { answerOf, isBoolean } from '../hooks.ts';
+import type { Items } from '../types.ts';
 import { checkDuration, checkFunction, checkOptions, checkSignal, expected } from './check.ts';
 import { PullFeed } from './pull.ts';
 import { sleep } from './sleep.ts';
@@ -22,10 +23,7 @@ export interface PollOptions<T> {
  * return poll(() => jobs.progress(id), { everyMs: 500, until: job => job.done, signal: call.signal });
  * @throws TypeError when an option is out of its range.
  */
-export function poll<T>(
-  fn: (signal: AbortSignal) => T | Promise<T>,
-  options: PollOptions<T>,
-): AsyncIterableIterator<T, undefined> & AsyncDisposable {
+export function poll<T>(fn: (signal: AbortSignal) => T | Promise<T>, options: PollOptions<T>): Items<T> {
   if (typeof fn !== 'function') throw expected('fn', 'a function', fn);
   checkOptions(options, ['everyMs', 'until', 'signal']);
   const { everyMs, until, signal } = options;

@@ -3,6 +3,7 @@ import { answerOf, isBoolean } from '../hooks.ts';
 import { StatusError } from '../status/status.ts';
 import { Fifo } from '../streams/fifo.ts';
 import { MAX_AT_ONCE } from '../streams/turns.ts';
+import type { Items } from '../types.ts';
 import { type Failure, Feed, LATER, NONE } from './feed.ts';
 import type { History } from './history.ts';
 import { Latest } from './latest.ts';
@@ -19,7 +20,7 @@ import { Latest } from './latest.ts';
 export type SlowConsumer = 'drop-newest' | 'drop-oldest' | 'latest' | 'conflate' | 'error';
 
 /** The items of a topic on their way to one subscriber. */
-export interface TopicSubscription<T> extends AsyncIterableIterator<T, undefined>, AsyncDisposable {
+export interface TopicSubscription<T> extends Items<T> {
   /** Items waiting. */
   readonly size: number;
   /** Items this subscriber missed: dropped, or replaced by a newer one of their key. */
