@@ -2,6 +2,7 @@ import { checkDuration, checkFunction, checkInteger, checkOptions } from './chec
 import { type ErrorHook, printError } from './report.ts';
 import type { Call, Middleware } from './types.ts';
 
+/** How the calls under one mount are delivered, and where their errors go. */
 export interface ConfigureOptions {
   /**
    * How many messages may be handed to HTTP/2 and not yet be taken by it. More is faster until some hundreds;
@@ -17,7 +18,8 @@ export interface ConfigureOptions {
   readonly maxUnackedBytes?: number;
   /**
    * How long a source, and what it returned, may take to finish once its call is over before it is reported as an
-   * orphan, and a client to take the status of a call that was ended before its stream is reset.
+   * orphan, and a client to take the status of a call that was ended before its stream is reset; in milliseconds.
+   * Minimum 0.
    * @default 1000
    */
   readonly cleanupGraceMs?: number;

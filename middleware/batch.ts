@@ -10,6 +10,7 @@ import { once } from '../lib/rpc.ts';
 import { outcomeOf } from '../lib/status/status.ts';
 import type { Call, Middleware, Outcome } from '../lib/types.ts';
 
+/** When a batch is complete, and what becomes of it. */
 export interface BatchOptions<Res> {
   /**
    * How many messages make a batch. Minimum 1.

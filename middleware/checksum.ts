@@ -9,6 +9,7 @@ import { once } from '../lib/rpc.ts';
 import { ResponseMetadata } from '../lib/status/metadata.ts';
 import type { Middleware } from '../lib/types.ts';
 
+/** Which checksum is made, and where it goes. */
 export interface ChecksumOptions<Res> {
   /** The bytes of a message that are summed up, such as its encoding; text counts as UTF-8. */
   readonly bytes: (message: Res) => Uint8Array | string;

@@ -17,12 +17,17 @@ import type { Call, Middleware, Outcome } from '../lib/types.ts';
  */
 export type ErrorMatch = ErrorClass | ((error: any, call: Call) => boolean) | number | string;
 
+/** A class, or an abstract one, whose instances match. */
 export type ErrorClass = abstract new (...args: any) => unknown;
 
 /** A status as clients get it: a `StatusError` is one, with its rich details. */
 export interface ErrorStatus {
+  /** The status, from 1 to 16. */
   readonly code: status;
-  /** @default the name of the status in small letters, such as 'not found' */
+  /**
+   * What the client reads beside the status.
+   * @default the name of the status in small letters, such as 'not found'
+   */
   readonly details?: string | undefined;
   /** Trailers to send with it. */
   readonly metadata?: Metadata | undefined;
@@ -31,8 +36,10 @@ export interface ErrorStatus {
 /** What errors that match leave as; a number alone says nothing of the error itself. */
 export type ErrorAnswer = status | ErrorStatus | ((error: any, call: Call) => status | ErrorStatus);
 
+/** Which errors, and what they leave as. */
 export type ErrorRule = readonly [match: ErrorMatch, answer: ErrorAnswer];
 
+/** Which errors are which statuses, and what is said of the others. */
 export interface ErrorsOptions {
   /**
    * Which errors are which statuses; the first that matches counts.

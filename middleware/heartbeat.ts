@@ -11,6 +11,7 @@ import { outcomeOf } from '../lib/status/status.ts';
 import { MAX_TIMER_MS } from '../lib/timers.ts';
 import type { Call, Middleware } from '../lib/types.ts';
 
+/** What is sent when nothing else is, and how soon. */
 export interface HeartbeatOptions<Res> {
   /**
    * How long a stream is idle before a heartbeat is sent, and between two of them, in milliseconds. Minimum 1.

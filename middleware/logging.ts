@@ -11,18 +11,27 @@ import { INTERNAL_ERROR } from '../lib/status/status.ts';
 import { MAX_TIMER_MS } from '../lib/timers.ts';
 import type { Call, Middleware, Outcome } from '../lib/types.ts';
 
+/** The methods of a logger that are used. */
 export type Level = 'debug' | 'info' | 'warn' | 'error';
 
 /** The part of a logger that is used: that of the console, of pino, of bunyan, of winston. */
 export interface Logger {
+  /** Writes a line of level `debug`. */
   debug(...line: any[]): unknown;
+  /** Writes a line of level `info`. */
   info(...line: any[]): unknown;
+  /** Writes a line of level `warn`. */
   warn(...line: any[]): unknown;
+  /** Writes a line of level `error`. */
   error(...line: any[]): unknown;
 }
 
+/** Where lines go, which there are, and what is in them. */
 export interface LoggingOptions {
-  /** @default console */
+  /**
+   * Where lines go.
+   * @default console
+   */
   readonly logger?: Logger;
   /**
    * Whether the logger takes the fields before the text.

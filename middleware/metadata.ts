@@ -17,15 +17,19 @@ export type MetadataContent = MetadataEntry | readonly MetadataEntry[] | undefin
 
 /** A call that is about to end, as its trailers may describe it. */
 export interface Ending {
+  /** The call itself. */
   readonly call: Call;
+  /** How it ends. */
   readonly outcome: Outcome;
   /** Messages sent, after all that the layers made of them. */
   readonly messages: number;
   /** Their encoded size; `undefined` where an interceptor of somebody else hides it. */
   readonly bytes: number | undefined;
+  /** How long it took, in milliseconds. */
   readonly durationMs: number;
 }
 
+/** What is sent as headers, and as trailers. */
 export interface MetadataOptions {
   /** Headers by name; a function is asked when the call is about to start. */
   readonly header?: Readonly<Record<string, MetadataContent | ((call: Call) => MetadataContent)>>;

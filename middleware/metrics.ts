@@ -34,6 +34,7 @@ export { deadlineIsNotError, type IsError } from './otel/failure.ts';
 export type { Semconv } from './otel/semconv.ts';
 export { type Measurable, type TopicMetricsOptions, topicMetrics } from './otel/topics.ts';
 
+/** What is measured, and under which names. */
 export interface MetricsOptions {
   /**
    * Where instruments are made.

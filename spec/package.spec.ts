@@ -1,8 +1,12 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { expect } from 'chai';
+import { missing } from '../tools/api/complete.ts';
+import { pages } from '../tools/api/pages.ts';
+import { report } from '../tools/api/report.ts';
+import { read as readSurface, type Surface } from '../tools/api/surface.ts';
 import { entries, exportsOf, paths, typesVersions } from '../tools/entries.ts';
 
 const read = (file: string) => JSON.parse(readFileSync(file, 'utf8'));
@@ -49,5 +53,26 @@ describe('the package', () => {
       env: { ...process.env, NODE_OPTIONS: '' },
     });
     expect(JSON.parse(printed)).to.deep.equal([]);
+  });
+
+  describe('its surface', () => {
+    let surface: Surface;
+    before(function () {
+      this.timeout(20_000);
+      surface = readSurface(join(folder, 'dist'));
+    });
+
+    it('is what docs/api-report.md shows to a review; after a change: `npm run api`', () => {
+      expect(report(surface)).to.equal(readFileSync('docs/api-report.md', 'utf8'));
+    });
+
+    it('is described in docs/api by its comments; after a change: `npm run api`', () => {
+      const written = readdirSync('docs/api').map(name => [name, readFileSync(`docs/api/${name}`, 'utf8')]);
+      expect(Object.fromEntries(written)).to.deep.equal(Object.fromEntries(pages(surface)));
+    });
+
+    it('has comments that say all there is to say', () => {
+      expect(missing(surface)).to.deep.equal([]);
+    });
   });
 });

@@ -16,13 +16,17 @@ import { Feed, NONE } from './feed.ts';
  */
 export type Overflow = 'wait' | 'drop-newest' | 'drop-oldest' | 'latest' | 'error';
 
+/** How much a channel holds, and what it does when that is full. */
 export interface ChannelOptions<T> {
   /**
    * How many items are stored for a consumer that is busy. Minimum 1.
    * @default 256
    */
   readonly capacity?: number;
-  /** @default 'wait' */
+  /**
+   * What happens to an item that finds no room.
+   * @default 'wait'
+   */
   readonly overflow?: Overflow;
   /**
    * Hears of each item that was dropped; what it throws, or rejects with, is ignored. An item that it pushes itself

@@ -4,6 +4,7 @@ import { checkDuration, checkInteger, checkOptions, checkSignal } from './check.
 import { type Failure, Feed, NONE } from './feed.ts';
 import { iterate, type Reader } from './iterate.ts';
 
+/** When a chunk is complete. */
 export interface ChunkOptions {
   /** Most items in a chunk. Minimum 1. */
   readonly maxItems: number;

@@ -5,8 +5,10 @@ import { iterate, keep } from './iterate.ts';
 import { fromObservable, Listening, type ListenOptions } from './listen.ts';
 import { PullFeed } from './pull.ts';
 
+/** What may wait for the consumer, and when it ends. */
 export type FromOptions = ListenOptions;
 
+/** Which events end it, or fail it, beside what may wait. */
 export interface FromEventOptions extends ListenOptions {
   /** The events that end it, such as `end` or `close`. */
   readonly end?: string | readonly string[];
@@ -19,13 +21,17 @@ export interface FromEventOptions extends ListenOptions {
 
 /** The part of an EventEmitter that is used. */
 export interface EmitterLike {
+  /** Adds a listener. */
   on(event: string, listener: (value: any) => void): unknown;
+  /** Takes it away again. */
   off(event: string, listener: (value: any) => void): unknown;
 }
 
 /** The part of an EventTarget that is used. */
 export interface TargetLike {
+  /** Adds a listener. */
   addEventListener(event: string, listener: (value: any) => void): unknown;
+  /** Takes it away again. */
   removeEventListener(event: string, listener: (value: any) => void): unknown;
 }
 

@@ -6,6 +6,7 @@ import { type Failure, Feed, NONE } from './feed.ts';
 import { type Item, isStream, iterate, keep, type Reader, release } from './iterate.ts';
 import { finished, watchLeft } from './leaving.ts';
 
+/** When merging ends. */
 export interface MergeOptions {
   /**
    * How many sources are read at a time; the next one is opened when one has ended. Minimum 1.

@@ -4,8 +4,9 @@ import { checkDuration, checkFunction, checkOptions, checkSignal, expected } fro
 import { PullFeed } from './pull.ts';
 import { sleep } from './sleep.ts';
 
+/** How often to ask, and until when. */
 export interface PollOptions<T> {
-  /** Milliseconds from the start of one call to the start of the next. Minimum 0. */
+  /** How long it is from the start of one call to the start of the next, in milliseconds. Minimum 0. */
   readonly everyMs: number;
   /** Whether a value is the last one. It is yielded too, once a promise of the answer is fulfilled. */
   readonly until?: (value: T) => boolean | Promise<boolean>;

@@ -6,6 +6,7 @@ import { finished, watchLeft } from './leaving.ts';
 import { PullFeed } from './pull.ts';
 import { Recent } from './recent.ts';
 
+/** How history and live items are joined. */
 export interface ReplayOptions<T> {
   /**
    * What tells one message from every other: a primitive, such as a sequence number or a unique string. Anything
