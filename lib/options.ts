@@ -1,4 +1,5 @@
 import { checkDuration, checkFunction, checkInteger, checkOptions } from './check.ts';
+import { makes, middleware } from './made.ts';
 import { type ErrorHook, printError } from './report.ts';
 import type { Call, Middleware } from './types.ts';
 
@@ -82,8 +83,10 @@ export function configure(given: ConfigureOptions): Middleware {
   checkDuration('cleanupGraceMs', cleanupGraceMs);
   checkFunction('onError', onError);
   checkFunction('onOrphan', onOrphan);
-  return function configure(call) {
+  return middleware(function configure(call) {
     const configurable = call as Call & Configurable;
     configurable.settings = { ...configurable.settings, ...changes };
-  };
+  });
 }
+
+makes(configure);

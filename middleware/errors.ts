@@ -2,10 +2,12 @@
  * What sources throw, as clients may read it: your errors become statuses, all others get an id and stay secret.
  * @module
  */
+
 import { randomUUID } from 'node:crypto';
 import { type Metadata, status } from '@grpc/grpc-js';
 import { checkFunction, checkMetadata, checkOptions, expected, isThenable } from '../lib/check.ts';
 import { answerOf, isBoolean, isString } from '../lib/hooks.ts';
+import { makes, middleware } from '../lib/made.ts';
 import { report } from '../lib/report.ts';
 import { once } from '../lib/rpc.ts';
 import { INTERNAL_ERROR, isErrorCode } from '../lib/status/status.ts';
@@ -121,7 +123,7 @@ export function errors(options: ErrorsOptions = {}): Middleware {
     return { ...outcome, code, details: INTERNAL_ERROR, metadata: undefined };
   };
 
-  return function errors(call) {
+  return middleware(function errors(call) {
     return {
       end(outcome) {
         if (outcome.reason !== 'error' || outcome.code === status.CANCELLED) return;
@@ -135,8 +137,10 @@ export function errors(options: ErrorsOptions = {}): Middleware {
         return mapped ?? unknown(outcome, call);
       },
     };
-  };
+  });
 }
+
+makes(errors);
 
 interface Rule {
   matches(error: unknown, outcome: Outcome, call: Call): boolean;

@@ -2,9 +2,11 @@
  * A message now and then on a stream that is idle, for the proxies on the way: they do not count HTTP/2 pings.
  * @module
  */
+
 import { checkFunction, checkOptions, expected } from '../lib/check.ts';
 import { answerOf, isMessage } from '../lib/hooks.ts';
 import { answersOnce, forStreams } from '../lib/kinds.ts';
+import { makes } from '../lib/made.ts';
 import { once } from '../lib/rpc.ts';
 import { uncounted } from '../lib/stats.ts';
 import { outcomeOf } from '../lib/status/status.ts';
@@ -81,3 +83,5 @@ export function heartbeat<Res = any>(options: HeartbeatOptions<Res>): Middleware
     };
   });
 }
+
+makes(heartbeat);

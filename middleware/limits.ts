@@ -6,6 +6,7 @@
 import { status } from '@grpc/grpc-js';
 import { checkDuration, checkFunction, checkInteger, checkOptions, expected } from '../lib/check.ts';
 import { answerOf, isString } from '../lib/hooks.ts';
+import { makes, middleware } from '../lib/made.ts';
 import { once } from '../lib/rpc.ts';
 import { MAX_TIMER_MS } from '../lib/timers.ts';
 import type { Call, Layer, Middleware } from '../lib/types.ts';
@@ -130,7 +131,7 @@ export function limits(options: LimitsOptions): Middleware {
   const watched = Math.min(ageMs, idleMs, stallMs) < Infinity;
   const paced = maxMessagesPerSecond !== undefined || maxBytesPerSecond !== undefined;
 
-  return function limits(call) {
+  return middleware(function limits(call) {
     if (!once(call, limits)) return;
     const wanted: { slot: Slots; key: string }[] = [];
     for (const slot of slots) {
@@ -151,8 +152,10 @@ export function limits(options: LimitsOptions): Middleware {
         watch?.stop();
       };
     return layer;
-  };
+  });
 }
+
+makes(limits);
 
 function keyOfPeer(peerOf: LimitsOptions['peerOf']): (call: Call) => string | undefined {
   return peerOf ? call => answerOf('peerOf', 'a string', peerOf(call), isString) : addressOf;

@@ -2,9 +2,11 @@
  * A line when a stream, or a unary call, starts, when it has to wait for long, and when it ends.
  * @module
  */
+
 import { status } from '@grpc/grpc-js';
 import { checkFunction, checkOptions, expected } from '../lib/check.ts';
 import { answerOf, survive } from '../lib/hooks.ts';
+import { makes, middleware } from '../lib/made.ts';
 import { report } from '../lib/report.ts';
 import { once } from '../lib/rpc.ts';
 import { INTERNAL_ERROR } from '../lib/status/status.ts';
@@ -113,7 +115,7 @@ export function logging(options: LoggingOptions = {}): Middleware {
     }
   };
 
-  return function logging(call) {
+  return middleware(function logging(call) {
     if (!once(call, logging)) return;
     const { stats } = call;
     const about = { path: call.path, peer: call.peer, ...allowed(call, metadata) };
@@ -150,8 +152,10 @@ export function logging(options: LoggingOptions = {}): Middleware {
         write(at, `${what} finished`, { ...about, code: status[code], reason, ...failure, ...soFar() });
       },
     };
-  };
+  });
 }
+
+makes(logging);
 
 function checkWait(slowMs: unknown): void {
   if (typeof slowMs !== 'number' || !(slowMs >= 1 && slowMs <= MAX_TIMER_MS))

@@ -2,9 +2,11 @@
  * Headers and trailers of every call: fixed, computed for the call, or telling how it went.
  * @module
  */
+
 import type { Metadata } from '@grpc/grpc-js';
 import { checkOptions, expected } from '../lib/check.ts';
 import { answerOf } from '../lib/hooks.ts';
+import { makes, middleware } from '../lib/made.ts';
 import { once } from '../lib/rpc.ts';
 import { ResponseMetadata } from '../lib/status/metadata.ts';
 import type { Call, Layer, Middleware, Outcome } from '../lib/types.ts';
@@ -65,7 +67,7 @@ export function metadata(options: MetadataOptions = {}): Middleware {
   const trailers = checkFields('trailer', trailer);
   const fixed = trailers.filter(([, value]) => typeof value !== 'function');
   const computed = trailers.filter(([, value]) => typeof value === 'function');
-  return function metadata(call) {
+  return middleware(function metadata(call) {
     if (!once(call, metadata)) return;
     const layer: Layer<unknown> = {};
     if (headers.length) put('header', call.header, headers, call);
@@ -80,8 +82,10 @@ export function metadata(options: MetadataOptions = {}): Middleware {
       layer.end = outcome => put('trailer', call.trailer, computed, ending(call, outcome, stats));
     }
     return layer;
-  };
+  });
 }
+
+makes(metadata);
 
 type Field = readonly [name: string, value: MetadataContent | ((about: any) => MetadataContent)];
 

@@ -6,6 +6,7 @@ import {
   metrics as otel,
 } from '@opentelemetry/api';
 import { checkOptions } from '../lib/check.ts';
+import { makes, middleware } from '../lib/made.ts';
 import type { Stats } from '../lib/stats.ts';
 import type { Call, Layer, Middleware, Outcome } from '../lib/types.ts';
 import { type IsError, isFailure } from './otel/failure.ts';
@@ -94,11 +95,13 @@ export function metrics(options: MetricsOptions = {}): Middleware {
     const more = attributesFrom('metricAttributes', metricAttributes, call, safely);
     return new Measurement(call, to, { semconv, isError, safely, more });
   };
-  return function metrics(call) {
+  return middleware(function metrics(call) {
     if (!passes(filter, call, safely)) return undefined;
     return safely('the start of a measurement', () => open(call), undefined);
-  };
+  });
 }
+
+makes(metrics);
 
 /** The measurements of calls in progress: whoever comes second, on another mount, would count twice. */
 const measurements: PerCall<Measurement> = new PerCall('leat.measurement');

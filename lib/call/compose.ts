@@ -3,6 +3,7 @@ import { checkMiddleware, expected, isThenable } from '../check.ts';
 import { counts } from '../counters.ts';
 import { answerOf, isBoolean } from '../hooks.ts';
 import { checkPlace } from '../kinds.ts';
+import { makes, middleware as middlewareOf } from '../made.ts';
 import { report } from '../report.ts';
 import { changedOutcome, outcomeOf, StatusError } from '../status/status.ts';
 import type { Call, Layer, Middleware, Outcome, Sink } from '../types.ts';
@@ -23,13 +24,11 @@ export function compose<Req = any, Res = any>(
 ): Middleware<Req, Res> {
   checkMiddleware(middleware);
   const flat = middleware.flatMap(listOf);
-  return Object.assign(
-    (call: Call<Req>, next: Sink<Res>) => new Layers(call, next as Sink<unknown>).make(flat),
-    {
-      [list]: flat,
-    },
-  );
+  const composed = (call: Call<Req>, next: Sink<Res>) => new Layers(call, next as Sink<unknown>).make(flat);
+  return Object.assign(middlewareOf(composed), { [list]: flat });
 }
+
+makes(compose);
 
 /** The middleware that one middleware is. */
 export function listOf(middleware: Middleware): readonly Middleware[] {
@@ -53,10 +52,12 @@ export function only<Req = any, Res = any>(
   const matches = matcherOf(match);
   const composed = compose(...middleware);
   if (typeof match !== 'function') checkPlace(listOf(composed), match);
-  return function only(call, next) {
+  return middlewareOf(function only(call, next) {
     return answerOf('match', 'a boolean', matches(call), isBoolean) ? composed(call, next) : undefined;
-  };
+  });
 }
+
+makes(only);
 
 function matcherOf<Req>(match: ((call: Call<Req>) => boolean) | { readonly path: string }) {
   if (typeof match === 'function') return match;
@@ -100,8 +101,8 @@ class Layers {
     const stage = new Stage(this.call);
     try {
       const made = factory(this.call, new Next(this.next, this.taking));
-      if (isThenable(made)) return this.promised(stage, made);
-      this.admit(stage, made);
+      if (isThenable(made)) return this.promised(stage, made, factory);
+      this.admit(stage, made, factory);
     } catch (error) {
       this.call.end(outcomeOf(error));
     }
@@ -109,31 +110,39 @@ class Layers {
   }
 
   /** Waits for a layer while its call is open, and no longer: those that are made hear of the end in time. */
-  private async promised(stage: Stage, made: PromiseLike<Layer<unknown> | void>): Promise<void> {
+  private async promised(
+    stage: Stage,
+    made: PromiseLike<Layer<unknown> | void>,
+    factory: Middleware,
+  ): Promise<void> {
     const call = this.call as Composing;
     try {
       const layer = await Promise.race([made, call.ending]);
-      if (!call.over) return this.admit(stage, layer as Layer<unknown> | void);
+      if (!call.over) return this.admit(stage, layer as Layer<unknown> | void, factory);
     } catch (error) {
       if (!call.over) return call.end(outcomeOf(error));
     }
     call.watch(made);
-    void this.late(stage, made);
+    void this.late(stage, made, factory);
   }
 
   /** One that comes when its call is over hears of the end all the same: it may hold something. */
-  private async late(stage: Stage, made: PromiseLike<Layer<unknown> | void>): Promise<void> {
+  private async late(
+    stage: Stage,
+    made: PromiseLike<Layer<unknown> | void>,
+    factory: Middleware,
+  ): Promise<void> {
     const outcome = await (this.call as Composing).ending;
     try {
-      stage.layer = layerOf(await made);
+      stage.layer = layerOf(await made, factory);
       stage.end(outcome);
     } catch {
       // Nobody waits for it any more.
     }
   }
 
-  private admit(stage: Stage, made: Layer<unknown> | void): void {
-    const layer = layerOf(made);
+  private admit(stage: Stage, made: Layer<unknown> | void, factory: Middleware): void {
+    const layer = layerOf(made, factory);
     if (layer === undefined) return;
     stage.layer = layer;
     this.stages.push(stage);
@@ -167,10 +176,13 @@ class Layers {
 }
 
 /** What a factory returned; a middleware whose options were forgotten returns a function. */
-function layerOf(returned: Layer<unknown> | void): Layer<unknown> | undefined {
+function layerOf(returned: Layer<unknown> | void, { name }: Middleware): Layer<unknown> | undefined {
   if (returned === undefined || returned === null) return undefined;
   if (typeof returned === 'object') return returned;
-  throw expected('a middleware', 'a function that returns a layer or nothing', returned);
+  const mistake = expected('a middleware', 'a function that returns a layer or nothing', returned);
+  if (typeof returned === 'function' && name)
+    mistake.message += `, of \`${name}\`: it may have to be called, \`${name}()\``;
+  throw mistake;
 }
 
 function askAll(layers: readonly Layer<unknown>[]): void | Promise<void> {

@@ -5,6 +5,7 @@ import { checkPlace } from '../kinds.ts';
 import { nearest } from '../nearest.ts';
 import type { Answer, Call, Method, Middleware, Requests, Source } from '../types.ts';
 import type { Serialize } from '../wire/port.ts';
+import { checkMethod } from './hand-written.ts';
 import { type AnyHandler, type Mounted, type MountedAnswer, partsOf } from './handler.ts';
 import { handle } from './produce.ts';
 import { isGenerator, wrap } from './wrap.ts';
@@ -94,7 +95,7 @@ export function plain(handler: UntypedHandleCall): Plain {
  *   },
  * }, tracing(), errors());
  * @throws TypeError when there is no such method, or a value is not a function, or one for another kind of method, or
- * was made with middleware for another kind.
+ * was made with middleware for another kind, or shows that it is a handler of grpc-js, which goes in by `wrap`.
  */
 export function mount<D>(
   server: Server,
@@ -127,6 +128,7 @@ export function mount<D>(
         'a method that answers with one message, as its response is no stream',
         value,
       );
+    checkMethod(`methods.${key}`, value as AnyMethod);
     checkPlace((partsOf(value)?.middleware ?? []).flatMap(listOf), method);
     implementation[name] = bare
       ? (bare as UntypedHandleCall).bind(methods)
