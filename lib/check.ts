@@ -1,4 +1,5 @@
 import type { Metadata } from '@grpc/grpc-js';
+import { isMaker } from './made.ts';
 import { nearest } from './nearest.ts';
 import { MAX_TIMER_MS } from './timers.ts';
 
@@ -83,6 +84,10 @@ export function checkDuration(name: string, value: unknown): void {
 export function checkMiddleware(list: readonly unknown[]): void {
   list.forEach((middleware, index) => {
     checkFunction(`middleware[${index}]`, middleware);
+    if (isMaker(middleware))
+      throw new TypeError(
+        `Expected \`middleware[${index}]\` to be a middleware, got \`${middleware.name}\` itself, which makes one: call it, \`${middleware.name}()\``,
+      );
   });
 }
 

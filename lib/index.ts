@@ -20,6 +20,7 @@ export type {
   Call,
   ConnectionInfo,
   EndReason,
+  Items,
   Kind,
   Layer,
   Method,

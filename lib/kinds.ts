@@ -1,3 +1,4 @@
+import { middleware as made } from './made.ts';
 import type { Call, Middleware } from './types.ts';
 
 /** Whether a call is answered with one message. */
@@ -10,7 +11,7 @@ const streaming: unique symbol = Symbol.for('leat.streaming') as never;
 
 /** Says that a middleware, by this name, does nothing for calls that are answered with one message. */
 export function forStreams<M extends Middleware>(name: string, middleware: M): M {
-  return Object.assign(middleware, { [streaming]: name });
+  return Object.assign(made(middleware), { [streaming]: name });
 }
 
 /**

@@ -1,8 +1,10 @@
 import { checkDuration, checkFunction, checkInteger, checkOptions } from './check.ts';
 import { insideOf } from './inside.ts';
+import { makes, middleware } from './made.ts';
 import { type ErrorHook, printError } from './report.ts';
 import type { Call, Middleware } from './types.ts';
 
+/** How the calls under one mount are delivered, and where their errors go. */
 export interface ConfigureOptions {
   /**
    * How many messages may be handed to HTTP/2 and not yet be taken by it. More is faster until some hundreds;
@@ -18,7 +20,8 @@ export interface ConfigureOptions {
   readonly maxUnackedBytes?: number;
   /**
    * How long a source, and what it returned, may take to finish once its call is over before it is reported as an
-   * orphan, and a client to take the status of a call that was ended before its stream is reset.
+   * orphan, and a client to take the status of a call that was ended before its stream is reset; in milliseconds.
+   * Minimum 0.
    * @default 1000
    */
   readonly cleanupGraceMs?: number;
@@ -76,8 +79,10 @@ export function configure(given: ConfigureOptions): Middleware {
   checkDuration('cleanupGraceMs', cleanupGraceMs);
   checkFunction('onError', onError);
   checkFunction('onOrphan', onOrphan);
-  return function configure(call) {
+  return middleware(function configure(call) {
     const behind = insideOf(call);
     if (behind) behind.settings = { ...behind.settings, ...changes };
-  };
+  });
 }
+
+makes(configure);

@@ -16,17 +16,21 @@ export interface Stats {
   readonly messages: number;
   /** Their encoded size in bytes, without framing; `undefined` where sizes cannot be known. */
   readonly bytes: number | undefined;
+  /** When the call began. */
   readonly startedAt: number;
+  /** When its first message was handed to the wire; `undefined` until then. */
   readonly firstMessageAt: number | undefined;
+  /** When the latest was; `undefined` until there is one. */
   readonly lastMessageAt: number | undefined;
-  /** The longest time between two messages. */
+  /** The longest time between two messages, in milliseconds. */
   readonly maxGapMs: number;
-  /** Time spent waiting for the source to yield. The wait that is still open is not in it: see `since`. */
+  /** Milliseconds spent waiting for the source to yield. The wait that is still open is not in it: see `since`. */
   readonly sourceMs: number;
-  /** Time spent waiting for the client to take what was sent. */
+  /** Milliseconds spent waiting for the client to take what was sent. */
   readonly flowControlMs: number;
-  /** What the call waits for now, and since when. */
+  /** What the call waits for now. */
   readonly waiting: Wait | undefined;
+  /** Since when it does, or runs. */
   readonly since: number;
   /** Whether some of what was sent has not been taken by the client, as far as HTTP/2 tells. */
   readonly pending: boolean;

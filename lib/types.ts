@@ -29,9 +29,13 @@ export type AuthContext = ReturnType<ServerUnaryCall<unknown, unknown>['getAuthC
 
 /** Both ends of the connection of a call, as far as they are known. */
 export interface ConnectionInfo {
+  /** The address of the server that the client reached. */
   readonly localAddress?: string | undefined;
+  /** Its port. */
   readonly localPort?: number | undefined;
+  /** The address that the client came from; a proxy has its own. */
   readonly remoteAddress?: string | undefined;
+  /** Its port. */
   readonly remotePort?: number | undefined;
 }
 
@@ -44,8 +48,15 @@ export interface ConnectionInfo {
  */
 export type Source<T> = AsyncIterable<T> | Iterable<T> | ReadableStreamLike<T> | ObservableLike<T>;
 
+/** Items that come one after another: an iterator that can be looped over, once, and let go of early. */
+export interface Items<T> extends AsyncIterator<T, undefined, unknown>, AsyncDisposable {
+  /** Itself. */
+  [Symbol.asyncIterator](): this;
+}
+
 /** The part of a web `ReadableStream` that is used. */
 export interface ReadableStreamLike<T> {
+  /** Locks the stream to one reader, which is the call. */
   getReader(): {
     read(): Promise<{ done: boolean; value?: T | undefined }>;
     cancel(reason?: unknown): Promise<void>;
@@ -54,6 +65,7 @@ export interface ReadableStreamLike<T> {
 
 /** The part of an observable (RxJS, zen-observable, TC39) that is used. */
 export interface ObservableLike<T> {
+  /** Begins to emit, until it is unsubscribed from. */
   subscribe(observer: {
     next(value: T): void;
     error(error: unknown): void;
@@ -65,6 +77,7 @@ export interface ObservableLike<T> {
 export interface Call<Req = unknown> {
   /** The full method name, `/package.Service/Method`. */
   readonly path: string;
+  /** Whether one side streams, or both, or none. */
   readonly kind: Kind;
   /**
    * What the client asked for. Where clients stream, the `Requests` that the method reads; `undefined` under `wrap`
@@ -114,9 +127,11 @@ export type EndReason = 'completed' | 'error' | 'cancelled' | 'deadline' | 'disc
 
 /** How a call ended: one per call, the same for everybody who hears of it. */
 export interface Outcome {
+  /** The status that the client reads. */
   readonly code: status;
   /** What the client reads. */
   readonly details: string;
+  /** What ended the call. */
   readonly reason: EndReason;
   /** Trailers that belong to this status, sent beside those of the call. */
   readonly metadata?: Metadata | undefined;
@@ -126,6 +141,7 @@ export interface Outcome {
 
 /** Where messages go: the next layer out, and at last the wire. */
 export interface Sink<Res> {
+  /** Takes one message, and neither waits nor throws. */
   message(message: Res): void;
 }
 

@@ -2,6 +2,7 @@ import { expected } from './check.ts';
 
 /** Names a value that layers hand on, and has its type. */
 export interface Key<T> {
+  /** What error messages call it. */
   readonly name: string;
   /** @internal It is never there: only types look at it. */
   readonly type?: T;
@@ -36,6 +37,7 @@ export class Values {
     return this.known.get(key) as T;
   }
 
+  /** Whether somebody has set the value of a key. */
   has(key: Key<unknown>): boolean {
     return this.known.has(checked(key));
   }

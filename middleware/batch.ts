@@ -2,15 +2,18 @@
  * Buffered sending: messages wait for each other for a moment and go out together, or merged into one.
  * @module
  */
+
 import { checkDuration, checkFunction, checkInteger, checkOptions, expected } from '../lib/check.ts';
 import { answerOf, isMessage } from '../lib/hooks.ts';
 import { answersOnce, forStreams } from '../lib/kinds.ts';
+import { makes } from '../lib/made.ts';
 import { tell } from '../lib/report.ts';
 import { once } from '../lib/rpc.ts';
 import { outcomeOf } from '../lib/status/status.ts';
 import { after, type Timer } from '../lib/timers.ts';
 import type { Call, Middleware, Outcome } from '../lib/types.ts';
 
+/** When a batch is complete, and what becomes of it. */
 export interface BatchOptions<Res> {
   /**
    * How many messages make a batch. Minimum 1.
@@ -110,6 +113,8 @@ export function batch<Res = any>(options: BatchOptions<Res> = {}): Middleware<an
     };
   });
 }
+
+makes(batch);
 
 function isSize(answer: unknown): answer is number {
   return typeof answer === 'number' && answer >= 0;

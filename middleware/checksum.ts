@@ -2,13 +2,16 @@
  * A hash of all messages of a call, in a trailer.
  * @module
  */
+
 import { createHash, getHashes } from 'node:crypto';
 import { checkFunction, checkOptions, expected } from '../lib/check.ts';
 import { answerOf } from '../lib/hooks.ts';
+import { makes, middleware } from '../lib/made.ts';
 import { once } from '../lib/rpc.ts';
 import { ResponseMetadata } from '../lib/status/metadata.ts';
 import type { Middleware } from '../lib/types.ts';
 
+/** Which checksum is made, and where it goes. */
 export interface ChecksumOptions<Res> {
   /** The bytes of a message that are summed up, such as its encoding; text counts as UTF-8. */
   readonly bytes: (message: Res) => Uint8Array | string;
@@ -39,7 +42,7 @@ export function checksum<Res = any>(options: ChecksumOptions<Res>): Middleware<a
   checkFunction('bytes', bytes);
   if (!getHashes().includes(algorithm)) throw expected('algorithm', 'a hash of `node:crypto`', algorithm);
   checkName(trailer);
-  return function checksum(call, next) {
+  return middleware(function checksum(call, next) {
     if (!once(call, checksum)) return;
     const hash = createHash(algorithm);
     return {
@@ -49,8 +52,10 @@ export function checksum<Res = any>(options: ChecksumOptions<Res>): Middleware<a
       },
       end: () => call.trailer.set(trailer, hash.digest('hex')),
     };
-  };
+  });
 }
+
+makes(checksum);
 
 /** @throws TypeError when a trailer cannot have this name. */
 function checkName(trailer: string): void {

@@ -2,10 +2,12 @@
  * What sources throw, as clients may read it: your errors become statuses, all others get an id and stay secret.
  * @module
  */
+
 import { randomUUID } from 'node:crypto';
 import { type Metadata, status } from '@grpc/grpc-js';
 import { checkFunction, checkMetadata, checkOptions, expected, isThenable } from '../lib/check.ts';
 import { answerOf, isBoolean, isString } from '../lib/hooks.ts';
+import { makes, middleware } from '../lib/made.ts';
 import { report } from '../lib/report.ts';
 import { once } from '../lib/rpc.ts';
 import { INTERNAL_ERROR, isErrorCode } from '../lib/status/status.ts';
@@ -17,12 +19,17 @@ import type { Call, Middleware, Outcome } from '../lib/types.ts';
  */
 export type ErrorMatch = ErrorClass | ((error: any, call: Call) => boolean) | number | string;
 
+/** A class, or an abstract one, whose instances match. */
 export type ErrorClass = abstract new (...args: any) => unknown;
 
 /** A status as clients get it: a `StatusError` is one, with its rich details. */
 export interface ErrorStatus {
+  /** The status, from 1 to 16. */
   readonly code: status;
-  /** @default the name of the status in small letters, such as 'not found' */
+  /**
+   * What the client reads beside the status.
+   * @default the name of the status in small letters, such as 'not found'
+   */
   readonly details?: string | undefined;
   /** Trailers to send with it. */
   readonly metadata?: Metadata | undefined;
@@ -31,8 +38,10 @@ export interface ErrorStatus {
 /** What errors that match leave as; a number alone says nothing of the error itself. */
 export type ErrorAnswer = status | ErrorStatus | ((error: any, call: Call) => status | ErrorStatus);
 
+/** Which errors, and what they leave as. */
 export type ErrorRule = readonly [match: ErrorMatch, answer: ErrorAnswer];
 
+/** Which errors are which statuses, and what is said of the others. */
 export interface ErrorsOptions {
   /**
    * Which errors are which statuses; the first that matches counts.
@@ -114,7 +123,7 @@ export function errors(options: ErrorsOptions = {}): Middleware {
     return { ...outcome, code, details: INTERNAL_ERROR, metadata: undefined };
   };
 
-  return function errors(call) {
+  return middleware(function errors(call) {
     return {
       end(outcome) {
         if (outcome.reason !== 'error' || outcome.code === status.CANCELLED) return;
@@ -128,8 +137,10 @@ export function errors(options: ErrorsOptions = {}): Middleware {
         return mapped ?? unknown(outcome, call);
       },
     };
-  };
+  });
 }
+
+makes(errors);
 
 interface Rule {
   matches(error: unknown, outcome: Outcome, call: Call): boolean;

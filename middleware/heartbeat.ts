@@ -2,15 +2,18 @@
  * A message now and then on a stream that is idle, for the proxies on the way: they do not count HTTP/2 pings.
  * @module
  */
+
 import { checkFunction, checkOptions, expected } from '../lib/check.ts';
 import { answerOf, isMessage } from '../lib/hooks.ts';
 import { answersOnce, forStreams } from '../lib/kinds.ts';
+import { makes } from '../lib/made.ts';
 import { once } from '../lib/rpc.ts';
 import { uncounted } from '../lib/stats.ts';
 import { outcomeOf } from '../lib/status/status.ts';
 import { after, MAX_TIMER_MS, type Timer } from '../lib/timers.ts';
 import type { Call, Middleware } from '../lib/types.ts';
 
+/** What is sent when nothing else is, and how soon. */
 export interface HeartbeatOptions<Res> {
   /**
    * How long a stream is idle before a heartbeat is sent, and between two of them, in milliseconds. Minimum 1.
@@ -80,3 +83,5 @@ export function heartbeat<Res = any>(options: HeartbeatOptions<Res>): Middleware
     };
   });
 }
+
+makes(heartbeat);

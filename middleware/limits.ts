@@ -6,6 +6,7 @@
 import { status } from '@grpc/grpc-js';
 import { checkDuration, checkFunction, checkInteger, checkOptions, expected } from '../lib/check.ts';
 import { answerOf, isString } from '../lib/hooks.ts';
+import { makes, middleware } from '../lib/made.ts';
 import { once } from '../lib/rpc.ts';
 import { MAX_TIMER_MS } from '../lib/timers.ts';
 import type { Call, Layer, Middleware } from '../lib/types.ts';
@@ -14,12 +15,22 @@ import { limited } from './limits/refusal.ts';
 import { Slots } from './limits/slots.ts';
 import { Watch } from './limits/watch.ts';
 
+/** What is limited; at least one limit is given. */
 export interface LimitsOptions {
-  /** How many streams may be open at once; the next is refused with `RESOURCE_EXHAUSTED`. Minimum 1. */
+  /**
+   * How many streams may be open at once; the next is refused with `RESOURCE_EXHAUSTED`. Minimum 1.
+   * @default no limit
+   */
   readonly maxStreams?: number;
-  /** How many streams of one client may be, likewise. Minimum 1. */
+  /**
+   * How many streams of one client may be, likewise. Minimum 1.
+   * @default no limit
+   */
   readonly maxStreamsPerPeer?: number;
-  /** How many streams of one method may be, likewise. Minimum 1. */
+  /**
+   * How many streams of one method may be, likewise. Minimum 1.
+   * @default no limit
+   */
   readonly maxStreamsPerMethod?: number;
   /**
    * Who counts as one client. What it throws, or a promise, ends the call.
@@ -30,10 +41,11 @@ export interface LimitsOptions {
   /**
    * How long a stream may be open, in milliseconds. It ends between two messages, also while its source waits, with
    * `UNAVAILABLE` and the hint to come back at once: long streams move on to other servers. Minimum 1.
+   * @default no limit
    */
   readonly maxStreamAgeMs?: number;
   /**
-   * The part by which that age is varied up and down, so that streams opened together do not end so. 0 to 1.
+   * The part by which that age is varied up and down, so that streams opened together do not end so; from 0 to 1.
    * @default 0.1
    */
   readonly jitter?: number;
@@ -41,6 +53,7 @@ export interface LimitsOptions {
    * How long a source may yield nothing, in milliseconds; then the stream ends with `UNAVAILABLE`. Heartbeats do
    * not count, nor does time in which the client is the slow one or a rate holds the source. What a layer holds
    * back, such as a batch, counts when it is sent: allow for that. Minimum 1.
+   * @default no limit
    */
   readonly idleTimeoutMs?: number;
   /**
@@ -48,11 +61,18 @@ export interface LimitsOptions {
    * ends with `ABORTED`: what it has missed by then is for the client to know. One that takes something is only slow,
    * and large messages are given to HTTP/2 in pieces of 32 KiB to tell; where an interceptor of somebody else stands
    * below, only as they are. One that goes on taking nothing is reset, and reads `UNAVAILABLE`. Minimum 1.
+   * @default no limit
    */
   readonly maxStallMs?: number;
-  /** How many messages one stream sends in a second; its source waits for that, and so does its end. Minimum 0.001. */
+  /**
+   * How many messages one stream sends in a second; its source waits for that, and so does its end. Minimum 0.001.
+   * @default no limit
+   */
   readonly maxMessagesPerSecond?: number;
-  /** How many bytes, likewise; it does not hold where an interceptor of somebody else hides sizes. Minimum 0.001. */
+  /**
+   * How many bytes, likewise; it does not hold where an interceptor of somebody else hides sizes. Minimum 0.001.
+   * @default no limit
+   */
   readonly maxBytesPerSecond?: number;
   /**
    * When clients that were refused, idle or stalled should come back, in milliseconds, sent as
@@ -111,7 +131,7 @@ export function limits(options: LimitsOptions): Middleware {
   const watched = Math.min(ageMs, idleMs, stallMs) < Infinity;
   const paced = maxMessagesPerSecond !== undefined || maxBytesPerSecond !== undefined;
 
-  return function limits(call) {
+  return middleware(function limits(call) {
     if (!once(call, limits)) return;
     const wanted: { slot: Slots; key: string }[] = [];
     for (const slot of slots) {
@@ -132,8 +152,10 @@ export function limits(options: LimitsOptions): Middleware {
         watch?.stop();
       };
     return layer;
-  };
+  });
 }
+
+makes(limits);
 
 function keyOfPeer(peerOf: LimitsOptions['peerOf']): (call: Call) => string | undefined {
   return peerOf ? call => answerOf('peerOf', 'a string', peerOf(call), isString) : addressOf;

@@ -2,27 +2,38 @@
  * A line when a stream, or a unary call, starts, when it has to wait for long, and when it ends.
  * @module
  */
+
 import { status } from '@grpc/grpc-js';
 import { checkFunction, checkOptions, expected } from '../lib/check.ts';
 import { answerOf, survive } from '../lib/hooks.ts';
+import { makes, middleware } from '../lib/made.ts';
 import { report } from '../lib/report.ts';
 import { once } from '../lib/rpc.ts';
 import { INTERNAL_ERROR } from '../lib/status/status.ts';
 import { after, MAX_TIMER_MS, type Timer } from '../lib/timers.ts';
 import type { Call, Middleware, Outcome } from '../lib/types.ts';
 
+/** The methods of a logger that are used. */
 export type Level = 'debug' | 'info' | 'warn' | 'error';
 
 /** The part of a logger that is used: that of the console, of pino, of bunyan, of winston. */
 export interface Logger {
+  /** Writes a line of level `debug`. */
   debug(...line: any[]): unknown;
+  /** Writes a line of level `info`. */
   info(...line: any[]): unknown;
+  /** Writes a line of level `warn`. */
   warn(...line: any[]): unknown;
+  /** Writes a line of level `error`. */
   error(...line: any[]): unknown;
 }
 
+/** Where lines go, which there are, and what is in them. */
 export interface LoggingOptions {
-  /** @default console */
+  /**
+   * Where lines go.
+   * @default console
+   */
   readonly logger?: Logger;
   /**
    * Whether the logger takes the fields before the text.
@@ -104,7 +115,7 @@ export function logging(options: LoggingOptions = {}): Middleware {
     }
   };
 
-  return function logging(call) {
+  return middleware(function logging(call) {
     if (!once(call, logging)) return;
     const { stats } = call;
     const about = { path: call.path, peer: call.peer, ...allowed(call, metadata) };
@@ -141,8 +152,10 @@ export function logging(options: LoggingOptions = {}): Middleware {
         write(at, `${what} finished`, { ...about, code: status[code], reason, ...failure, ...soFar() });
       },
     };
-  };
+  });
 }
+
+makes(logging);
 
 function checkWait(slowMs: unknown): void {
   if (typeof slowMs !== 'number' || !(slowMs >= 1 && slowMs <= MAX_TIMER_MS))

@@ -2,9 +2,11 @@
  * Headers and trailers of every call: fixed, computed for the call, or telling how it went.
  * @module
  */
+
 import type { Metadata } from '@grpc/grpc-js';
 import { checkOptions, expected } from '../lib/check.ts';
 import { answerOf } from '../lib/hooks.ts';
+import { makes, middleware } from '../lib/made.ts';
 import { once } from '../lib/rpc.ts';
 import { ResponseMetadata } from '../lib/status/metadata.ts';
 import type { Call, Layer, Middleware, Outcome } from '../lib/types.ts';
@@ -17,15 +19,19 @@ export type MetadataContent = MetadataEntry | readonly MetadataEntry[] | undefin
 
 /** A call that is about to end, as its trailers may describe it. */
 export interface Ending {
+  /** The call itself. */
   readonly call: Call;
+  /** How it ends. */
   readonly outcome: Outcome;
   /** Messages sent, after all that the layers made of them. */
   readonly messages: number;
   /** Their encoded size; `undefined` where an interceptor of somebody else hides it. */
   readonly bytes: number | undefined;
+  /** How long it took, in milliseconds. */
   readonly durationMs: number;
 }
 
+/** What is sent as headers, and as trailers. */
 export interface MetadataOptions {
   /** Headers by name; a function is asked when the call is about to start. */
   readonly header?: Readonly<Record<string, MetadataContent | ((call: Call) => MetadataContent)>>;
@@ -61,7 +67,7 @@ export function metadata(options: MetadataOptions = {}): Middleware {
   const trailers = checkFields('trailer', trailer);
   const fixed = trailers.filter(([, value]) => typeof value !== 'function');
   const computed = trailers.filter(([, value]) => typeof value === 'function');
-  return function metadata(call) {
+  return middleware(function metadata(call) {
     if (!once(call, metadata)) return;
     const layer: Layer<unknown> = {};
     if (headers.length) put('header', call.header, headers, call);
@@ -76,8 +82,10 @@ export function metadata(options: MetadataOptions = {}): Middleware {
       layer.end = outcome => put('trailer', call.trailer, computed, ending(call, outcome, stats));
     }
     return layer;
-  };
+  });
 }
+
+makes(metadata);
 
 type Field = readonly [name: string, value: MetadataContent | ((about: any) => MetadataContent)];
 

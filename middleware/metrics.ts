@@ -6,6 +6,7 @@ import {
   metrics as otel,
 } from '@opentelemetry/api';
 import { checkOptions } from '../lib/check.ts';
+import { makes, middleware } from '../lib/made.ts';
 import type { Stats } from '../lib/stats.ts';
 import type { Call, Layer, Middleware, Outcome } from '../lib/types.ts';
 import { type IsError, isFailure } from './otel/failure.ts';
@@ -33,6 +34,7 @@ export { deadlineIsNotError, type IsError } from './otel/failure.ts';
 export type { Semconv } from './otel/semconv.ts';
 export { type Measurable, type TopicMetricsOptions, topicMetrics } from './otel/topics.ts';
 
+/** What is measured, and under which names. */
 export interface MetricsOptions {
   /**
    * Where instruments are made.
@@ -90,11 +92,13 @@ export function metrics(options: MetricsOptions = {}): Middleware {
     const more = attributesFrom('metricAttributes', metricAttributes, call, safely);
     return new Measurement(call, to, { semconv, isError, safely, more });
   };
-  return function metrics(call) {
+  return middleware(function metrics(call) {
     if (!isOfInterest(call)) return undefined;
     return safely('the start of a measurement', () => open(call), undefined);
-  };
+  });
 }
+
+makes(metrics);
 
 /** The measurements of calls in progress: whoever comes second, on another mount, would count twice. */
 const measurements: PerCall<Measurement> = new PerCall('leat.measurement');

@@ -1,4 +1,5 @@
 import { context, diag, trace } from '@opentelemetry/api';
+import { makes, middleware } from '../lib/made.ts';
 import type { Call, Layer, Middleware } from '../lib/types.ts';
 import { existingSpan, takeOver } from './otel/existing.ts';
 import { Follower, Recording } from './otel/recording.ts';
@@ -34,11 +35,13 @@ export type { TracingOptions } from './otel/tracing-options.ts';
 export function tracing(options: TracingOptions = {}): Middleware {
   const settings = settle(options);
   const { safely } = settings;
-  return function tracing(call) {
+  return middleware(function tracing(call) {
     if (!isOfInterest(call)) return undefined;
     return safely('a span', () => follow(call, settings) ?? open(call, settings), undefined);
-  };
+  });
 }
+
+makes(tracing);
 
 /** The recordings of calls in progress: who comes second, on another mount, adds to the first. */
 const recordings: PerCall<Recording> = new PerCall('leat.span');

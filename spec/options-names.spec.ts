@@ -17,6 +17,7 @@ import { logging } from '../middleware/logging.ts';
 import { metadata } from '../middleware/metadata.ts';
 import { metrics, topicMetrics } from '../middleware/metrics.ts';
 import { tracing } from '../middleware/tracing.ts';
+import { entries as subpaths } from '../tools/entries.ts';
 
 /** Something that takes options: every name it knows, with a value that it takes. */
 interface Row {
@@ -297,10 +298,7 @@ const read = (path: string) => readFileSync(new URL(path, root), 'utf8');
 
 /** The sources of what the package exports, by entry. */
 function entries(): [entry: string, path: string][] {
-  const { exports } = JSON.parse(read('package.json'));
-  return Object.entries<{ default?: string }>(exports).flatMap(([entry, { default: built }]) =>
-    built ? [[entry.replace(/^\.$/, './'), built.replace('./dist/', '').replace(/js$/, 'ts')] as const] : [],
-  ) as [string, string][];
+  return [...subpaths].map(([name, source]) => [name === '.' ? './' : `./${name}`, `${source}.ts`]);
 }
 
 function exportedTypes(): string[] {

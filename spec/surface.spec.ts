@@ -53,6 +53,7 @@ describe('the surface of leat', () => {
       'Drainable',
       'EndReason',
       'Handler',
+      'Items',
       'Key',
       'Kind',
       'Layer',

@@ -24,7 +24,7 @@ export async function serve(): Promise<Contender> {
     port: await listen(server),
     publish(update) {
       broadcast(update);
-      for (const own of channels) own.push(update);
+      for (const own of channels) void own.push(update);
     },
   };
 }

@@ -1,4 +1,5 @@
 import { checkMiddleware } from '../check.ts';
+import { makes, middleware as middlewareOf } from '../made.ts';
 import type { Call, Middleware, Sink } from '../types.ts';
 import { Layers } from './layers.ts';
 
@@ -18,13 +19,11 @@ export function compose<Req = any, Res = any>(
 ): Middleware<Req, Res> {
   checkMiddleware(middleware);
   const flat = middleware.flatMap(listOf);
-  return Object.assign(
-    (call: Call<Req>, next: Sink<Res>) => new Layers(call, next as Sink<unknown>).make(flat),
-    {
-      [list]: flat,
-    },
-  );
+  const composed = (call: Call<Req>, next: Sink<Res>) => new Layers(call, next as Sink<unknown>).make(flat);
+  return Object.assign(middlewareOf(composed), { [list]: flat });
 }
+
+makes(compose);
 
 /** The middleware that one middleware is. */
 export function listOf(middleware: Middleware): readonly Middleware[] {

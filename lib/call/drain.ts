@@ -6,14 +6,15 @@ import type { Outcome } from '../types.ts';
 import { type Live, live, refusals } from './live.ts';
 import { onSignals } from './signals.ts';
 
+/** How a server is drained. */
 export interface DrainOptions {
   /**
-   * How long streams, and calls of other kinds, may take to finish by themselves, in milliseconds.
+   * How long streams, and calls of other kinds, may take to finish by themselves, in milliseconds. Minimum 0.
    * @default 10000
    */
   readonly graceMs?: number;
   /**
-   * When clients may come back, in milliseconds; sent as `grpc-retry-pushback-ms`.
+   * When clients may come back, in milliseconds; sent as `grpc-retry-pushback-ms`. Minimum 0.
    * @default 0
    */
   readonly retryMs?: number;
@@ -24,6 +25,7 @@ export interface DrainOptions {
   readonly details?: string;
 }
 
+/** How a server is drained, and on which signals. */
 export interface DrainOnOptions extends DrainOptions {
   /**
    * The signals to drain on.

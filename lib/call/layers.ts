@@ -34,8 +34,8 @@ export class Layers {
     const stage = new Stage(this.call);
     try {
       const made = factory(this.call, new Next(this.next, this.taking));
-      if (isThenable(made)) return this.promised(stage, made);
-      this.admit(stage, made);
+      if (isThenable(made)) return this.promised(stage, made, factory);
+      this.admit(stage, made, factory);
     } catch (error) {
       this.call.end(outcomeOf(error));
     }
@@ -43,35 +43,40 @@ export class Layers {
   }
 
   /** Waits for a layer while its call is open, and no longer: those that are made hear of the end in time. */
-  private async promised(stage: Stage, made: PromiseLike<Layer<unknown> | void>): Promise<void> {
+  private async promised(
+    stage: Stage,
+    made: PromiseLike<Layer<unknown> | void>,
+    factory: Middleware,
+  ): Promise<void> {
     const { behind } = this;
     try {
       const layer = await (behind ? Promise.race([made, behind.ending]) : made);
-      if (!behind?.over) return this.admit(stage, layer as Layer<unknown> | void);
+      if (!behind?.over) return this.admit(stage, layer as Layer<unknown> | void, factory);
     } catch (error) {
       if (!behind?.over) return this.call.end(outcomeOf(error));
     }
     behind.watch(made);
-    void this.late(stage, made, behind.ending);
+    void this.late(stage, made, factory, behind.ending);
   }
 
   /** One that comes when its call is over hears of the end all the same: it may hold something. */
   private async late(
     stage: Stage,
     made: PromiseLike<Layer<unknown> | void>,
+    factory: Middleware,
     ending: Promise<Outcome>,
   ): Promise<void> {
     const outcome = await ending;
     try {
-      stage.layer = layerOf(await made);
+      stage.layer = layerOf(await made, factory);
       stage.end(outcome);
     } catch {
       // Nobody waits for it any more.
     }
   }
 
-  private admit(stage: Stage, made: Layer<unknown> | void): void {
-    const layer = layerOf(made);
+  private admit(stage: Stage, made: Layer<unknown> | void, factory: Middleware): void {
+    const layer = layerOf(made, factory);
     if (layer === undefined) return;
     stage.layer = layer;
     this.stages.push(stage);
@@ -105,10 +110,13 @@ export class Layers {
 }
 
 /** What a factory returned; a middleware whose options were forgotten returns a function. */
-function layerOf(returned: Layer<unknown> | void): Layer<unknown> | undefined {
+function layerOf(returned: Layer<unknown> | void, { name }: Middleware): Layer<unknown> | undefined {
   if (returned === undefined || returned === null) return undefined;
   if (typeof returned === 'object') return returned;
-  throw expected('a middleware', 'a function that returns a layer or nothing', returned);
+  const mistake = expected('a middleware', 'a function that returns a layer or nothing', returned);
+  if (typeof returned === 'function' && name)
+    mistake.message += `, of \`${name}\`: it may have to be called, \`${name}()\``;
+  throw mistake;
 }
 
 function askAll(layers: readonly Layer<unknown>[]): void | Promise<void> {

@@ -1,6 +1,7 @@
 import { expected } from '../check.ts';
 import { answerOf, isBoolean } from '../hooks.ts';
 import { checkPlace } from '../kinds.ts';
+import { makes, middleware as middlewareOf } from '../made.ts';
 import type { Call, Middleware } from '../types.ts';
 import { compose, listOf } from './compose.ts';
 
@@ -21,10 +22,12 @@ export function only<Req = any, Res = any>(
   const matches = matcherOf(match);
   const composed = compose(...middleware);
   if (typeof match !== 'function') checkPlace(listOf(composed), match);
-  return function only(call, next) {
+  return middlewareOf(function only(call, next) {
     return answerOf('match', 'a boolean', matches(call), isBoolean) ? composed(call, next) : undefined;
-  };
+  });
 }
+
+makes(only);
 
 function matcherOf<Req>(match: ((call: Call<Req>) => boolean) | { readonly path: string }) {
   if (typeof match === 'function') return match;

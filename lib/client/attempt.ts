@@ -13,6 +13,7 @@ export interface Attempt<Token = unknown> {
   readonly startedAt: number;
   /** When the server's headers came, in milliseconds since the epoch. */
   readonly openedAt: number | undefined;
+  /** When it was over, in milliseconds since the epoch; `undefined` while it runs. */
   readonly endedAt: number | undefined;
   /** Messages read so far. */
   readonly messages: number;

@@ -1,9 +1,10 @@
 import { answerOf } from '../hooks.ts';
 import { checkDuration, checkFunction, checkOptions, expected } from '../sources/check.ts';
 
+/** How long to wait before the next attempt, when the server says nothing of that. */
 export interface BackoffOptions {
   /**
-   * Milliseconds that the wait grows from: before the first retry it is at most `baseMs * factor`. Minimum 0.
+   * What the wait grows from, in milliseconds: before the first retry it is at most `baseMs * factor`. Minimum 0.
    * @default 1000
    */
   readonly baseMs?: number;

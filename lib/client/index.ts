@@ -1,3 +1,4 @@
+export type { Items } from '../types.ts';
 export type { Attempt } from './attempt.ts';
 export { type Backoff, type BackoffOptions, backoff } from './backoff.ts';
 export type { Open } from './open.ts';

@@ -23,9 +23,11 @@ export interface ResumeLost<Req, Token> {
   readonly token: Token;
   /** The request that was refused. */
   readonly request: Req;
+  /** What the server answered. */
   readonly status: StatusObject;
 }
 
+/** How a subscription resumes, what it retries, and when it gives up. */
 export interface SubscribeOptions<Req, Res, Item = Res, Token = unknown> {
   /** Ends the subscription at once, also in the middle of a wait; the consumer gets `signal.reason` thrown. */
   readonly signal?: AbortSignal;

@@ -20,10 +20,13 @@ export type GiveUpReason =
 /** The end of a subscription that failed: the last status, shaped as grpc-js shapes it, and how it came to it. */
 export class SubscribeError extends Error {
   override readonly name = 'SubscribeError';
+  /** The last status. */
   readonly code: status;
+  /** What the server said with it. */
   readonly details: string;
   /** The trailers that came with the status. */
   readonly metadata: Metadata;
+  /** Why nothing more was tried. */
   readonly reason: GiveUpReason;
   readonly #attempts: readonly Attempt[];
 

@@ -1,14 +1,13 @@
 import type { ClientReadableStream } from '@grpc/grpc-js';
 import { PullFeed } from '../sources/pull.ts';
+import type { Items } from '../types.ts';
 import type { Attempt } from './attempt.ts';
 import { checkOpen, methodOf, type Open } from './open.ts';
 import { type SubscribeOptions, settingsOf } from './options.ts';
 import { Run } from './run.ts';
 
 /** The items of one logical stream, over as many RPCs as it takes. */
-export interface Subscription<Req, Item, Token = unknown>
-  extends AsyncIterableIterator<Item, undefined>,
-    AsyncDisposable {
+export interface Subscription<Req, Item, Token = unknown> extends Items<Item> {
   /** Where the last item that was taken stands: give it as `after` to go on in another process. */
   readonly token: Token | undefined;
   /** The request of the latest attempt. */

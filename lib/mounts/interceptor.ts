@@ -208,6 +208,8 @@ function outcomeOfStatus({ code, details, metadata }: Status): Outcome {
   // The message of an error might be anything, also something that cannot be made text.
   const text = typeof details === 'string' ? details : 'the handler failed without a message';
   const cause = new Error(text);
+  // grpc-js keeps no more of what a handler failed with, and where it was made is not where it failed.
+  cause.stack = `Error: ${text}\n    in a handler under \`interceptor\`, which hears of its message alone; under \`wrap\` it has its stack`;
   if (code === status.UNKNOWN) return { ...outcomeOf(cause), metadata: trailers };
   if (!isErrorCode(code) || text !== details) return outcomeOf(cause);
   return { code, details, reason: 'error', metadata: trailers, cause };

@@ -6,6 +6,7 @@ import { nearest } from '../nearest.ts';
 import type { Answer, Call, Method, Middleware, Requests, Source } from '../types.ts';
 import type { Serialize } from '../wire/port.ts';
 import type { Names, RequestOf, ResponseOf, ResponsesOf, ServiceFor, ServiceOf } from './definition.ts';
+import { checkMethod } from './hand-written.ts';
 import { type AnyHandler, type Made, type Mounted, type MountedAnswer, mark, partsOf } from './handler.ts';
 import { handle } from './produce.ts';
 import { serviceOf } from './service.ts';
@@ -100,7 +101,8 @@ export type Mountable = Pick<Server, 'addService'>;
  *   },
  * }, tracing(), errors());
  * @throws TypeError when it is no definition, and then says what to give instead; when there is no such method, or a
- * value is not a function, or one for another kind of method, or was made with middleware for another kind.
+ * value is not a function, or one for another kind of method, or was made with middleware for another kind, or shows
+ * that it is a handler of grpc-js, which goes in by `wrap`.
  */
 export function mount<D extends object>(
   server: Mountable | readonly Mountable[],
@@ -135,6 +137,7 @@ export function mount<D extends object>(
         'a method that answers with one message, as its response is no stream',
         value,
       );
+    checkMethod(`methods.${key}`, value as AnyMethod);
     checkPlace((partsOf(value)?.middleware ?? []).flatMap(listOf), method);
     implementation[name] = bare
       ? (bare as UntypedHandleCall).bind(methods)

@@ -18,6 +18,7 @@ import { pump } from '../run/pump.ts';
 import { Inbox } from '../run/requests.ts';
 import type { Answer, Method, Middleware } from '../types.ts';
 import type { Port, Serialize } from '../wire/port.ts';
+import { checkMethod } from './hand-written.ts';
 import { type AnswerHandler, type AnyHandler, type Handler, mark } from './handler.ts';
 
 /**
@@ -31,7 +32,7 @@ import { type AnswerHandler, type AnyHandler, type Handler, mark } from './handl
  *     for (let num = 1; num <= max; num++) yield { num };
  *   }),
  * });
- * @throws TypeError when `method` or a middleware is not a function.
+ * @throws TypeError when `method` or a middleware is not a function, or shows that it is a handler of grpc-js.
  */
 export function produce<Req, Res>(
   method: Method<Req, Res>,
@@ -43,6 +44,7 @@ export function produce<Req, Res>(
 ): AnswerHandler<Req, Res>;
 export function produce(method: Method<any, any> | Answer<any, any>, ...middleware: Middleware[]): unknown {
   checkFunction('method', method);
+  checkMethod('method', method);
   checkMiddleware(middleware);
   return handle(method, middleware);
 }

@@ -11,6 +11,7 @@ import { checkMiddleware, expected } from '../check.ts';
 import { isOver } from '../grpc-js/below.ts';
 import { kindOf } from '../grpc-js/incoming.ts';
 import { type AnyStream, type Callback, linkOf } from '../grpc-js/ports.ts';
+import { isMaker, isMiddleware } from '../made.ts';
 import type { Middleware, Requests } from '../types.ts';
 import { AnswerFacade } from './answer-facade.ts';
 import type { SentBy } from './definition.ts';
@@ -26,7 +27,8 @@ import { handle } from './produce.ts';
  *
  * @example
  * server.addService(NumberService.service, wrap({ listNumbers: handler }, tracing()));
- * @throws TypeError when `target` is neither, or a middleware is not a function.
+ * @throws TypeError when `target` is neither, such as a definition, a class or a middleware, or a middleware is not a
+ * function, or one that was not made yet, as `tracing` for `tracing()`.
  */
 export function wrap<Req, Res>(
   target: handleServerStreamingCall<Req, Res>,
@@ -57,6 +59,7 @@ export function wrap(target: unknown, ...middleware: Middleware[]): unknown {
 
 /** A handler that is already ours is taken apart and made once more: nothing is guarded twice. */
 function wrapHandler(handler: AnyHandler, outer: readonly Middleware[]): AnyHandler {
+  checkHandler(handler);
   const parts = partsOf(handler);
   const middleware = [...outer, ...(parts?.middleware ?? [])];
   if (parts?.method) return handle(parts.method, middleware);
@@ -64,11 +67,33 @@ function wrapHandler(handler: AnyHandler, outer: readonly Middleware[]): AnyHand
   return relayed(parts?.wrapped ?? handler, middleware);
 }
 
+function checkHandler(handler: AnyHandler): void {
+  const { name } = handler;
+  if (isMaker(handler) || isMiddleware(handler))
+    throw new TypeError(
+      `Expected \`target\` to be a handler, got the middleware \`${name}\`: it comes after that, \`wrap(handler, ${name}())\``,
+    );
+  if (/^class\b/.test(Function.prototype.toString.call(handler)))
+    throw new TypeError(
+      `Expected \`target\` to be a handler or an implementation, got the class \`${name}\`: give an instance, \`new ${name}()\``,
+    );
+}
+
+/** As far as it shows without asking accessors. */
+function checkImplementation(target: object): void {
+  for (const { value } of Object.values(Object.getOwnPropertyDescriptors(target)))
+    if (typeof value?.path === 'string' && typeof value.requestStream === 'boolean')
+      throw new TypeError(
+        `Expected \`target\` to be a handler or an implementation, got the definition of \`${value.path}\`: \`wrap\` takes what answers its methods`,
+      );
+}
+
 /**
  * Stands for an implementation, and answers each name that grpc-js asks for with the method of that name, wrapped. The
  * methods might be own or inherited, accessors, of a module or of a Proxy; the implementation stays their `this`.
  */
 function wrapImplementation(implementation: object, middleware: readonly Middleware[]): object {
+  checkImplementation(implementation);
   const made = new Map<unknown, unknown>();
   const wrapped = (name: PropertyKey): unknown => {
     const value: unknown = Reflect.get(implementation, name);

@@ -14,6 +14,7 @@ import type { Decode } from './stored.ts';
 import { checkSubject, checkSubjects } from './subjects.ts';
 import type { JetStreamEvent, PublishOptions } from './types.ts';
 
+/** Where a topic lives in NATS, and how its items are written and read. */
 export interface JetStreamTopicOptions<T> {
   /** The stream's name. */
   readonly stream: string;
@@ -44,7 +45,10 @@ export interface JetStreamTopicOptions<T> {
    * @default 256
    */
   readonly capacity?: number;
-  /** @default 'conflate' when there is a `key`, otherwise 'error' */
+  /**
+   * What happens when more would wait for a subscriber.
+   * @default 'conflate' when there is a `key`, otherwise 'error'
+   */
   readonly overflow?: SlowConsumer;
   /** What an item is about: asked once for each item that this process reads, for `conflate`. */
   readonly key?: (item: T) => unknown;

@@ -10,6 +10,7 @@ export interface Stored {
   readonly token: string;
   /** When NATS stored it. */
   readonly time: Date;
+  /** What it was published to. */
   readonly subject: string;
 }
 
@@ -34,6 +35,7 @@ export class StoredMessage implements Stored {
   }
 }
 
+/** Makes an item of the bytes of a message; what it throws makes that message poison. */
 export type Decode<T> = (bytes: Uint8Array, stored: Stored) => T;
 
 /** The item of a message; throws what makes it poison. */

@@ -8,11 +8,13 @@ export interface JetStreamEvent {
    * it was read; subscribers ended with OUT_OF_RANGE. `poison`: a message cannot be decoded.
    */
   readonly type: 'live' | 'away' | 'lost' | 'poison';
+  /** Why, where something failed. */
   readonly error?: unknown;
   /** Of the message. */
   readonly sequence?: number;
 }
 
+/** How one item is stored. */
 export interface PublishOptions {
   /**
    * Tells this item from every other: it is stored once, however often it is published within the stream's
@@ -26,7 +28,7 @@ export interface PublishOptions {
    */
   readonly subject?: string;
   /**
-   * How long NATS may take to store it, in milliseconds.
+   * How long NATS may take to store it, in milliseconds. Minimum 0.
    * @default 5000
    */
   readonly timeoutMs?: number;

@@ -72,7 +72,9 @@ export type Client<S extends DescService> = GrpcClient & {
 /** A class of clients; `mount` takes it, too, for the service that these call. */
 export interface ClientClass<S extends DescService> {
   new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): Client<S>;
+  /** What it calls, as `mount` takes it. */
   readonly service: Definition<S>;
+  /** The full name of the service. */
   readonly serviceName: string;
 }
 

@@ -16,13 +16,21 @@ type Kind = DescMethod['methodKind'];
 
 /** A method as grpc-js defines it: what is sent may be the fields of a message, what is read is a message. */
 export interface MethodDefinition<K extends Kind, I extends DescMessage, O extends DescMessage> {
+  /** The full method name, `/package.Service/Method`. */
   readonly path: string;
+  /** Its name in the .proto. */
   readonly originalName: string;
+  /** Whether its client streams. */
   readonly requestStream: K extends 'client_streaming' | 'bidi_streaming' ? true : false;
+  /** Whether its server streams. */
   readonly responseStream: K extends 'server_streaming' | 'bidi_streaming' ? true : false;
+  /** Encodes a request, of which the fields will do. */
   readonly requestSerialize: (message: MessageInitShape<I>) => Buffer;
+  /** Reads a request. */
   readonly requestDeserialize: (bytes: Buffer) => MessageShape<I>;
+  /** Encodes a response, of which the fields will do. */
   readonly responseSerialize: (message: MessageInitShape<O>) => Buffer;
+  /** Reads a response. */
   readonly responseDeserialize: (bytes: Buffer) => MessageShape<O>;
 }
 

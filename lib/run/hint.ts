@@ -12,9 +12,11 @@ export function missesCallback(error: unknown, method: { length: number }): erro
 }
 
 export function withHint(error: TypeError): TypeError {
-  return new TypeError(`${error.message}; a handler of grpc-js goes in by \`wrap(handler)\``, {
-    cause: error,
-  });
+  const message = `${error.message}; a handler of grpc-js goes in by \`wrap(handler)\``;
+  const told = new TypeError(message, { cause: error });
+  // The mistake is where it was thrown, not here.
+  if (error.stack) told.stack = error.stack.replace(error.message, () => message);
+  return told;
 }
 
 function failsBy(message: RegExp, error: unknown): error is TypeError {

@@ -1,5 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import { StatusError } from '../status/status.ts';
+import type { Items } from '../types.ts';
 import { Backlog, type BacklogOptions, checkBacklog } from './backlog.ts';
 import { checkFunction, checkOptions, checkSignal } from './check.ts';
 import { Feed, NONE } from './feed.ts';
@@ -14,13 +15,17 @@ import { Feed, NONE } from './feed.ts';
  */
 export type Overflow = 'wait' | 'drop-newest' | 'drop-oldest' | 'latest' | 'error';
 
+/** How much a channel holds, and what it does when that is full. */
 export interface ChannelOptions<T> {
   /**
    * How many items are stored for a consumer that is busy. Minimum 1.
    * @default 256
    */
   readonly capacity?: number;
-  /** @default 'wait' */
+  /**
+   * What happens to an item that finds no room.
+   * @default 'wait'
+   */
   readonly overflow?: Overflow;
   /**
    * Hears of each item that was dropped; what it throws, or rejects with, is ignored. An item that it pushes itself
@@ -32,7 +37,7 @@ export interface ChannelOptions<T> {
 }
 
 /** A bounded queue for one consumer: push in at one end, `for await` at the other. */
-export interface Channel<T> extends AsyncIterableIterator<T, undefined>, AsyncDisposable {
+export interface Channel<T> extends Items<T> {
   /**
    * Puts an item in: the object itself, so do not change it after that. `true` when the consumer gets it; `false` when
    * it was dropped, or nobody reads any more. With `wait` and no room the answer is a promise that settles when there

@@ -1,9 +1,10 @@
 import { after, type Timer } from '../timers.ts';
-import type { Source } from '../types.ts';
+import type { Items, Source } from '../types.ts';
 import { checkDuration, checkInteger, checkOptions, checkSignal } from './check.ts';
 import { type Failure, Feed, NONE } from './feed.ts';
 import { iterate, type Reader } from './iterate.ts';
 
+/** When a chunk is complete. */
 export interface ChunkOptions {
   /** Most items in a chunk. Minimum 1. */
   readonly maxItems: number;
@@ -24,10 +25,7 @@ export interface ChunkOptions {
  * for await (const rows of chunk(cursor, { maxItems: 100, maxDelayMs: 20 })) yield { rows };
  * @throws TypeError when an option is out of its range.
  */
-export function chunk<T>(
-  source: Source<T>,
-  options: ChunkOptions,
-): AsyncIterableIterator<T[], undefined> & AsyncDisposable {
+export function chunk<T>(source: Source<T>, options: ChunkOptions): Items<T[]> {
   checkOptions(options, ['maxItems', 'maxDelayMs', 'signal']);
   const { maxItems, maxDelayMs = Infinity, signal } = options;
   checkInteger('maxItems', maxItems, 1);

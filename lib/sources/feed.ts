@@ -2,6 +2,7 @@ import { isThenable } from '../check.ts';
 import { forget } from '../hooks.ts';
 import { AGAIN, type Guest, guest, HandingOver, type Taker } from '../streams/hand-over.ts';
 import { MAX_AT_ONCE, turn } from '../streams/turns.ts';
+import type { Items } from '../types.ts';
 import { patiently, watchLeft } from './leaving.ts';
 
 /** What `take` answers when nothing is there. */
@@ -29,10 +30,7 @@ const ENDED = 2;
  * An iterator that can always be woken: the consumer's half of everything in this folder. A consumer that
  * waits in `next()` hears at once of an item, of the end, of `return()`, and of the signal.
  */
-export abstract class Feed<T>
-  extends HandingOver<T>
-  implements AsyncIterableIterator<T, undefined>, AsyncDisposable, Guest
-{
+export abstract class Feed<T> extends HandingOver<T> implements Items<T>, Guest {
   static {
     Object.defineProperty(Feed.prototype, guest, { value: true });
   }

@@ -1,13 +1,15 @@
 import { isString } from '../hooks.ts';
-import type { ObservableLike, Source } from '../types.ts';
+import type { Items, ObservableLike, Source } from '../types.ts';
 import { checkBacklog } from './backlog.ts';
 import { checkOptions, checkSignal, expected } from './check.ts';
 import { iterate, keep } from './iterate.ts';
 import { fromObservable, Listening, type ListenOptions } from './listen.ts';
 import { PullFeed } from './pull.ts';
 
+/** What may wait for the consumer, and when it ends. */
 export type FromOptions = ListenOptions;
 
+/** Which events end it, or fail it, beside what may wait. */
 export interface FromEventOptions extends ListenOptions {
   /** The events that end it, such as `end` or `close`. */
   readonly end?: string | readonly string[];
@@ -20,13 +22,17 @@ export interface FromEventOptions extends ListenOptions {
 
 /** The part of an EventEmitter that is used. */
 export interface EmitterLike {
+  /** Adds a listener. */
   on(event: string, listener: (value: any) => void): unknown;
+  /** Takes it away again. */
   off(event: string, listener: (value: any) => void): unknown;
 }
 
 /** The part of an EventTarget that is used. */
 export interface TargetLike {
+  /** Adds a listener. */
   addEventListener(event: string, listener: (value: any) => void): unknown;
+  /** Takes it away again. */
   removeEventListener(event: string, listener: (value: any) => void): unknown;
 }
 
@@ -43,16 +49,13 @@ export function from<T>(
   emitter: EmitterLike | TargetLike,
   event: string,
   options?: FromEventOptions,
-): AsyncIterableIterator<T, undefined> & AsyncDisposable;
-export function from<T>(
-  stream: Source<T>,
-  options?: FromOptions,
-): AsyncIterableIterator<T, undefined> & AsyncDisposable;
+): Items<T>;
+export function from<T>(stream: Source<T>, options?: FromOptions): Items<T>;
 export function from<T>(
   source: EmitterLike | TargetLike | Source<T>,
   first?: string | FromOptions,
   second?: FromEventOptions,
-): AsyncIterableIterator<T, undefined> & AsyncDisposable {
+): Items<T> {
   const [event, options = {}] = typeof first === 'string' ? [first, second] : [undefined, first];
   const names = ['capacity', 'overflow', 'signal'] as const;
   checkOptions<FromEventOptions>(options, typeof first === 'string' ? [...names, 'end', 'error'] : names);

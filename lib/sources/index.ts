@@ -1,3 +1,4 @@
+export type { Items } from '../types.ts';
 export { type Channel, type ChannelOptions, channel, type Overflow } from './channel.ts';
 export { type ChunkOptions, chunk } from './chunk.ts';
 export { type EmitterLike, type FromEventOptions, type FromOptions, from, type TargetLike } from './from.ts';

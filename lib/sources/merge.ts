@@ -1,12 +1,13 @@
 import { forget } from '../hooks.ts';
 import { Fifo } from '../streams/fifo.ts';
 import { isStream } from '../streams/open.ts';
-import type { Source } from '../types.ts';
+import type { Items, Source } from '../types.ts';
 import { checkLimit, checkOptions, checkSignal } from './check.ts';
 import { type Failure, Feed, NONE } from './feed.ts';
 import { type Item, iterate, keep, type Reader, release } from './iterate.ts';
 import { finished, watchLeft } from './leaving.ts';
 
+/** When merging ends. */
 export interface MergeOptions {
   /**
    * How many sources are read at a time; the next one is opened when one has ended. Minimum 1.
@@ -17,7 +18,7 @@ export interface MergeOptions {
   readonly signal?: AbortSignal;
 }
 
-type Merged<S> = AsyncIterableIterator<Item<S>, undefined> & AsyncDisposable;
+type Merged<S> = Items<Item<S>>;
 
 /**
  * Joins sources into one, each item as it comes. Every source is read one item ahead. The first error stops

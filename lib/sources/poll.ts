@@ -1,10 +1,12 @@
 import { answerOf, isBoolean } from '../hooks.ts';
+import type { Items } from '../types.ts';
 import { checkDuration, checkFunction, checkOptions, checkSignal, expected } from './check.ts';
 import { PullFeed } from './pull.ts';
 import { sleep } from './sleep.ts';
 
+/** How often to ask, and until when. */
 export interface PollOptions<T> {
-  /** Milliseconds from the start of one call to the start of the next. Minimum 0. */
+  /** How long it is from the start of one call to the start of the next, in milliseconds. Minimum 0. */
   readonly everyMs: number;
   /** Whether a value is the last one. It is yielded too, once a promise of the answer is fulfilled. */
   readonly until?: (value: T) => boolean | Promise<boolean>;
@@ -22,10 +24,7 @@ export interface PollOptions<T> {
  * return poll(() => jobs.progress(id), { everyMs: 500, until: job => job.done, signal: call.signal });
  * @throws TypeError when an option is out of its range.
  */
-export function poll<T>(
-  fn: (signal: AbortSignal) => T | Promise<T>,
-  options: PollOptions<T>,
-): AsyncIterableIterator<T, undefined> & AsyncDisposable {
+export function poll<T>(fn: (signal: AbortSignal) => T | Promise<T>, options: PollOptions<T>): Items<T> {
   if (typeof fn !== 'function') throw expected('fn', 'a function', fn);
   checkOptions(options, ['everyMs', 'until', 'signal']);
   const { everyMs, until, signal } = options;

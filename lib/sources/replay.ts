@@ -1,11 +1,12 @@
 import { answerOf } from '../hooks.ts';
-import type { Source } from '../types.ts';
+import type { Items, Source } from '../types.ts';
 import { checkInteger, checkOptions, checkSignal, expected } from './check.ts';
 import { iterate, keep, type Reader, release } from './iterate.ts';
 import { finished, watchLeft } from './leaving.ts';
 import { PullFeed } from './pull.ts';
 import { Recent } from './recent.ts';
 
+/** How history and live items are joined. */
 export interface ReplayOptions<T> {
   /**
    * What tells one message from every other: a primitive, such as a sequence number or a unique string. Anything
@@ -35,7 +36,7 @@ export function replay<T>(
   history: Source<T> | (() => Source<T> | Promise<Source<T>>),
   live: Source<T>,
   options: ReplayOptions<T>,
-): AsyncIterableIterator<T, undefined> & AsyncDisposable {
+): Items<T> {
   if (typeof history !== 'function') keep('history', history, 'a stream or a function');
   checkOptions(options, ['id', 'window', 'signal']);
   const { id, window = 65_536, signal } = options;

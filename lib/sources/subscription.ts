@@ -2,6 +2,7 @@ import { status } from '@grpc/grpc-js';
 import { answerOf, isBoolean } from '../hooks.ts';
 import { StatusError } from '../status/status.ts';
 import { MAX_AT_ONCE } from '../streams/turns.ts';
+import type { Items } from '../types.ts';
 import { Backlog } from './backlog.ts';
 import { type Failure, Feed, LATER, NONE } from './feed.ts';
 import type { History } from './history.ts';
@@ -18,7 +19,7 @@ import type { History } from './history.ts';
 export type SlowConsumer = 'drop-newest' | 'drop-oldest' | 'latest' | 'conflate' | 'error';
 
 /** The items of a topic on their way to one subscriber. */
-export interface TopicSubscription<T> extends AsyncIterableIterator<T, undefined>, AsyncDisposable {
+export interface TopicSubscription<T> extends Items<T> {
   /** Items waiting. */
   readonly size: number;
   /** Items this subscriber missed: dropped, or replaced by a newer one of their key. */

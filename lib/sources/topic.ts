@@ -6,13 +6,17 @@ import type { Failure } from './feed.ts';
 import { type After, History } from './history.ts';
 import { type Hub, type SlowConsumer, SubscriptionFeed, type TopicSubscription } from './subscription.ts';
 
+/** How much waits for each subscriber, and what is kept for those that come back. */
 export interface TopicOptions<T> {
   /**
    * How many items may wait for one subscriber. Minimum 1.
    * @default 256
    */
   readonly capacity?: number;
-  /** @default 'conflate' when there is a `key`, otherwise 'error' */
+  /**
+   * What happens when more would wait for a subscriber.
+   * @default 'conflate' when there is a `key`, otherwise 'error'
+   */
   readonly overflow?: SlowConsumer;
   /**
    * How many of the last items are kept for subscribers that come back. Minimum 0.
@@ -33,6 +37,7 @@ export interface TopicOptions<T> {
   readonly startAfter?: number;
 }
 
+/** Where one subscriber begins, and what it wants. */
 export interface TopicSubscribeOptions<T> {
   /** Ends the subscription at once; the consumer gets `signal.reason` thrown. A `call` will do as options. */
   readonly signal?: AbortSignal;
@@ -49,9 +54,15 @@ export interface TopicSubscribeOptions<T> {
    * the subscription, and so does an answer that is no boolean, such as a promise.
    */
   readonly filter?: (item: T) => boolean;
-  /** For this subscriber only. */
+  /**
+   * How many items may wait for this subscriber. Minimum 1.
+   * @default that of the topic
+   */
   readonly capacity?: number;
-  /** For this subscriber only. */
+  /**
+   * What happens when more would wait for this subscriber.
+   * @default that of the topic
+   */
   readonly overflow?: SlowConsumer;
 }
 

@@ -4,6 +4,7 @@ import { expected } from '../check.ts';
 export interface Detail {
   /** Such as `type.googleapis.com/google.rpc.RetryInfo`. */
   readonly typeUrl: string;
+  /** The encoded message. */
   readonly value: Uint8Array;
 }
 

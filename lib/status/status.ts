@@ -6,6 +6,7 @@ import { type Detail, encodeStatus } from './details.ts';
 /** What a client reads of an error that was not meant for it. */
 export const INTERNAL_ERROR = 'internal error';
 
+/** What goes with a `StatusError`, beside its code and details. */
 export interface StatusErrorOptions {
   /** Trailers to send with this status. */
   readonly metadata?: Metadata | undefined;
@@ -24,8 +25,11 @@ export interface StatusErrorOptions {
  */
 export class StatusError extends Error {
   override readonly name = 'StatusError';
+  /** The status that the client reads. */
   readonly code: status;
+  /** What the client reads beside it. */
   readonly details: string;
+  /** Trailers to send with it, rich details among them. */
   readonly metadata: Metadata | undefined;
 
   /** @throws TypeError when `code` is not a status from 1 to 16, or `details` not a string. */

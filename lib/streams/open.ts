@@ -80,10 +80,13 @@ function alreadyRead(): StatusError {
   );
 }
 
+/** What returns nothing has forgotten to, or answers in another way. */
+const NOTHING = ': is a `return` missing, or is it a handler of grpc-js, which goes in by `wrap(handler)`?';
+
 function notIterable(value: unknown): StatusError {
   return unreadable(
     'the method has no stream',
-    `Expected a source to return an AsyncIterable or another stream, got ${show(value)}`,
+    `Expected a source to return an AsyncIterable or another stream, got ${show(value)}${value === undefined ? NOTHING : ''}`,
   );
 }
 

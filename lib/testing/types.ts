@@ -1,6 +1,7 @@
 import type { Metadata } from '@grpc/grpc-js';
 import type { AuthContext, Kind, Middleware, Outcome } from '../types.ts';
 
+/** What the client of a test sends, and how it behaves. */
 export interface TestOptions {
   /**
    * What kind of method is called. Where clients stream, the request is an iterable of what is sent, which is pulled as
@@ -12,9 +13,15 @@ export interface TestOptions {
   readonly metadata?: Metadata;
   /** When the client stops waiting: a date, or milliseconds since the epoch. */
   readonly deadline?: Date | number;
-  /** The client cancels when it has this many messages; 0 is before the first. Minimum 0. */
+  /**
+   * The client cancels when it has this many messages; 0 is before the first. Minimum 0.
+   * @default never
+   */
   readonly cancelAfter?: number;
-  /** The client stops reading when it has this many messages, and stays. Minimum 0. */
+  /**
+   * The client stops reading when it has this many messages, and stays. Minimum 0.
+   * @default never
+   */
   readonly stallAfter?: number;
   /**
    * How long the client takes for a message, in milliseconds. Minimum 0.
@@ -30,9 +37,15 @@ export interface TestOptions {
    * @default 100
    */
   readonly graceMs?: number;
-  /** @default '/leat.testing/Call' */
+  /**
+   * The full name of the method that is called.
+   * @default '/leat.testing/Call'
+   */
   readonly path?: string;
-  /** @default '127.0.0.1:50000' */
+  /**
+   * Where the client calls from.
+   * @default '127.0.0.1:50000'
+   */
   readonly peer?: string;
   /**
    * The certificate of the client.
@@ -67,7 +80,9 @@ export interface TestCall<Res> {
   readonly messages: readonly Res[];
   /** The client stops reading: back-pressure. */
   pause(): void;
+  /** It reads again. */
   resume(): void;
+  /** It leaves. */
   cancel(): void;
   /** Settles when the call is over; never rejects. */
   readonly result: Promise<Collected<Res>>;

@@ -2,6 +2,7 @@ import { checkDuration, checkOptions, expected } from '../check.ts';
 import { answerOf, isBoolean } from '../hooks.ts';
 import { headerOf, type WebRequest } from './transport.ts';
 
+/** Which pages of other origins may call, and what they may see. */
 export interface CorsOptions {
   /**
    * The origins of pages that may call beside those of the same host: a list such as `['https://app.example.com']`, a

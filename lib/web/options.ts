@@ -3,6 +3,7 @@ import { checkDuration, checkFunction, checkInteger, checkOptions } from '../che
 import type { JsonCodec } from '../json.ts';
 import { type Cors, type CorsOptions, corsOf } from './cors.ts';
 
+/** How pages are served. */
 export interface WebOptions {
   /**
    * Which pages of other origins may call. Those of the same host always may, and what is no page.

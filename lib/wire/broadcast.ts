@@ -1,3 +1,4 @@
+import { expected } from '../check.ts';
 import type { Sink } from '../types.ts';
 import { copyOf } from './copy.ts';
 import { bytesOf, PREFIX_BYTES, putFrame } from './frame.ts';
@@ -23,8 +24,10 @@ let marked = false;
  * @example
  * const update = broadcast({ topic: 'orders', message: 'shipped' });
  * for (const subscriber of subscribers) subscriber.push(update);
+ * @throws TypeError when the message is no object.
  */
 export function broadcast<T extends object>(message: T): T {
+  if (typeof message !== 'object' || message === null) throw expected('message', 'an object', message);
   mark(message, true);
   return message;
 }

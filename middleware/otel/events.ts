@@ -6,6 +6,7 @@ export type EventAttributes = Record<string, string | number>;
 
 /** The part of a logger of OpenTelemetry that is used. */
 export interface LoggerLike {
+  /** Takes a record. */
   emit(record: {
     eventName: string;
     severityNumber: number;
@@ -13,11 +14,13 @@ export interface LoggerLike {
     attributes: EventAttributes;
     context: api.Context;
   }): void;
+  /** Whether a record would be taken; when there is no such function, it is. */
   enabled?(options?: object): boolean;
 }
 
 /** What makes loggers: `logs` of `@opentelemetry/api` 1.10, or of `@opentelemetry/api-logs` before it. */
 export interface LoggerProviderLike {
+  /** The logger of a scope. */
   getLogger(name: string, version?: string, options?: { schemaUrl?: string }): LoggerLike;
 }
 

@@ -1,4 +1,5 @@
 import { context, isSpanContextValid, type Span, SpanKind, trace } from '@opentelemetry/api';
+import { expected } from '../../lib/check.ts';
 import type { Safely } from './guard.ts';
 
 /**
@@ -39,6 +40,8 @@ export function takeOver(span: Span, safely: Safely): () => void {
 
 /** The server-streaming methods of a definition, by the names that instrumentation might know them by. */
 function streamingMethods(definition: object): string[] {
+  if (typeof definition !== 'object' || definition === null)
+    throw expected('definition', 'a service definition', definition);
   const names: string[] = [];
   for (const { path, requestStream, responseStream } of Object.values(definition))
     if (typeof path === 'string' && !requestStream && responseStream)
@@ -53,6 +56,7 @@ function streamingMethods(definition: object): string[] {
  *
  * @example
  * new GrpcInstrumentation({ ignoreGrpcMethods: [ignoreGrpcMethods(NumberService.service)] });
+ * @throws TypeError when something given is no definition.
  */
 export function ignoreGrpcMethods(...definitions: readonly object[]): (name: string) => boolean {
   const ours = new Set(definitions.flatMap(streamingMethods));

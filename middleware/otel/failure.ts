@@ -18,7 +18,7 @@ const ERRORS: ReadonlySet<status> = new Set([
 
 /**
  * For `isError`, of both `tracing` and `metrics`: a deadline that passes is how a stream without an end of its
- * own is meant to end, and no error.
+ * own is meant to end, and no error. It never throws.
  *
  * @example
  * mount(server, service, sources, tracing({ isError: deadlineIsNotError }));

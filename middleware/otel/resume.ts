@@ -2,7 +2,7 @@ import { type Context, context, isSpanContextValid, type Link, trace } from '@op
 
 /**
  * The W3C `traceparent` of the span that is active: what to put into a resume token, so that the stream that
- * resumes this one can be linked to it. `undefined` where there is no span.
+ * resumes this one can be linked to it. `undefined` where there is no span. It never throws.
  */
 export function traceparent(from: Context = context.active()): string | undefined {
   const span = trace.getSpanContext(from);
@@ -13,7 +13,7 @@ export function traceparent(from: Context = context.active()): string | undefine
 
 /**
  * The link to the stream that a call resumes, made of the `traceparent` in its token. The new span stays in the
- * trace of its own client, however often a stream is resumed; `undefined` when the token holds none.
+ * trace of its own client, however often a stream is resumed; `undefined` when the token holds none. It never throws.
  *
  * @example
  * tracing({ links: call => resumed(readToken(call.request)?.traceparent) });

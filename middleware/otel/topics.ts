@@ -4,13 +4,19 @@ import { checkProvider, scope } from './scope.ts';
 
 /** A topic as far as it is measured: that of `leat/sources`, or of `leat/nats`. */
 export interface Measurable {
+  /** How many are subscribed. */
   readonly subscribers: number;
+  /** How many of them read what is stored. */
   readonly catchingUp?: number;
+  /** How many messages wait to be read. */
   readonly behind?: number;
+  /** How many messages were left out. */
   readonly skipped?: number;
+  /** Whether its broker is there. */
   readonly state?: 'live' | 'away' | 'closed';
 }
 
+/** Which topic is measured, and where. */
 export interface TopicMetricsOptions {
   /** The attribute `leat.topic`. */
   readonly name: string;

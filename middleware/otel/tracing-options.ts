@@ -9,6 +9,7 @@ import { guard, type Safely } from './guard.ts';
 import { checkHooks, checkProvider, refuseFilter } from './scope.ts';
 import { type Semconv, semconvOf } from './semconv.ts';
 
+/** What becomes a span, and what is put on it. */
 export interface TracingOptions {
   /**
    * Where spans are made.
@@ -69,7 +70,10 @@ export interface TracingOptions {
    * nobody takes those, as at most `max` (32) events of the span, each twice as far from the last.
    */
   readonly progress?: { readonly intervalMs: number; readonly max?: number };
-  /** Cuts a stream into child spans this long, in milliseconds, at least 1000, each exported as it ends. */
+  /**
+   * Cuts a stream into child spans this long, in milliseconds, each exported as it ends. Minimum 1000.
+   * @default no segments
+   */
   readonly segmentMs?: number;
 }
 

@@ -115,6 +115,7 @@ describe('tracing() beside @opentelemetry/instrumentation-grpc', () => {
       chat: { path: '/a.B/Chat', requestStream: true, responseStream: true },
     });
     expect(['Watch', 'watch', 'Get', 'Chat'].map(ignored)).to.deep.equal([true, true, false, false]);
+    expect(() => ignoreGrpcMethods(undefined as never)).to.throw(TypeError, 'Expected `definition`');
   });
 
   describe('OT28 in two copies', () => {

@@ -93,7 +93,7 @@ function readsAnything(on: (typeof pulling)[number]): void {
         });
         expect(errors).to.have.length(1);
         expect(messageOf(errors[0])).to.match(
-          /^Expected a source to return an AsyncIterable or another stream, got `\w+` \(\w+\)$/,
+          /^Expected a source to return an AsyncIterable or another stream, got `\w+` \(\w+\)(: is a `return` missing, or .*)?$/,
         );
       }
     });

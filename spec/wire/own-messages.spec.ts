@@ -31,6 +31,13 @@ const stamping: Middleware<unknown, Update> = (call, next) => ({
   },
 });
 
+describe('broadcast()', () => {
+  it('refuses what is no message', () => {
+    for (const wrong of [undefined, null, 'text', 1])
+      expect(() => broadcast(wrong as never)).to.throw(TypeError, 'Expected `message` to be an object');
+  });
+});
+
 describe('law 14: a message that the layers of one call change', () => {
   afterEach(stopAll);
 

@@ -1,0 +1,29 @@
+import type { Middleware } from './types.ts';
+
+/** By name, as there may be a second copy of this package. */
+const maker: unique symbol = Symbol.for('leat.maker') as never;
+const made: unique symbol = Symbol.for('leat.made') as never;
+
+/** Says that a function makes middleware, and is none itself. */
+export function makes(func: (...options: never[]) => Middleware): void {
+  Object.defineProperty(func, maker, { value: true });
+}
+
+/** Says that a function is a middleware, and no handler. */
+export function middleware<M extends Middleware>(func: M): M {
+  return Object.defineProperty(func, made, { value: true });
+}
+
+interface Named {
+  readonly name: string;
+}
+
+/** Whether it is to be called to get a middleware, as `tracing` is. */
+export function isMaker(value: unknown): value is Named {
+  return typeof value === 'function' && maker in value;
+}
+
+/** Whether it is a middleware for certain; one that a user wrote does not show. */
+export function isMiddleware(value: unknown): boolean {
+  return typeof value === 'function' && made in value;
+}

@@ -1,0 +1,196 @@
+import { Server, type ServiceDefinition, status } from '@grpc/grpc-js';
+import { expect } from 'chai';
+import {
+  compose,
+  configure,
+  interceptor,
+  type Middleware,
+  mount,
+  only,
+  produce,
+  wrap,
+} from '../../lib/index.ts';
+import { batch } from '../../middleware/batch.ts';
+import { checksum } from '../../middleware/checksum.ts';
+import { errors } from '../../middleware/errors.ts';
+import { heartbeat } from '../../middleware/heartbeat.ts';
+import { limits } from '../../middleware/limits.ts';
+import { logging } from '../../middleware/logging.ts';
+import { metadata } from '../../middleware/metadata.ts';
+import { metrics } from '../../middleware/metrics.ts';
+import { tracing } from '../../middleware/tracing.ts';
+import { listener } from '../support/errors.ts';
+import { definition, mountNames, serve, start, stopAll, until } from '../support/harness.ts';
+
+const makers = {
+  batch,
+  checksum,
+  compose,
+  configure,
+  errors,
+  heartbeat,
+  limits,
+  logging,
+  metadata,
+  metrics,
+  only,
+  tracing,
+};
+const kinds: ServiceDefinition = {
+  ...definition,
+  one: { ...definition.stream, path: '/test.Test/One', responseStream: false },
+};
+const source = () => [1];
+
+/** Each place that takes middleware. */
+const places: Record<string, (middleware: Middleware) => unknown> = {
+  mount: middleware => mount(new Server(), definition, { stream: source }, middleware),
+  produce: middleware => produce(source, middleware),
+  wrap: middleware => wrap((call: any) => call.end(), middleware),
+  interceptor: middleware => interceptor(middleware),
+  compose: middleware => compose(middleware),
+  only: middleware => only(() => true, middleware),
+};
+
+describe('a middleware that was not made yet', () => {
+  afterEach(stopAll);
+
+  for (const [place, give] of Object.entries(places))
+    it(`is refused by \`${place}\`, which says how to make it`, () => {
+      for (const [name, maker] of Object.entries(makers))
+        expect(() => give(maker as never)).to.throw(
+          TypeError,
+          `got \`${name}\` itself, which makes one: call it, \`${name}()\``,
+        );
+    });
+
+  for (const on of mountNames)
+    it(`and is a user's own is told of at its first call, on ${on}`, async () => {
+      const heard = listener();
+      const auth = () => (): void => {};
+      const { call } = await serve(on, source, [...heard.middleware, auth as never]);
+      expect((await call()).code).to.equal(status.UNKNOWN);
+      expect(String(heard.errors[0])).to.include('of `auth`: it may have to be called, `auth()`');
+    });
+});
+
+/** Handlers of grpc-js whose text shows that. */
+const handlers: Record<string, (...args: any[]) => unknown> = {
+  write: call => call.write(1),
+  end(call) {
+    call.end();
+  },
+  on: function handler(call) {
+    call.on('data', () => {});
+  },
+  emit: async call => {
+    await undefined;
+    call.emit('error', new Error('it failed'));
+  },
+  sendMetadata: (call: any) => void call.sendMetadata(undefined),
+  callback: (_call, callback) => callback(null, 1),
+};
+
+/** Methods that look a little like handlers. */
+const methods: Record<string, (...args: any[]) => unknown> = {
+  'that ends its call': (_request, call) => call.end({ code: 3, details: 'no' }),
+  'that has another of that name': (items: any, each) => items.map((each: any) => each(1)).concat([each]),
+  'that only mentions it': request => [`call.write() of ${request}`, 'request.write(1)'],
+  'that has a part of that name': request => [request.call.write(1)],
+  'that takes it apart': ({ write }) => [write(1)],
+  'that is bound': ((call: any) => call.write(1)).bind(undefined),
+  async *'that yields'(request) {
+    yield request.on('data');
+  },
+};
+
+describe('a handler of grpc-js where a method is expected', () => {
+  afterEach(stopAll);
+
+  for (const [name, handler] of Object.entries(handlers)) {
+    it(`is refused when it shows: ${name}`, () => {
+      const told =
+        /got a handler of grpc-js, as it calls `(call|callback)[.\w]*\(\)`: it goes in by `wrap\(handler\)`$/;
+      expect(() => mount(new Server(), definition, { stream: handler as never })).to.throw(TypeError, told);
+      expect(() => mount(new Server(), kinds, { one: handler as never })).to.throw(TypeError, told);
+      expect(() => produce(handler as never)).to.throw(TypeError, told);
+      expect(() => mount(new Server(), definition, { stream: wrap(handler as never) })).not.to.throw();
+    });
+  }
+
+  for (const [name, method] of Object.entries(methods))
+    it(`is not seen in a method ${name}`, () => {
+      expect(() => produce(method as never)).not.to.throw();
+    });
+
+  it('is told of with the stack of where it failed', async () => {
+    const heard = listener();
+    const handler = (...[stream]: any[]) => stream.write(1);
+    const server = await serve('mount', handler, heard.middleware);
+    await server.call();
+    expect(heard.errors.map(error => (error as Error).stack)[0]).to.match(
+      /^TypeError: .* is not a function; a handler of grpc-js goes in by `wrap\(handler\)`\n +at .*mistakes\.spec/,
+    );
+  });
+
+  it('and returns nothing is told so', async () => {
+    const heard = listener();
+    const { call } = await serve('mount', (() => {}) as never, heard.middleware);
+    expect((await call()).code).to.equal(status.INTERNAL);
+    expect(String(heard.errors[0])).to.include('is a `return` missing, or is it a handler of grpc-js');
+  });
+});
+
+describe('wrap()', () => {
+  afterEach(stopAll);
+
+  it('refuses a definition', () => {
+    expect(() => wrap(definition)).to.throw(TypeError, `got the definition of \`${definition.stream.path}\``);
+  });
+
+  it('refuses a class, and says to give an instance', () => {
+    class Numbers {
+      stream(): void {}
+    }
+    expect(() => wrap(Numbers)).to.throw(
+      TypeError,
+      'got the class `Numbers`: give an instance, `new Numbers()`',
+    );
+    expect(() => wrap(new Numbers())).not.to.throw();
+  });
+
+  it('refuses a middleware, made or not', () => {
+    for (const wrong of [tracing, tracing()])
+      expect(() => wrap(wrong as never)).to.throw(
+        TypeError,
+        'got the middleware `tracing`: it comes after that, `wrap(handler, tracing())`',
+      );
+    expect(() => wrap(batch() as never, errors())).to.throw(TypeError, 'got the middleware `batch`');
+  });
+});
+
+describe('what a handler under interceptor() failed with', () => {
+  afterEach(stopAll);
+
+  it('does not read as if it had failed here', async () => {
+    let cause: unknown;
+    const hears: Middleware = () => ({
+      end: outcome => {
+        cause = outcome.cause;
+      },
+    });
+    const { call } = await start(
+      server =>
+        server.addService(definition, {
+          stream: (stream: any) => stream.emit('error', new Error('it failed')),
+        }),
+      { interceptors: [interceptor(hears)] },
+    );
+    await call();
+    await until('it is told', () => cause !== undefined);
+    const { message, stack } = cause as Error;
+    expect(message).to.equal('it failed');
+    expect(stack).to.match(/^Error: it failed\n {4}in a handler under `interceptor`/);
+    expect(stack).not.to.include('    at ');
+  });
+});

@@ -1,0 +1,2 @@
+declare function scenario(ours: object, other?: object): Promise<void>;
+export = scenario;
