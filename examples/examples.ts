@@ -1,4 +1,5 @@
 import { addTracing } from './add-tracing.ts';
+import { authExample } from './auth.ts';
 import { bufferedSender } from './buffered-sender.ts';
 import type { Service, Showpiece } from './example.ts';
 import { fetch } from './fetch.ts';
@@ -33,6 +34,7 @@ export const clients: Readonly<Record<string, Showpiece & { readonly port: numbe
 export const showpieces: Readonly<Record<string, Showpiece>> = {
   wrap: wrapExisting,
   tracing: addTracing,
+  auth: authExample,
   buffered: bufferedSender,
   robust: robustClient,
 };
