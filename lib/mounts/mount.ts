@@ -7,7 +7,7 @@ import type { Answer, Call, Method, Middleware, Requests, Source } from '../type
 import type { Serialize } from '../wire/port.ts';
 import { type AnyHandler, type Mounted, type MountedAnswer, partsOf } from './handler.ts';
 import { handle } from './produce.ts';
-import { isGenerator, wrap } from './wrap.ts';
+import { isGenerator, wrapHandler } from './wrap.ts';
 
 /** The request and the response of a method, as its definition has them on the server. */
 type RequestOf<M> = M extends { requestDeserialize: (bytes: Buffer) => infer Req } ? Req : never;
@@ -127,7 +127,7 @@ export function mount<D>(
         'a method that answers with one message, as its response is no stream',
         value,
       );
-    checkPlace((partsOf(value)?.middleware ?? []).flatMap(listOf), method);
+    checkPlace((partsOf(value)?.named ?? []).flatMap(listOf), method);
     implementation[name] = bare
       ? (bare as UntypedHandleCall).bind(methods)
       : handlerOf(value as AnyMethod, methods, middleware, method.responseSerialize);
@@ -149,9 +149,9 @@ function handlerOf(
   serialize: Serialize,
 ): AnyHandler {
   const parts = partsOf(value);
-  if (parts === undefined) return handle(value.bind(sources) as AnyMethod, middleware, serialize);
-  if (parts.method) return handle(parts.method, [...middleware, ...parts.middleware], serialize);
-  return (wrap(value as never, ...middleware) as AnyHandler).bind(sources);
+  if (parts === undefined) return handle(value.bind(sources) as AnyMethod, middleware, { serialize });
+  if (parts.method) return handle(parts.method, [...middleware, ...parts.middleware], { serialize });
+  return wrapHandler(value as AnyHandler, middleware).bind(sources);
 }
 
 function meant(name: string, methods: ServiceDefinition): string {
