@@ -3,7 +3,7 @@ import { stopAll } from './support/harness.ts';
 import { kinds } from './support/kinds.ts';
 import { runKind } from './support/kinds-complete.ts';
 
-const CALLS = 360;
+const CALLS = 180;
 
 describe('calls of all kinds', () => {
   afterEach(stopAll);

@@ -7,6 +7,7 @@ const contenders: Readonly<Record<string, string>> = {
   'kinds-nice-grpc': 'nice-grpc',
   kinds: 'mount',
   'kinds + 3 layers': 'mount + tracing, metrics, errors',
+  'kinds-sdk + 3 layers': 'the same, recorded by OpenTelemetry',
 };
 
 interface Work {

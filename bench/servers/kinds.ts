@@ -6,7 +6,6 @@ import { tracing } from 'leat/tracing';
 import { Kinds } from '../services.ts';
 import type { Num } from '../sources.ts';
 import { type Contender, listen } from './contender.ts';
-import { startSdk } from './sdk.ts';
 
 export const methods = {
   get: ({ num }: Num) => ({ num }),
@@ -28,7 +27,6 @@ export const methods = {
 
 /** With so many of tracing, metrics and errors. */
 export async function serve(layers: number): Promise<Contender> {
-  if (layers > 0) startSdk();
   const middleware: Middleware[] = [tracing(), metrics(), errors()].slice(0, layers);
   const server = new Server();
   mount(server, Kinds, methods, ...middleware);
