@@ -16,13 +16,14 @@ export const feedProto = load('../feed.proto');
 
 const services = loadPackageDefinition({ ...numberProto, ...benchProto, ...feedProto }) as unknown as {
   tutorial: { NumberService: ServiceClientConstructor };
-  bench: { Bench: ServiceClientConstructor; Items: ServiceClientConstructor };
+  bench: Record<'Bench' | 'Items' | 'Kinds', ServiceClientConstructor>;
   feed: { Feed: ServiceClientConstructor };
 };
 
 export const NumberService: ServiceDefinition = services.tutorial.NumberService.service;
 export const Bench: ServiceDefinition = services.bench.Bench.service;
 export const Items: ServiceDefinition = services.bench.Items.service;
+export const Kinds: ServiceDefinition = services.bench.Kinds.service;
 export const Feed: ServiceDefinition = services.feed.Feed.service;
 
 /** The path of a method, and its request as the sink sends it: framed, in base64. */
@@ -52,3 +53,4 @@ export const trickle = (count: number, everyMs: number) => request(Items, 'Trick
 export const park = (early: boolean) => request(Bench, 'Park', { early });
 export const leave = (point: string) => request(Bench, 'Leave', { point });
 export const updates = () => request(Feed, 'Updates', {});
+export const number = (method: string, num: number) => request(Kinds, method, { num });

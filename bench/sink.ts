@@ -36,15 +36,17 @@ async function open(port: number, wide = true): Promise<ClientHttp2Session> {
   return session;
 }
 
-function send(session: ClientHttp2Session, { path, body }: Request): ClientHttp2Stream {
-  const stream = session.request({
+function begin(session: ClientHttp2Session, { path }: Request): ClientHttp2Stream {
+  return session.request({
     ':method': 'POST',
     ':path': path,
     'content-type': 'application/grpc',
     te: 'trailers',
   });
-  stream.end(Buffer.from(body, 'base64'));
-  return stream;
+}
+
+function send(session: ClientHttp2Session, request: Request): ClientHttp2Stream {
+  return begin(session, request).end(Buffer.from(request.body, 'base64'));
 }
 
 /** Reads one stream to its end, and resolves to the number of its messages. */
@@ -111,6 +113,39 @@ const api = {
     const ms = performance.now() - start;
     session.close();
     return { ms, messages: counts.reduce((sum, messages) => sum + messages, 0) };
+  },
+
+  /** Makes calls of one message each, so many at a time. */
+  async calls({
+    port,
+    request,
+    calls,
+    atOnce,
+  }: Record<'port' | 'calls' | 'atOnce', number> & { request: Request }) {
+    const session = await open(port);
+    let left = calls;
+    const worker = async () => {
+      while (left-- > 0) await readAll(session, request);
+    };
+    await Promise.all(Array.from({ length: atOnce }, worker));
+    session.close();
+  },
+
+  /** Streams a request so many times in one call, and reports how many messages came for that. */
+  async upload({ port, request, count }: { port: number; request: Request; count: number }) {
+    const session = await open(port);
+    const frames = new Frames();
+    const stream = begin(session, request);
+    stream.on('data', chunk => frames.read(chunk));
+    const closed = once(stream, 'close');
+    const one = Buffer.from(request.body, 'base64');
+    const some = Buffer.concat(Array.from({ length: 50 }, () => one));
+    for (let left = count; left > 0; left -= 50)
+      if (!stream.write(left < 50 ? some.subarray(0, left * one.length) : some)) await once(stream, 'drain');
+    stream.end();
+    await closed;
+    session.close();
+    return frames.messages;
   },
 
   /** Reads a stream of batches to its end, and reports how many milliseconds old each item was when it came. */

@@ -49,9 +49,14 @@ export async function listen(
 }
 
 /** Resolves with the address when a server listens; says in one line why it does not. */
-export function bind(server: Server, host: string, port: number): Promise<string> {
+export function bind(
+  server: Server,
+  host: string,
+  port: number,
+  credentials: ServerCredentials = ServerCredentials.createInsecure(),
+): Promise<string> {
   return new Promise((resolve, reject) => {
-    server.bindAsync(`${host}:${port}`, ServerCredentials.createInsecure(), (error, bound) =>
+    server.bindAsync(`${host}:${port}`, credentials, (error, bound) =>
       error
         ? reject(new Error(`cannot listen on ${host}:${port}: ${reasonOf(error)}`))
         : resolve(`${host}:${bound}`),

@@ -20,6 +20,7 @@ const stops: Readonly<Record<string, readonly [look: string, ...args: string[]]>
   job: ['whoever watches late sees the latest step, not all of them'],
   tail: ['a file that is written, followed and filtered', '--lines', '5', '--follow', '2'],
   values: ['the server stops when the client leaves, and waits when it pauses'],
+  'route-guide': ['all four kinds of methods, of the service that every gRPC user knows'],
   tracing: ['one span for the stream, below its client and above what the source does'],
 };
 

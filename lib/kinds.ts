@@ -1,4 +1,5 @@
 import { middleware as made } from './made.ts';
+import { report } from './report.ts';
 import type { Call, Middleware } from './types.ts';
 
 /** Whether a call is answered with one message. */
@@ -24,10 +25,32 @@ export function checkPlace(
 ): void {
   if (method.responseStream !== false) return;
   for (const middleware of list) {
-    const name = (middleware as { [streaming]?: string })[streaming];
+    const name = nameOf(middleware);
     if (name !== undefined)
       throw new TypeError(
         `Expected \`${name}\` to stand on a method whose response is a stream, and \`${method.path}\` answers with one message`,
       );
   }
+}
+
+/**
+ * For a handler that is made alone: of which kind its method is shows when it is called. Answers whom to show a call to,
+ * if there is one in its list that concerns streams only: that it does nothing is reported, once.
+ */
+export function placeWatch(list: readonly Middleware[]): ((call: Call) => void) | undefined {
+  if (list.every(middleware => nameOf(middleware) === undefined)) return undefined;
+  let told = false;
+  return call => {
+    if (told || !answersOnce(call)) return;
+    told = true;
+    try {
+      checkPlace(list, { path: call.path, responseStream: false });
+    } catch (error) {
+      report(error, call);
+    }
+  };
+}
+
+function nameOf(middleware: Middleware): string | undefined {
+  return (middleware as { [streaming]?: string })[streaming];
 }

@@ -62,6 +62,12 @@ export interface LoggingOptions {
    * @default by code for errors, deadlines and limits, as go-grpc-middleware has it; `info` for all other ends
    */
   readonly level?: (outcome: Outcome, call: Call) => Level | undefined;
+  /**
+   * What else to put into the lines for waits and for the end, such as what layers further in found out; asked anew for
+   * each. What it fails with is reported once, and the line goes without.
+   * @default nothing
+   */
+  readonly fields?: (call: Call) => object;
 }
 
 const LEVELS: readonly Level[] = ['debug', 'info', 'warn', 'error'];
@@ -89,8 +95,8 @@ const WARNINGS = new Set([
  * @throws TypeError when an option is out of its range, or the logger has no `debug`, `info`, `warn` or `error`.
  */
 export function logging(options: LoggingOptions = {}): Middleware {
-  checkOptions(options, ['logger', 'objectFirst', 'start', 'slowMs', 'metadata', 'level']);
-  const { logger = console, start = true, slowMs, metadata = [], level = levelOf } = options;
+  checkOptions(options, ['logger', 'objectFirst', 'start', 'slowMs', 'metadata', 'level', 'fields']);
+  const { logger = console, start = true, slowMs, metadata = [], level = levelOf, fields } = options;
   for (const name of LEVELS) checkFunction(`logger.${name}`, (logger as Logger | null)?.[name]);
   const { objectFirst = 'bindings' in logger || 'addSerializers' in logger } = options;
   if (typeof objectFirst !== 'boolean') throw expected('objectFirst', 'a boolean', objectFirst);
@@ -98,22 +104,33 @@ export function logging(options: LoggingOptions = {}): Middleware {
   if (slowMs !== undefined) checkWait(slowMs);
   if (!Array.isArray(metadata)) throw expected('metadata', 'an array of names', metadata);
   checkFunction('level', level);
+  if (fields !== undefined) checkFunction('fields', fields);
 
   const write = (at: Level, text: string, fields: object) => {
     // A logger that fails must not change how the call goes.
     survive(() => (objectFirst ? logger[at](fields, text) : logger[at](text, fields)));
   };
 
-  let told = false;
-  const levelFor = (outcome: Outcome, call: Call) => {
+  const told = new Set<string>();
+  /** Asks a hook; where it fails, the answer is the other one. */
+  const ask = <T>(hook: string, call: Call, answer: () => T, otherwise: T): T => {
     try {
-      return answerOf('level', 'a level or nothing', level(outcome, call), isLevel);
+      return answer();
     } catch (error) {
-      if (!told) report(error, call);
-      told = true;
-      return levelOf(outcome);
+      if (!told.has(hook)) report(error, call);
+      told.add(hook);
+      return otherwise;
     }
   };
+  const levelFor = (outcome: Outcome, call: Call) =>
+    ask(
+      'level',
+      call,
+      () => answerOf('level', 'a level or nothing', level(outcome, call), isLevel),
+      levelOf(outcome),
+    );
+  const fieldsOf = (call: Call) =>
+    fields && ask('fields', call, () => ({ ...answerOf('fields', 'an object', fields(call), isObject) }), {});
 
   return middleware(function logging(call) {
     if (!once(call, logging)) return;
@@ -134,7 +151,13 @@ export function logging(options: LoggingOptions = {}): Middleware {
         const waited = told ? 0 : performance.now() - since;
         if (waited < ms) return watch(ms, ms - waited);
         waits = since;
-        write('warn', `${what} waits`, { ...about, waiting, waitedMs: round(waited), ...soFar() });
+        write('warn', `${what} waits`, {
+          ...fieldsOf(call),
+          ...about,
+          waiting,
+          waitedMs: round(waited),
+          ...soFar(),
+        });
         watch(ms, ms);
       }).unref();
     };
@@ -149,7 +172,8 @@ export function logging(options: LoggingOptions = {}): Middleware {
         if (at === undefined) return;
         const { code, reason } = outcome;
         const failure = reason === 'completed' ? undefined : failureOf(outcome, call, at);
-        write(at, `${what} finished`, { ...about, code: status[code], reason, ...failure, ...soFar() });
+        const known = { ...fieldsOf(call), ...about, code: status[code], reason };
+        write(at, `${what} finished`, { ...known, ...failure, ...soFar() });
       },
     };
   });
@@ -170,6 +194,10 @@ function levelOf({ code, reason }: Outcome): Level {
 
 function isLevel(answer: unknown): answer is Level | undefined {
   return answer === undefined || LEVELS.includes(answer as Level);
+}
+
+function isObject(answer: unknown): answer is object {
+  return typeof answer === 'object' && answer !== null;
 }
 
 /** What `configure({ onError })` is told is not told twice. */

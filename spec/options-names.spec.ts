@@ -182,7 +182,15 @@ const rows: Record<string, Row> = {
   'logging()': {
     type: './logging/LoggingOptions',
     use: logging,
-    names: { logger: console, objectFirst: true, start: true, slowMs: 1, metadata: [], level: any },
+    names: {
+      logger: console,
+      objectFirst: true,
+      start: true,
+      slowMs: 1,
+      metadata: [],
+      level: any,
+      fields: any,
+    },
   },
   'metadata()': {
     type: './metadata/MetadataOptions',

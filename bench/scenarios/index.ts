@@ -1,7 +1,9 @@
 import type { Scenario } from '../lab.ts';
 import { allMiddleware } from './all-middleware.ts';
 import { batches } from './batches.ts';
+import { bidi } from './bidi.ts';
 import { cancelled } from './cancelled.ts';
+import { clientStreaming } from './client-streaming.ts';
 import { fanOut } from './fan-out.ts';
 import { firstMessage } from './first-message.ts';
 import { idleHeap } from './idle-heap.ts';
@@ -10,6 +12,7 @@ import { layers } from './layers.ts';
 import { oneStream } from './one-stream.ts';
 import { stalled } from './stalled.ts';
 import { streams16 } from './streams-16.ts';
+import { unary } from './unary.ts';
 import { web } from './web.ts';
 
 const scenarios: Readonly<Record<string, Scenario>> = {
@@ -25,6 +28,9 @@ const scenarios: Readonly<Record<string, Scenario>> = {
   'idle-heap': idleHeap,
   cancelled,
   web,
+  unary,
+  'client-streaming': clientStreaming,
+  bidi,
 };
 
 /** The scenarios of these names, in our order; all of them for no names. */

@@ -1,6 +1,4 @@
 import { Server, status } from '@grpc/grpc-js';
-import { trace } from '@opentelemetry/api';
-import { NodeSDK, metrics as sdkMetrics, tracing as sdkTracing } from '@opentelemetry/sdk-node';
 import { type Method, type Middleware, produce } from 'leat';
 import { errors } from 'leat/errors';
 import { limits } from 'leat/limits';
@@ -10,6 +8,7 @@ import { tracing } from 'leat/tracing';
 import { NumberService } from '../services.ts';
 import { type Num, numbers } from '../sources.ts';
 import { type Contender, listen } from './contender.ts';
+import { startSdk } from './sdk.ts';
 
 /** With so many of the middleware that a service in production has. */
 export const serve = (count: number): Promise<Contender> => serveWith(numbers, count);
@@ -29,15 +28,4 @@ function production(): Middleware[] {
     errors({ rules: [[RangeError, status.INVALID_ARGUMENT]] }),
     limits({ maxStreams: 1000, maxStreamAgeMs: 30 * 60_000, idleTimeoutMs: 60_000 }),
   ];
-}
-
-/** Sets OpenTelemetry up as applications do, but that nothing leaves the process, and uses its context once. */
-function startSdk(): void {
-  const exporter = new sdkMetrics.InMemoryMetricExporter(sdkMetrics.AggregationTemporality.CUMULATIVE);
-  new NodeSDK({
-    spanProcessors: [new sdkTracing.BatchSpanProcessor(new sdkTracing.InMemorySpanExporter())],
-    metricReaders: [new sdkMetrics.PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 1000 })],
-    autoDetectResources: false,
-  }).start();
-  trace.getTracer('bench').startActiveSpan('start', span => span.end());
 }

@@ -1,12 +1,11 @@
 import { EventEmitter } from 'node:events';
-import { type Readable, Writable } from 'node:stream';
+import { Writable } from 'node:stream';
 import { type Metadata, status } from '@grpc/grpc-js';
 import type { ServerCall } from '../call/call.ts';
 import { isThenable } from '../check.ts';
 import { counts } from '../counters.ts';
-import { halfClosed } from '../grpc-js/half-close.ts';
 import { isRead } from '../grpc-js/incoming.ts';
-import { type AnyStream, type Callback, linkOf } from '../grpc-js/ports.ts';
+import type { AnyStream, Callback } from '../grpc-js/ports.ts';
 import { survive } from '../hooks.ts';
 import { NO_ANSWER } from '../run/answer.ts';
 import { completed, Relay } from '../run/relay.ts';
@@ -14,6 +13,7 @@ import { outcomeOfGiven } from '../status/given.ts';
 import { isHidden, outcomeOf, StatusError } from '../status/status.ts';
 import type { Outcome } from '../types.ts';
 import type { AnyHandler } from './handler.ts';
+import { Reads } from './reads.ts';
 
 type Written = (error?: Error | null) => void;
 
@@ -61,7 +61,7 @@ export class Facade {
     this.told = stream.cancelled;
     call.released = () => this.released();
     facades.set(stream, this);
-    if (isRead(stream)) this.holdReads(stream);
+    if (isRead(stream)) new Reads(stream, call);
     Object.assign(stream, {
       sendMetadata: (metadata: Metadata) => this.relay.header(metadata),
       emit: (event: string, ...args: unknown[]) => this.emitted(event, args),
@@ -147,24 +147,6 @@ export class Facade {
       }
       if (waits) stream.emit('drain');
       if (this.writable) Writable.prototype.destroy.call(stream);
-    });
-  }
-
-  /**
-   * What the client streams, where the layers run. A loop over it that is left, or comes to its end, does not destroy
-   * the stream: with that the answer would be lost.
-   */
-  private holdReads(stream: AnyStream & Readable): void {
-    const { call } = this;
-    const { push } = stream;
-    Object.assign(stream, {
-      push(request: unknown) {
-        call.requested();
-        const pushed = () => call.within(() => push.call(stream, request));
-        if (request === null) halfClosed(linkOf(stream), pushed);
-        else pushed();
-      },
-      [Symbol.asyncIterator]: () => stream.iterator({ destroyOnReturn: false }),
     });
   }
 

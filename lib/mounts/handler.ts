@@ -14,6 +14,8 @@ export interface Made<M = Method<any, any> | Answer<any, any>> {
   readonly method?: M;
   readonly wrapped?: AnyHandler;
   readonly middleware: readonly Middleware[];
+  /** Those of the middleware that stand on this handler by name, and not on all of an implementation. */
+  readonly named: readonly Middleware[];
 }
 
 const made: unique symbol = Symbol.for('leat.handler') as never;

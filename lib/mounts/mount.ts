@@ -10,7 +10,7 @@ import { checkMethod } from './hand-written.ts';
 import { type AnyHandler, type Made, type Mounted, type MountedAnswer, mark, partsOf } from './handler.ts';
 import { handle } from './produce.ts';
 import { serviceOf } from './service.ts';
-import { isGenerator, wrap } from './wrap.ts';
+import { isGenerator, wrapHandler } from './wrap.ts';
 
 /**
  * What stands for one method. Where the definition says of which kind the method is (ts-proto), only that kind
@@ -138,7 +138,7 @@ export function mount<D extends object>(
         value,
       );
     checkMethod(`methods.${key}`, value as AnyMethod);
-    checkPlace((partsOf(value)?.middleware ?? []).flatMap(listOf), method);
+    checkPlace((partsOf(value)?.named ?? []).flatMap(listOf), method);
     implementation[name] = bare
       ? (bare as UntypedHandleCall).bind(methods)
       : handlerOf(value as AnyMethod, methods, middleware, method.responseSerialize);
@@ -160,9 +160,9 @@ function handlerOf(
   serialize: Serialize,
 ): AnyHandler {
   const parts = partsOf(value);
-  if (parts === undefined) return handle(value.bind(sources) as AnyMethod, middleware, serialize);
-  if (parts.method) return handle(parts.method, [...middleware, ...parts.middleware], serialize);
-  const wrapped = wrap(value as never, ...middleware) as AnyHandler;
+  if (parts === undefined) return handle(value.bind(sources) as AnyMethod, middleware, { serialize });
+  if (parts.method) return handle(parts.method, [...middleware, ...parts.middleware], { serialize });
+  const wrapped = wrapHandler(value as AnyHandler, middleware);
   return mark(wrapped.bind(sources), partsOf(wrapped) as Made);
 }
 

@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
 import { ServerCall } from '../call/call.ts';
-import { compose } from '../call/compose.ts';
+import { compose, listOf } from '../call/compose.ts';
 import { checkFunction, checkMiddleware } from '../check.ts';
 import { isOver } from '../grpc-js/below.ts';
 import { askOf, isRead, kindOf, receive } from '../grpc-js/incoming.ts';
@@ -13,6 +13,7 @@ import {
   linkOf,
   StreamPort,
 } from '../grpc-js/ports.ts';
+import { placeWatch } from '../kinds.ts';
 import { answer } from '../run/answer.ts';
 import { pump } from '../run/pump.ts';
 import { Inbox } from '../run/requests.ts';
@@ -46,19 +47,24 @@ export function produce(method: Method<any, any> | Answer<any, any>, ...middlewa
   checkFunction('method', method);
   checkMethod('method', method);
   checkMiddleware(middleware);
-  return handle(method, middleware);
+  return handle(method, middleware, { named: middleware });
 }
 
-/**
- * The handler of a method, of the kind by which grpc-js calls it; `serialize` tells the sizes of its messages where
- * others encode them.
- */
+interface Handling {
+  /** Tells the sizes of messages where others encode them. */
+  readonly serialize?: Serialize;
+  /** Those of the middleware that stand on this method by name. */
+  readonly named?: readonly Middleware[];
+}
+
+/** The handler of a method, of the kind by which grpc-js calls it. */
 export function handle<Req, Res>(
   method: Method<Req, Res> | Answer<Req, Res>,
   middleware: readonly Middleware[],
-  serialize?: Serialize,
+  { serialize, named = [] }: Handling = {},
 ): AnyHandler {
   const layers = compose(...middleware);
+  const placed = placeWatch(named.flatMap(listOf));
   function produced(stream: AnyStream, callback?: Callback): void {
     if (stream.cancelled || isOver(linkOf(stream))) return;
     const inbox = isRead(stream) ? inboxOf(stream) : undefined;
@@ -68,11 +74,12 @@ export function handle<Req, Res>(
     inbox?.serve(call);
     stream.once('cancelled', () => call.clientLeft());
     call.begin(layers, () => {
+      placed?.(call.view);
       if (callback === undefined) void pump(call, method as Method<Req, Res>);
       else answer(call, method as Answer<Req, Res>);
     });
   }
-  return mark(produced, { method, middleware });
+  return mark(produced, { method, middleware, named });
 }
 
 function inboxOf(stream: AnyStream & Readable): Inbox<unknown> {

@@ -6,11 +6,12 @@ import type {
   UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { ServerCall } from '../call/call.ts';
-import { compose } from '../call/compose.ts';
+import { compose, listOf } from '../call/compose.ts';
 import { checkMiddleware, expected } from '../check.ts';
 import { isOver } from '../grpc-js/below.ts';
 import { kindOf } from '../grpc-js/incoming.ts';
 import { type AnyStream, type Callback, linkOf } from '../grpc-js/ports.ts';
+import { placeWatch } from '../kinds.ts';
 import { isMaker, isMiddleware } from '../made.ts';
 import type { Middleware, Requests } from '../types.ts';
 import { AnswerFacade } from './answer-facade.ts';
@@ -52,19 +53,27 @@ export function wrap<T extends UntypedServiceImplementation | object>(
 ): T;
 export function wrap(target: unknown, ...middleware: Middleware[]): unknown {
   checkMiddleware(middleware);
-  if (typeof target === 'function') return wrapHandler(target as AnyHandler, middleware);
+  if (typeof target === 'function') return wrapHandler(target as AnyHandler, middleware, middleware);
   if (typeof target === 'object' && target !== null) return wrapImplementation(target, middleware);
   throw expected('target', 'a handler or an implementation', target);
 }
 
-/** A handler that is already ours is taken apart and made once more: nothing is guarded twice. */
-function wrapHandler(handler: AnyHandler, outer: readonly Middleware[]): AnyHandler {
+/**
+ * A handler that is already ours is taken apart and made once more: nothing is guarded twice. `outerNamed` are
+ * those of `outer` that are not for a whole service.
+ */
+export function wrapHandler(
+  handler: AnyHandler,
+  outer: readonly Middleware[],
+  outerNamed: readonly Middleware[] = [],
+): AnyHandler {
   checkHandler(handler);
   const parts = partsOf(handler);
   const middleware = [...outer, ...(parts?.middleware ?? [])];
-  if (parts?.method) return handle(parts.method, middleware);
+  const named = [...outerNamed, ...(parts?.named ?? [])];
+  if (parts?.method) return handle(parts.method, middleware, { named });
   if (isGenerator(handler)) throw expected('target', 'a handler, not a method that yields', handler);
-  return relayed(parts?.wrapped ?? handler, middleware);
+  return relayed(parts?.wrapped ?? handler, middleware, named);
 }
 
 function checkHandler(handler: AnyHandler): void {
@@ -120,16 +129,24 @@ function wrapImplementation(implementation: object, middleware: readonly Middlew
   });
 }
 
-function relayed(handler: AnyHandler, middleware: readonly Middleware[]): AnyHandler {
+function relayed(
+  handler: AnyHandler,
+  middleware: readonly Middleware[],
+  named: readonly Middleware[],
+): AnyHandler {
   const layers = compose(...middleware);
+  const placed = placeWatch(named.flatMap(listOf));
   function wrapped(this: unknown, stream: AnyStream, callback?: Callback): void {
     if (stream.cancelled || isOver(linkOf(stream))) return;
     const port = portOf(stream, callback);
     const call = new ServerCall(stream, stream.request, port, kindOf(stream, callback));
     const facade = callback ? new AnswerFacade(stream, call) : new Facade(stream, call);
-    call.begin(layers, () => facade.run(handler, this));
+    call.begin(layers, () => {
+      placed?.(call.view);
+      facade.run(handler, this);
+    });
   }
-  return mark(wrapped, { wrapped: handler, middleware });
+  return mark(wrapped, { wrapped: handler, middleware, named });
 }
 
 /** A generator is never a handler: whoever calls it gets what nobody would read. */

@@ -4,13 +4,21 @@ import { service as health } from 'grpc-health-check';
 import { killPrograms, type Serving, serveExamples } from '../support/program.ts';
 import { Reflection } from '../support/reflect.ts';
 
-/** The services of the tutorials, and their methods. */
+/** The services of the examples, and their methods. */
 const contracts: Record<string, string[]> = {
   'tutorial.NumberService': ['ListNumbers'],
   'protobuf.StreamService': ['FetchResponse'],
   'example.LogService': ['GetLogs', 'StreamLogs', 'ArchiveLogs'],
   'streamservice.StreamService': ['SubscribeToUpdates', 'StreamQueryResults', 'WatchJobProgress', 'TailLogs'],
   StreamServer: ['ListValue'],
+  'routeguide.RouteGuide': ['GetFeature', 'ListFeatures', 'RecordRoute', 'RouteChat'],
+};
+
+/** Of those that do not stream from the server alone. */
+const kinds: Record<string, string> = {
+  GetFeature: 'unary',
+  RecordRoute: 'client_streaming',
+  RouteChat: 'bidi_streaming',
 };
 
 describe('examples: health and reflection', function () {
@@ -67,7 +75,7 @@ describe('examples: health and reflection', function () {
         it(`describes ${service} and all it is made of`, async () => {
           const described = (await reflection.registryOf(service)).getService(service);
           expect(described?.methods.map(({ name, methodKind }) => ({ name, methodKind }))).to.deep.equal(
-            methods.map(name => ({ name, methodKind: 'server_streaming' })),
+            methods.map(name => ({ name, methodKind: kinds[name] ?? 'server_streaming' })),
           );
         });
 

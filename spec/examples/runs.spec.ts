@@ -32,6 +32,7 @@ describe('examples: npm run example', function () {
       job: ['--job-id', 'spec'],
       tail: ['--level', 'warn', '--lines', '4', '--follow', '2'],
       values: ['--data', 'v'],
+      'route-guide': ['--points', '3'],
     };
     type Name = keyof typeof commands;
     const exits = new Map<Name, Promise<Exit>>();
@@ -97,6 +98,22 @@ describe('examples: npm run example', function () {
       expect(shown[7]).to.match(/^Pause after the first/);
       const read = [0, 1, 2, 3, 4].map(n => `read value ${n}`);
       expect(shown.slice(8)).to.deep.equal([read[0], 'continue', ...read.slice(1)]);
+    });
+
+    it('route-guide calls a method of each kind', async () => {
+      const shown = await show('route-guide');
+      expect(shown.slice(0, 2)).to.deep.equal([
+        '409146138, -746188906: Berkshire Valley Management Area Trail, Jefferson, NJ, USA',
+        '0, 0: nothing',
+      ]);
+      const [within, rest] = [shown.slice(2, 6), shown.slice(6)];
+      for (const line of within) expect(line).to.match(/^within: .*USA$/);
+      expect(rest).to.deep.equal([
+        'route: 3 points, 22238 metres',
+        ...['5: first', '6: second', '5: first', '5: third', '6: second', '6: fourth'].map(
+          note => `note at 0, ${note}`,
+        ),
+      ]);
     });
   });
 

@@ -1,7 +1,7 @@
 import { Metadata, status } from '@grpc/grpc-js';
 import { expect } from 'chai';
 import { pino } from 'pino';
-import { type Call, drain, StatusError } from '../../lib/index.ts';
+import { type Call, configure, drain, key, type Middleware, StatusError } from '../../lib/index.ts';
 import { errors } from '../../middleware/errors.ts';
 import { limits } from '../../middleware/limits.ts';
 import { type Level, type LoggingOptions, logging } from '../../middleware/logging.ts';
@@ -54,6 +54,7 @@ describe('logging()', () => {
       ],
       [{ metadata: 'x-id' as never }, 'Expected `metadata` to be an array of names, got `x-id` (string)'],
       [{ level: 'info' as never }, 'Expected `level` to be a function, got `info` (string)'],
+      [{ fields: {} as never }, 'Expected `fields` to be a function, got `Object` (object)'],
     ];
     for (const [options, sentence] of wrong)
       it(`refuses ${JSON.stringify(options)}`, () => {
@@ -220,6 +221,38 @@ function behaves(on: MountName): void {
     await (await serve(on, failing(new Error('x')), [logging(options)])).call();
     expect(lines.map(line => line.level)).to.deep.equal(['debug']);
   });
+
+  it('has in its last line what layers further in found out, and its own fields as they are', async () => {
+    const user = key<string>('user');
+    const { lines, logger } = recorder();
+    const fields = ({ values }: Call) => ({ user: values.get(user), path: 'another', code: 'another' });
+    const auth: Middleware = async call => call.values.set(user, 'ann');
+    const server = await serve(on, numbers, [logging({ logger, fields }), auth]);
+    await server.call();
+    expect(lines[0]?.fields).to.not.have.property('user');
+    expect(lines[1]?.fields).to.include({ user: 'ann', code: 'OK', path: '/spec.Service/Stream' });
+  });
+
+  for (const [what, fields, message] of [
+    [
+      'fails',
+      ({ values }: Call) => values.get(key('user')) as object,
+      /^Expected the value of `user` to be set/,
+    ],
+    ['waits', async () => ({}), /^Expected `fields\(\)` to return an object, got `Promise`.*not waited for/],
+    ['has none', () => 'ann' as never, /^Expected `fields\(\)` to return an object, got `ann` \(string\)$/],
+  ] as const)
+    it(`goes without fields, and reports once, when what gives them ${what}`, async () => {
+      const { lines, logger } = recorder();
+      const reports: unknown[] = [];
+      const loud = configure({ onError: error => reports.push(error) });
+      const server = await serve(on, numbers, [loud, logging({ logger, start: false, fields })]);
+      await server.call();
+      await server.call();
+      expect(lines.map(line => line.fields.code)).to.deep.equal(['OK', 'OK']);
+      expect(reports).to.have.length(1);
+      expect((reports[0] as Error).message).to.match(message);
+    });
 
   it('S22 changes nothing when the logger throws, rejects or chooses badly', async () => {
     const boom = () => {

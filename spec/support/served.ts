@@ -85,11 +85,11 @@ export function watch(server: grpc.Server, seen: Seen): void {
       };
     const watched: grpc.UntypedServiceImplementation = {};
     for (const [name, handler] of Object.entries(implementation))
-      watched[name] = ((call: grpc.ServerWritableStream<unknown, unknown>) => {
+      watched[name] = ((call: grpc.ServerWritableStream<unknown, unknown>, ...rest: []) => {
         call.once('cancelled', () => {
           seen.cancelledAt ??= performance.now();
         });
-        (handler as grpc.handleServerStreamingCall<unknown, unknown>)(call);
+        (handler as grpc.handleServerStreamingCall<unknown, unknown>)(call, ...rest);
       }) as grpc.UntypedHandleCall;
     addService(counted, watched);
   };

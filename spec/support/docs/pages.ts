@@ -33,7 +33,7 @@ export function readPages(): Page[] {
   );
   const paths = ['README.md', ...found.sort()];
   return paths
-    .filter(path => path.endsWith('.md') && !/^docs\/api[\/-]/.test(path))
+    .filter(path => path.endsWith('.md') && !/^docs\/api[/-]/.test(path))
     .map(path => {
       const text = readFileSync(`${root}/${path}`, 'utf8');
       return { path, text, blocks: blocksOf(path, text) };

@@ -1,0 +1,16 @@
+import type { Scenario } from '../lab.ts';
+import { number } from '../services.ts';
+import { atMost, cpuOf, cpuRows } from './cpu.ts';
+
+/** Calls of one message each way, 32 at a time on one connection. */
+export const unary: Scenario = async options => {
+  const request = number('Get', 7);
+  const cpu = await cpuOf(
+    { count: 8000, run: (sink, port, calls) => sink.calls({ port, request, calls, atOnce: 32 }) },
+    options,
+  );
+  return {
+    tables: [{ title: 'Unary calls', rows: cpuRows(cpu, 'call') }],
+    promises: atMost(cpu, 'unary', { mount: 1.05, 'mount + tracing, metrics, errors': 1.25 }),
+  };
+};

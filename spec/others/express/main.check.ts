@@ -1,0 +1,3 @@
+import { checkTogether } from './together.ts';
+
+await checkTogether('main.ts', true);
