@@ -45,6 +45,8 @@ export class Facade {
   private told: boolean;
   /** Listeners are being told of an error that the handler emitted; one of them is grpc-js, which calls `end()`. */
   private telling = false;
+  /** Of a handler that was handed the stream of another wrapped one: the facade of that. */
+  private readonly outer: Facade | undefined;
   /** What an `async` handler returned. */
   private running: PromiseLike<unknown> | undefined;
 
@@ -60,6 +62,7 @@ export class Facade {
     this.early = stream.rawListeners('error');
     this.told = stream.cancelled;
     call.released = () => this.released();
+    this.outer = facades.get(stream);
     facades.set(stream, this);
     if (isRead(stream)) new Reads(stream, call);
     Object.assign(stream, {
@@ -181,10 +184,16 @@ export class Facade {
   private emitted(event: string, args: unknown[]): boolean {
     if (event === 'error') return this.failed(args);
     if (event !== 'cancelled') return this.emit.call(this.stream, event, ...args);
-    this.call.clientLeft();
+    this.clientLeft();
     if (this.told) return false;
     this.told = true;
     return this.call.within(() => this.emit.call(this.stream, event, ...args));
+  }
+
+  /** Whoever was told of the end before is not told again; those further out are. */
+  private clientLeft(): void {
+    this.call.clientLeft();
+    this.outer?.clientLeft();
   }
 
   /**

@@ -246,7 +246,7 @@ describe('wrap()', () => {
 
     it('it pipes', async () => {
       const [bare, ours] = await hears(call => void Readable.from([1, 2, 3]).pipe(call), finishes);
-      expect(ours).to.deep.equal(bare);
+      expect(closedLast(ours)).to.deep.equal(closedLast(bare));
     });
 
     it('its client cancels', async () => {
@@ -281,9 +281,15 @@ describe('wrap()', () => {
         call.end();
       }, finishes);
       // Ours takes many messages where grpc-js takes one, so that there is less to wait for.
-      const others = (log: string[]) => log.filter(event => event !== 'drain');
+      const others = (log: string[]) => closedLast(log.filter(event => event !== 'drain'));
       expect(others(ours)).to.deep.equal(others(bare));
     });
+
+    /** From Node 22 on, `close` comes the later the more writes the Writable had to answer: before `cancelled`, or after. */
+    const closedLast = (log: string[]) => [
+      ...log.filter(event => event !== 'close'),
+      ...log.filter(event => event === 'close'),
+    ];
   });
 
   it('W3 absorbs and counts what comes too late, and answers callbacks', async () => {
