@@ -1,5 +1,5 @@
-import type { Settings } from './options.ts';
-import type { Rpc } from './rpc.ts';
+import { type Rpc, recordOf } from './rpc.ts';
+import type { Settings } from './settings.ts';
 import type { Call, Outcome } from './types.ts';
 
 /** Where a `Call` keeps what stands behind it; the same for two copies of leat in one process. */
@@ -21,4 +21,25 @@ export interface Inside {
 /** Nothing, for a call that somebody made up. */
 export function insideOf(call: Call): Inside | undefined {
   return (call as Call & { readonly [inside]?: Inside })[inside];
+}
+
+function rpcOf(call: Call): Rpc {
+  return insideOf(call)?.rpc ?? recordOf(call);
+}
+
+/** Whether nobody was told of this error of the RPC yet. */
+export function isNews(error: unknown, call: Call): boolean {
+  return rpcOf(call).isNews(error);
+}
+
+/**
+ * Whether this is the first layer of its RPC that asks with `key`: a middleware that stands on two mounts of one
+ * call does its work on the outermost.
+ *
+ * @example
+ * return function logging(call) {
+ *   if (!once(call, logging)) return;
+ */
+export function once(call: Call, key: object): boolean {
+  return rpcOf(call).first(key);
 }

@@ -1,16 +1,14 @@
-import type { Middleware } from './types.ts';
-
 /** By name, as there may be a second copy of this package. */
 const maker: unique symbol = Symbol.for('leat.maker') as never;
 const made: unique symbol = Symbol.for('leat.made') as never;
 
 /** Says that a function makes middleware, and is none itself. */
-export function makes(func: (...options: never[]) => Middleware): void {
+export function makes(func: (...options: never[]) => unknown): void {
   Object.defineProperty(func, maker, { value: true });
 }
 
 /** Says that a function is a middleware, and no handler. */
-export function middleware<M extends Middleware>(func: M): M {
+export function middleware<M extends (...args: never[]) => unknown>(func: M): M {
   return Object.defineProperty(func, made, { value: true });
 }
 

@@ -1,11 +1,7 @@
 import { isThenable } from './check.ts';
 import { survive } from './hooks.ts';
-import { insideOf } from './inside.ts';
-import { isNews } from './rpc.ts';
+import { insideOf, isNews } from './inside.ts';
 import type { Call } from './types.ts';
-
-/** Hears of errors that no client may read. */
-export type ErrorHook = (error: unknown, call: Call) => void;
 
 /** Prints to the console, with the id that the client was given: what nobody else hears must still be seen. */
 export function printError(error: unknown, call: Call): void {

@@ -1,6 +1,5 @@
 import type { Metadata, status } from '@grpc/grpc-js';
-import { insideOf } from './inside.ts';
-import type { Call, Outcome } from './types.ts';
+import type { Outcome } from './types.ts';
 import { Values } from './values.ts';
 
 /** What a client is told at the end of a call. */
@@ -68,25 +67,4 @@ export function recordOf(metadata: object, identity: object = metadata): Rpc {
   records.set(identity, rpc);
   records.set(metadata, rpc);
   return rpc;
-}
-
-function rpcOf(call: Call): Rpc {
-  return insideOf(call)?.rpc ?? recordOf(call);
-}
-
-/** Whether nobody was told of this error of the RPC yet. */
-export function isNews(error: unknown, call: Call): boolean {
-  return rpcOf(call).isNews(error);
-}
-
-/**
- * Whether this is the first layer of its RPC that asks with `key`: a middleware that stands on two mounts of one
- * call does its work on the outermost.
- *
- * @example
- * return function logging(call) {
- *   if (!once(call, logging)) return;
- */
-export function once(call: Call, key: object): boolean {
-  return rpcOf(call).first(key);
 }

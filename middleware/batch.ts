@@ -5,10 +5,10 @@
 
 import { checkDuration, checkFunction, checkInteger, checkOptions, expected } from '../lib/check.ts';
 import { answerOf, isMessage } from '../lib/hooks.ts';
+import { once } from '../lib/inside.ts';
 import { answersOnce, forStreams } from '../lib/kinds.ts';
 import { makes } from '../lib/made.ts';
 import { tell } from '../lib/report.ts';
-import { once } from '../lib/rpc.ts';
 import { outcomeOf } from '../lib/status/status.ts';
 import { after, type Timer } from '../lib/timers.ts';
 import type { Call, Middleware, Outcome } from '../lib/types.ts';

@@ -7,9 +7,9 @@ import { randomUUID } from 'node:crypto';
 import { type Metadata, status } from '@grpc/grpc-js';
 import { checkFunction, checkMetadata, checkOptions, expected, isThenable } from '../lib/check.ts';
 import { answerOf, isBoolean, isString } from '../lib/hooks.ts';
+import { once } from '../lib/inside.ts';
 import { makes, middleware } from '../lib/made.ts';
 import { report } from '../lib/report.ts';
-import { once } from '../lib/rpc.ts';
 import { INTERNAL_ERROR, isErrorCode } from '../lib/status/status.ts';
 import type { Call, Middleware, Outcome } from '../lib/types.ts';
 

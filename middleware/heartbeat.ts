@@ -5,9 +5,9 @@
 
 import { checkFunction, checkOptions, expected } from '../lib/check.ts';
 import { answerOf, isMessage } from '../lib/hooks.ts';
+import { once } from '../lib/inside.ts';
 import { answersOnce, forStreams } from '../lib/kinds.ts';
 import { makes } from '../lib/made.ts';
-import { once } from '../lib/rpc.ts';
 import { uncounted } from '../lib/stats.ts';
 import { outcomeOf } from '../lib/status/status.ts';
 import { after, MAX_TIMER_MS, type Timer } from '../lib/timers.ts';

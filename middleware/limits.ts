@@ -6,8 +6,8 @@
 import { status } from '@grpc/grpc-js';
 import { checkDuration, checkFunction, checkInteger, checkOptions, expected } from '../lib/check.ts';
 import { answerOf, isString } from '../lib/hooks.ts';
+import { once } from '../lib/inside.ts';
 import { makes, middleware } from '../lib/made.ts';
-import { once } from '../lib/rpc.ts';
 import { MAX_TIMER_MS } from '../lib/timers.ts';
 import type { Call, Layer, Middleware } from '../lib/types.ts';
 import { Pace } from './limits/pace.ts';

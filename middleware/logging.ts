@@ -6,9 +6,9 @@
 import { status } from '@grpc/grpc-js';
 import { checkFunction, checkOptions, expected } from '../lib/check.ts';
 import { answerOf, survive } from '../lib/hooks.ts';
+import { once } from '../lib/inside.ts';
 import { makes, middleware } from '../lib/made.ts';
 import { report } from '../lib/report.ts';
-import { once } from '../lib/rpc.ts';
 import { INTERNAL_ERROR } from '../lib/status/status.ts';
 import { after, MAX_TIMER_MS, type Timer } from '../lib/timers.ts';
 import type { Call, Middleware, Outcome } from '../lib/types.ts';

@@ -6,8 +6,8 @@
 import type { Metadata } from '@grpc/grpc-js';
 import { checkOptions, expected } from '../lib/check.ts';
 import { answerOf } from '../lib/hooks.ts';
+import { once } from '../lib/inside.ts';
 import { makes, middleware } from '../lib/made.ts';
-import { once } from '../lib/rpc.ts';
 import { ResponseMetadata } from '../lib/status/metadata.ts';
 import type { Call, Layer, Middleware, Outcome } from '../lib/types.ts';
 

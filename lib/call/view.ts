@@ -1,20 +1,37 @@
 import type { Metadata } from '@grpc/grpc-js';
-import { inside } from '../inside.ts';
+import { type Inside, inside } from '../inside.ts';
 import type { Stats } from '../stats.ts';
 import type { AuthContext, Call, ConnectionInfo, Kind, Outcome } from '../types.ts';
 import type { Values } from '../values.ts';
-import type { ServerCall } from './call.ts';
+import type { Notice } from './notice.ts';
+
+/** A call, as its view sees it. */
+interface Seen extends Inside {
+  readonly path: string;
+  readonly kind: Kind;
+  readonly origin: { readonly metadata: Metadata; getHost(): string };
+  readonly peer: string;
+  readonly authContext: AuthContext;
+  readonly wire: { readonly connectionInfo: ConnectionInfo };
+  readonly expiresAt: number;
+  readonly notice: Pick<Notice, 'signal'>;
+  readonly header: Metadata;
+  readonly trailer: Metadata;
+  readonly stats: Stats;
+  sendHeader(): void;
+  end(outcome: Outcome): void;
+}
 
 /** One RPC, as methods, middleware and hooks see it: they hold this, and never the call itself. */
-export function viewOf<Req>(call: ServerCall<Req>, request: Req): Call<Req> {
+export function viewOf<Req>(call: Seen, request: Req): Call<Req> {
   return new CallView(call, call.path, call.kind, request, call.origin.metadata);
 }
 
 class CallView<Req> implements Call<Req> {
-  readonly [inside]: ServerCall<Req>;
+  readonly [inside]: Seen;
 
   constructor(
-    call: ServerCall<Req>,
+    call: Seen,
     readonly path: string,
     readonly kind: Kind,
     readonly request: Req,

@@ -1,8 +1,8 @@
 import { status } from '@grpc/grpc-js';
 import { END, EventPort } from './events.ts';
-import type { WebMethod } from './method.ts';
+import { callable, type WebMethod } from './method.ts';
 import { jsonOfQuery, queryOf } from './query.ts';
-import { callable, noMessages, Refusal } from './refusal.ts';
+import { noMessages, Refusal } from './refusal.ts';
 import { headerOf } from './transport.ts';
 import type { Visit } from './visit.ts';
 

@@ -1,8 +1,8 @@
 import { status } from '@grpc/grpc-js';
 import { PREFIX_BYTES } from '../wire/frame.ts';
 import { bytesOfText, type GrpcWeb, GrpcWebPort, messageOf, textBytes, tooLarge } from './grpc-web.ts';
-import type { WebMethod } from './method.ts';
-import { callable, noMessages, Refusal } from './refusal.ts';
+import { callable, type WebMethod } from './method.ts';
+import { noMessages, Refusal } from './refusal.ts';
 import { headerOf } from './transport.ts';
 import type { Visit } from './visit.ts';
 

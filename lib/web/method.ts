@@ -1,5 +1,5 @@
 import { Writable } from 'node:stream';
-import type { MethodDefinition } from '@grpc/grpc-js';
+import { type MethodDefinition, status } from '@grpc/grpc-js';
 import { ServerCall } from '../call/call.ts';
 import { compose } from '../call/compose.ts';
 import { carryBy } from '../grpc-js/ports.ts';
@@ -15,6 +15,7 @@ import { protoJson } from './json/proto-json.ts';
 import type { WebSettings } from './options.ts';
 import type { WebOrigin } from './origin.ts';
 import type { WebPort } from './port.ts';
+import { Refusal } from './refusal.ts';
 
 /** How a method reads requests and writes messages as events. */
 interface Json {
@@ -65,6 +66,18 @@ export class WebMethod {
     console.error('leat:', new TypeError(`${what}: give \`json\` to \`web\``));
     return undefined;
   }
+}
+
+/** The method that is to be called, or why none is, whichever way it was asked for. */
+export function callable(path: string, method: WebMethod | undefined, closing: boolean): WebMethod | Refusal {
+  if (method === undefined)
+    return new Refusal(status.UNIMPLEMENTED, `The server does not implement the method ${path}`);
+  if (method.streamed)
+    return new Refusal(
+      status.UNIMPLEMENTED,
+      `Browsers cannot stream requests, which ${path} reads: call it by gRPC`,
+    );
+  return closing ? new Refusal(status.UNAVAILABLE, 'the server is shutting down') : method;
 }
 
 function kindOf(requestStream: boolean, responseStream: boolean): Kind {

@@ -1,6 +1,6 @@
 import type { Metadata, status } from '@grpc/grpc-js';
-import type { Settings } from '../options.ts';
 import type { WireStatus } from '../rpc.ts';
+import type { Settings } from '../settings.ts';
 import type { Tally } from '../stats.ts';
 import type { ConnectionInfo, Outcome } from '../types.ts';
 
