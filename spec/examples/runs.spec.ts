@@ -163,7 +163,7 @@ describe('examples: npm run example', function () {
       const mistakes: [string[], string, string | RegExp][] = [
         [[], 'Which example?', /^numbers\|fetch\|.*\|robust \[flags\]$/],
         [['toString'], "There is no example 'toString'", /^numbers\|fetch\|.*\|robust \[flags\]$/],
-        [['numbers', '--help'], "Unknown option '--help'", numbers],
+        [['numbers', '--colour'], "Unknown option '--colour'", numbers],
         [['numbers', '--max=many'], "Expected --max to be a number from 0 up, got 'many'", numbers],
         [['robust', '--count=0'], "Expected --count to be a number from 1 up, got '0'", 'robust [--count N]'],
       ];
