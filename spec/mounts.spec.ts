@@ -1,3 +1,4 @@
+import { getDefaultHighWaterMark } from 'node:stream';
 import { status } from '@grpc/grpc-js';
 import { expect } from 'chai';
 import {
@@ -427,16 +428,16 @@ function laws(on: Place): void {
       // A grpc-js client takes all it is sent until it was read from once.
       calling.stream.once('data', () => calling.stream.pause());
       let last = -1;
+      let looks = 0;
       await until('pulling stands still', () => {
-        const still = pulled === last && pulled > 0;
+        looks = pulled === last && pulled > 0 ? looks + 1 : 0;
         last = pulled;
-        return still;
+        return looks > 30;
       });
-      for (let i = 0; i < 20; i++) await new Promise(resolve => setTimeout(resolve, 2));
-      expect(pulled).to.equal(last);
       // The kernel's buffers are a window that no one sees, and HTTP/1.1 has no other.
       if (on === 'web over HTTP/1.1') expect(pulled).to.be.below(20_000);
-      else expect(pulled).to.be.below((65535 + 131072) / 1024 + 80);
+      // What is read and not asked for yet waits in the client's own stream, up to its high-water mark.
+      else expect(pulled).to.be.below((65535 + 131072 + getDefaultHighWaterMark(false)) / 1024 + 64);
       calling.cancel();
       await until('the source is released', () => pulled === -1);
     });
