@@ -26,17 +26,16 @@ interface StatusLink {
   sendStatus?(last: WireStatus): void;
 }
 
-/** Past the Writable that a handler is given, which takes one message per turn of the event loop, and its end. */
+/**
+ * Past the Writable that a handler is given, which takes one message per turn of the event loop. It ends all the same,
+ * or emits its error: automatic instrumentation listens for that.
+ */
 export class StreamPort extends GrpcPort {
-  private readonly link: StatusLink | undefined;
-
   constructor(
-    private readonly stream: AnyStream,
+    protected readonly stream: AnyStream,
     serialize: Serialize | undefined,
   ) {
-    const link = linkOf(stream);
-    super(link, serialize);
-    this.link = link as StatusLink | undefined;
+    super(linkOf(stream), serialize);
   }
 
   header(metadata: Metadata): void {
@@ -48,9 +47,17 @@ export class StreamPort extends GrpcPort {
   }
 
   status(last: WireStatus): void {
-    if (typeof this.link?.sendStatus === 'function') this.link.sendStatus(last);
-    else if (last.code === status.OK) this.stream.end(last.metadata);
+    if (last.code === status.OK) this.stream.end(last.metadata);
     else this.stream.emit('error', last);
+  }
+}
+
+/** Of a call that is answered by a callback nobody has to do with the Writable: its status goes past that, too. */
+export class AnswerPort extends StreamPort {
+  override status(last: WireStatus): void {
+    const link = linkOf(this.stream) as StatusLink | undefined;
+    if (typeof link?.sendStatus === 'function') link.sendStatus(last);
+    else super.status(last);
   }
 }
 

@@ -5,6 +5,7 @@ import { checkFunction, checkMiddleware } from '../check.ts';
 import { isOver } from '../grpc-js/below.ts';
 import { askOf, isRead, kindOf, receive } from '../grpc-js/incoming.ts';
 import {
+  AnswerPort,
   type AnyStream,
   type Callback,
   CallbackPort,
@@ -91,7 +92,8 @@ function inboxOf(stream: AnyStream & Readable): Inbox<unknown> {
 function portTo(stream: AnyStream, callback: Callback | undefined, serialize: Serialize | undefined): Port {
   const given = givenPort(stream);
   if (given) return given;
+  if (callback === undefined) return new StreamPort(stream, serialize);
   return isWayOfStream(stream, callback)
-    ? new StreamPort(stream, serialize)
-    : new CallbackPort(stream, callback as Callback, serialize);
+    ? new AnswerPort(stream, serialize)
+    : new CallbackPort(stream, callback, serialize);
 }
