@@ -116,6 +116,10 @@ export class ServerCall<Req = unknown> implements Inside, Sink<unknown>, Sender,
     return this.phase === Phase.Open;
   }
 
+  private get late(): boolean {
+    return this.expiresAt !== Number.POSITIVE_INFINITY && Date.now() >= this.expiresAt;
+  }
+
   get over(): boolean {
     return this.early !== undefined || this.phase > Phase.Open;
   }
@@ -177,7 +181,7 @@ export class ServerCall<Req = unknown> implements Inside, Sink<unknown>, Sender,
     this.phase = Phase.Open;
     this.layer = layer;
     if (layer.message) this.messages = new Owned(layer as Sink<unknown>);
-    this.early ??= Date.now() >= this.expiresAt ? DEADLINE_EXCEEDED : refusal(this);
+    this.early ??= this.late ? DEADLINE_EXCEEDED : refusal(this);
     if (this.early) return this.close(this.early);
     const run = () => {
       if (layer.start) this.context = new AsyncResource('leat.call');
@@ -260,18 +264,18 @@ export class ServerCall<Req = unknown> implements Inside, Sink<unknown>, Sender,
   }
 
   /** The source is done. One that was told to stop and has a signal to hear that by did not say all it had to say. */
-  sourceDone(): Promise<void> {
+  sourceDone(): void | Promise<void> {
     return this.settle(this.notice.heard ?? COMPLETED);
   }
 
   /** The source threw: the answer to being told to stop, or its own failure. */
-  sourceThrew(error: unknown): Promise<void> {
+  sourceThrew(error: unknown): void | Promise<void> {
     const { announced } = this.notice;
     return this.settle(announced && this.notice.isAbort(error) ? announced : outcomeOf(error));
   }
 
   /** The handler gave its status, or the one that it was told of. */
-  handlerAnswered(outcome: Outcome, before?: () => void): Promise<void> {
+  handlerAnswered(outcome: Outcome, before?: () => void): void | Promise<void> {
     const { announced, heard } = this.notice;
     const same = announced?.code === outcome.code && announced.details === outcome.details;
     // As with a source: a handler that was told to stop, and could hear that, did not say all it had to say.
@@ -307,11 +311,16 @@ export class ServerCall<Req = unknown> implements Inside, Sink<unknown>, Sender,
   }
 
   /** Ends the call as its source did, once HTTP/2 took everything; `before` hears that it did. */
-  private async settle(outcome: Outcome, before?: () => void): Promise<void> {
+  private settle(outcome: Outcome, before?: () => void): void | Promise<void> {
     this.notice.finished = true;
-    while (this.open && !this.wire.idle && !this.prompt) await this.gate.stalled();
+    if (this.open && !this.wire.idle && !this.prompt) return this.settleLater(outcome, before);
     if (this.open) before?.();
     this.end(outcome);
+  }
+
+  private async settleLater(outcome: Outcome, before?: () => void): Promise<void> {
+    await this.gate.stalled();
+    return this.settle(outcome, before);
   }
 
   /** Of the one answer that a method gives, a small one has its status in the same turn; as with bare grpc-js. */

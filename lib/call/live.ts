@@ -60,6 +60,7 @@ export const live: LiveCalls = new LiveCalls();
 export const refusals: Set<(call: Live) => Outcome | undefined> = new Set();
 
 export function refusal(call: Live): Outcome | undefined {
+  if (refusals.size === 0) return undefined;
   for (const refuse of refusals) {
     const outcome = refuse(call);
     if (outcome) return outcome;

@@ -94,6 +94,7 @@ export function sendable(sources: readonly (Metadata | undefined)[], maxBytes: n
 }
 
 export function sendableHeader(header: Metadata | undefined): Metadata {
+  if (header === undefined) return new Metadata();
   return sendable([header], budgetOf('header'));
 }
 
