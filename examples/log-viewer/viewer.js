@@ -5,25 +5,32 @@
 const MOST = 2000;
 /** How many lines of the past it asks for. */
 const PAST = 500;
+/**
+ * How many lines of a paused page may be on their way. Browsers take megabytes of what no script reads, so that it
+ * would be long before the server has to wait: until then, the page leaves, and has its place to come back to.
+ */
+const AHEAD = 256;
 /** A server says something every 15 seconds; one that does not is taken for gone. */
 const SILENCE_MS = 40_000;
 
 const TAIL = '/streamservice.StreamService/TailLogs';
 
 /**
- * Server-Sent Events, read by `fetch`: an EventSource cannot pause. While it is paused nothing is read, so the
- * buffers on the way fill up, and then the source on the server waits. It comes back with the id of the last event
- * that was taken, so nothing is missed and nothing comes twice.
+ * Server-Sent Events, read by `fetch`: an EventSource cannot pause. It comes back with the id of the last event that
+ * was taken, so nothing is missed and nothing comes twice.
  */
 class Events {
   retryMs = 2000;
   lastId = '';
   /** How many messages of this connection were taken. */
   taken = 0;
+  /** It has left the server until it goes on. */
+  hasStopped = false;
   #left = new AbortController();
   #resume;
   #paused;
   #goOn;
+  #attempt;
 
   /** @param tell is told `connecting`, `live`, `lost`, `over` and `refused`, and takes each `message`. */
   constructor(url, headers, tell) {
@@ -42,6 +49,12 @@ class Events {
     });
   }
 
+  /** While it is paused: leaves the server, whose source stops, until it goes on at the same place. */
+  stop() {
+    this.hasStopped = true;
+    this.#attempt.abort();
+  }
+
   resume() {
     this.#resume?.();
     this.#paused = undefined;
@@ -58,6 +71,11 @@ class Events {
       this.tell.connecting();
       const isOver = await this.#connect().catch(() => false);
       if (isOver || signal.aborted) return;
+      if (this.hasStopped) {
+        while (this.#paused) await this.#paused;
+        this.hasStopped = false;
+        continue;
+      }
       this.tell.lost(this.retryMs);
       await new Promise(resolve => {
         this.#goOn = resolve;
@@ -70,6 +88,7 @@ class Events {
   async #connect() {
     this.taken = 0;
     const attempt = new AbortController();
+    this.#attempt = attempt;
     const { signal } = attempt;
     this.#left.signal.addEventListener('abort', () => attempt.abort(), { signal });
     const headers = { accept: 'text/event-stream', ...this.headers };
@@ -320,33 +339,36 @@ find('log').addEventListener('keydown', event => {
   find(button).click();
 });
 
-/** Once a second: the rate, and how far the server is. */
-setInterval(async () => {
+/** The rate is that of the last three seconds. */
+setInterval(() => {
   counted.push(lines.count);
   if (counted.length > 4) counted.shift();
   const perSecond = (lines.count - counted[0]) / Math.max(1, counted.length - 1);
   find('rate').textContent = number.format(Math.max(0, Math.round(perSecond)));
   if (link.retryAt) showState();
-  const { state } = link;
-  if (state === 'live' || state === 'gone') await askServer(state);
 }, 1000);
-setInterval(() => {
+setInterval(async () => {
   find('count').textContent = number.format(lines.count);
+  await askServer();
 }, 200);
 
-/** How many lines the server has read for this page that did not come here yet, and whether it waits for the page. */
-async function askServer(state) {
+/** While the page pauses: how many lines are on their way here, until the server stops. */
+async function askServer() {
+  if (!isPaused) find('producer').textContent = '';
+  const { state } = link;
+  if (!isPaused || (state !== 'live' && state !== 'gone')) return;
   const answer = await fetch(`/producer?page=${page}`).then(
     response => response.json(),
     () => undefined,
   );
-  if (state !== link.state) return;
-  if (isPaused && state === 'live' && !answer) setLink('gone', 'The server does not answer');
+  if (state !== link.state || !isPaused) return;
+  if (state === 'live' && !answer) setLink('gone', 'The server does not answer');
   else if (state === 'gone' && answer) setLink('live', 'Live');
-  const ahead = Math.max(0, (answer?.sent ?? 0) - events.taken);
-  const much = `${number.format(ahead)} lines on their way`;
-  const what = answer?.waits ? 'the server waits for this page' : 'the server goes on';
-  find('producer').textContent = isPaused && answer ? `${much}, ${what}` : '';
+  if (!answer || events.hasStopped) return;
+  const ahead = Math.max(0, answer.sent - events.taken);
+  if (ahead > AHEAD || answer.waits) events.stop();
+  const what = events.hasStopped ? 'the server has stopped' : 'the server goes on';
+  find('producer').textContent = `${number.format(ahead)} lines on their way, ${what}`;
 }
 
 setLevel('');

@@ -12,12 +12,14 @@ export class NumberedLog {
   readonly path: string = join(this.directory, 'service.log');
   written = 0;
 
-  write(count: number): void {
+  /** @param bytes how long each message is, at least. */
+  write(count: number, bytes = 0): void {
     let text = '';
     for (let i = 0; i < count; i++) {
       const level = LEVELS[this.written % LEVELS.length];
       const time = 1_700_000_000_000 + this.written;
-      text += `${JSON.stringify({ level, time, service: 'api', msg: `line ${this.written++}`, request: i })}\n`;
+      const msg = `line ${this.written++} `.padEnd(bytes, '.');
+      text += `${JSON.stringify({ level, time, service: 'api', msg, request: i })}\n`;
     }
     appendFileSync(this.path, text);
   }
