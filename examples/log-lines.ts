@@ -19,6 +19,12 @@ export interface Mark {
 
 const MARK = 256;
 
+/** A line, and what the place after it is known by. */
+export interface Line {
+  readonly text: string;
+  readonly mark: Mark;
+}
+
 /**
  * Reads the lines of a file as it grows, each byte once. Of a line it keeps 8 MiB, and not the NULs before it: a
  * writer that goes on at its old place after the file was emptied leaves a hole there.
@@ -27,12 +33,20 @@ export class LineReader {
   private parts: Buffer[] = [];
   private length = 0;
   private isCut = false;
+  /** What was read, and where in the file the line ends that came of it last. */
+  private seen: Mark | undefined;
+  private lineEnd = 0;
 
   /** @param mark what the file is known by: some bytes before the position, or the first ones. */
   constructor(
     public position = 0,
     public mark: Mark = { at: position, bytes: Buffer.alloc(0) },
   ) {}
+
+  /** What the place is known by after the line that was just yielded. */
+  get lineMark(): Mark {
+    return this.seen ? markIn(this.seen, this.lineEnd) : this.mark;
+  }
 
   /** Whether that is the file that is read, as the mark says. */
   async isIn(read: Read): Promise<boolean> {
@@ -58,9 +72,12 @@ export class LineReader {
       let start = 0;
       for (let end = bytes.indexOf(NEWLINE); end >= 0; end = bytes.indexOf(NEWLINE, start)) {
         this.keep(bytes.subarray(start, end));
-        yield this.take();
         start = end + 1;
+        this.seen = { at, bytes: found };
+        this.lineEnd = this.position - bytes.length + start;
+        yield this.take();
       }
+      this.seen = undefined;
       this.keep(Buffer.from(bytes.subarray(start))); // a copy: a few bytes must not hold all of a chunk
     }
   }
@@ -89,7 +106,7 @@ export class LineReader {
 }
 
 /** The lines before a place, the last one first. */
-export async function* backwards(read: Read, end: number, signal: AbortSignal): AsyncGenerator<string> {
+export async function* backwards(read: Read, end: number, signal: AbortSignal): AsyncGenerator<Line> {
   let to = end;
   for (let at = end; at > 0; at = Math.max(0, at - CHUNK)) {
     signal.throwIfAborted();
@@ -97,12 +114,18 @@ export async function* backwards(read: Read, end: number, signal: AbortSignal): 
     const bytes = await read(from, at);
     for (let newline = lastNewline(bytes, at - from); newline >= 0; newline = lastNewline(bytes, newline)) {
       const start = from + newline + 1;
-      if (start < to && to <= from + bytes.length) yield lineIn(bytes.subarray(start - from, to - from));
-      else if (start < to) yield await lineOf(read, start, to, signal);
+      const after = Math.min(to + 1, end);
+      if (start < to && to <= from + bytes.length) {
+        const text = lineIn(bytes.subarray(start - from, to - from));
+        const isHere = after <= from + bytes.length && (from === 0 || after - from >= MARK);
+        yield { text, mark: isHere ? markIn({ at: from, bytes }, after) : await markAt(read, after) };
+      } else if (start < to)
+        yield { text: await lineOf(read, start, to, signal), mark: await markAt(read, after) };
       to = from + newline;
     }
   }
-  if (to > 0) yield await lineOf(read, 0, to, signal);
+  if (to > 0)
+    yield { text: await lineOf(read, 0, to, signal), mark: await markAt(read, Math.min(to + 1, end)) };
 }
 
 /** The place behind the last complete line. */
@@ -114,13 +137,24 @@ export async function endOfLines(read: Read, size: number, signal: AbortSignal):
     end = from + lastNewline(await read(from, at), at - from) + 1;
     if (end === from) end = 0;
   }
-  const at = Math.max(0, end - MARK);
-  return new LineReader(end, { at, bytes: await read(at, end) });
+  return new LineReader(end, await markAt(read, end));
 }
 
 /** The place before the first line. */
 export async function beginOfLines(read: Read): Promise<LineReader> {
   return new LineReader(0, { at: 0, bytes: await read(0, MARK) });
+}
+
+/** What a place in a file is known by. */
+export async function markAt(read: Read, end: number): Promise<Mark> {
+  const at = Math.max(0, end - MARK);
+  return { at, bytes: await read(at, end) };
+}
+
+/** The same, out of what was read of the file. */
+function markIn({ at, bytes }: Mark, end: number): Mark {
+  const from = Math.max(at, end - MARK);
+  return { at: from, bytes: bytes.subarray(from - at, end - at) };
 }
 
 /** Reads a file that is open. */

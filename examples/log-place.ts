@@ -1,5 +1,15 @@
 import { type FileHandle, open, stat } from 'node:fs/promises';
-import { backwards, beginOfLines, endOfLines, LineReader, type Read, readerOf } from './log-lines.ts';
+import { crc32 } from 'node:zlib';
+import {
+  backwards,
+  beginOfLines,
+  endOfLines,
+  LineReader,
+  type Mark,
+  markAt,
+  type Read,
+  readerOf,
+} from './log-lines.ts';
 import { idAt, idFrom, idOf, ifMissing, ifUnreadable, type Rotated, rotated } from './log-rotated.ts';
 
 /**
@@ -25,6 +35,8 @@ export class LogPlace {
   private older: Rotated[] = [];
   /** Which of the files beside the log have been read, or are not to be. */
   private passed = new Set<string>();
+  /** What the place is known by after the line that was just yielded, when that is not of the reader. */
+  private mark: Mark | undefined;
 
   private constructor(
     private readonly path: string,
@@ -43,21 +55,50 @@ export class LogPlace {
     }
   }
 
+  /** The place after a line, by its `position`; nothing when no file has it any more. */
+  static async after(path: string, position: string, signal: AbortSignal): Promise<LogPlace | undefined> {
+    const place = new LogPlace(path, signal);
+    let isThere = false;
+    try {
+      isThere = await place.goTo(position);
+    } finally {
+      if (!isThere) await place.close();
+    }
+    return isThere ? place : undefined;
+  }
+
+  /**
+   * Where the line that was just yielded ends, and a sum of the bytes before: that is the same in each file that the
+   * line is in, whatever the file is called by then, and in no other.
+   */
+  get position(): string {
+    return positionOf(this.mark ?? this.reader.lineMark);
+  }
+
   /** The lines before this place, the last one first, through older files too. */
   async *history(): AsyncGenerator<string> {
-    if (this.handle) yield* backwards(this.readBefore(this.handle), this.reader.position, this.signal);
+    if (this.handle) yield* this.marked(this.readBefore(this.handle), this.reader.position);
     for (const file of [...this.older].reverse()) {
       const handle = await this.openRotated(file);
       try {
-        if (handle) yield* backwards(readerOf(handle), (await handle.stat()).size, this.signal);
+        if (handle) yield* this.marked(readerOf(handle), (await handle.stat()).size);
       } finally {
         await this.done(handle);
       }
+    }
+    this.mark = undefined;
+  }
+
+  private async *marked(read: Read, end: number): AsyncGenerator<string> {
+    for await (const { text, mark } of backwards(read, end, this.signal)) {
+      this.mark = mark;
+      yield text;
     }
   }
 
   /** The lines after this place that are there by now; afterwards the place is behind them. */
   async *more(): AsyncGenerator<string> {
+    this.mark = undefined;
     if (await this.isAsItWas()) return;
     const next = await this.open(this.path);
     try {
@@ -108,6 +149,33 @@ export class LogPlace {
     }
   }
 
+  /** Goes to the file that has a position, the one that is written first: it may have been copied. */
+  private async goTo(position: string): Promise<boolean> {
+    const end = Number(/^\d{1,15}(?=-)/.exec(position)?.[0]);
+    if (!(end > 0)) return false;
+    const isIn = async (handle: FileHandle | undefined) => {
+      const mark = handle && (await markAt(readerOf(handle), end));
+      if (!mark || mark.at + mark.bytes.length !== end || positionOf(mark) !== position) return false;
+      this.handle = handle;
+      this.reader = new LineReader(end, mark);
+      return true;
+    };
+    const log = await this.open(this.path);
+    const files = await rotated(this.path);
+    if (await isIn(log)) {
+      const copies = await this.copiesIn(files);
+      this.passed = new Set(files.filter(file => !copies.includes(file)).map(({ id }) => id));
+      return true;
+    }
+    await this.done(log);
+    for (const file of files.reverse()) {
+      const handle = await this.openRotated(file);
+      if (await isIn(handle)) return true;
+      await this.done(handle);
+    }
+    return false;
+  }
+
   /** Goes behind the last complete line; answers the size of the file, or NaN when it was emptied meanwhile. */
   private async seekEnd(handle: FileHandle | undefined): Promise<number> {
     this.reader = new LineReader();
@@ -149,11 +217,16 @@ export class LogPlace {
   /** Leaves the file that is read; what it has after its last line end is all there will be. */
   private async *begin(handle: FileHandle, reader: LineReader, emptied: boolean): AsyncGenerator<string> {
     const last = this.reader.take();
+    const { mark } = this.reader;
     this.half = emptied ? this.half + last : '';
     await this.done(this.handle);
     this.handle = handle;
     this.reader = reader;
-    if (last) yield last;
+    if (last) {
+      this.mark = mark;
+      yield last;
+      this.mark = undefined;
+    }
     yield* this.rest();
   }
 
@@ -244,6 +317,10 @@ export class LogPlace {
   private async done(handle: FileHandle | undefined): Promise<void> {
     if (handle && this.handles.delete(handle)) await handle.close();
   }
+}
+
+function positionOf({ at, bytes }: Mark): string {
+  return `${at + bytes.length}-${crc32(bytes).toString(16)}`;
 }
 
 /** Whether `whole` begins with everything in `part`, as the first and last bytes of `part` say. */

@@ -15,27 +15,38 @@ const MAX_LINES = 10_000;
 /** What history may take of memory, as characters in its lines. */
 const MAX_HISTORY = 64 * 1024 * 1024;
 
+/** An entry, and what a page sends as `last-event-id` to go on after it: no field, so not sent with the entry. */
+export interface PlacedEntry extends LogEntry {
+  readonly position: string;
+}
+
 /**
  * The end of a log, and then what is written to it. Both are read from the file, from one place in opposite
  * directions, so nothing is missed or comes twice; and as a client pulls, so a slow one costs no memory. Looking
  * ten times a second works on every file system and for any number of clients, which `fs.watch` does not.
+ * Whoever comes back with `last-event-id` gets what came after that entry, or OUT_OF_RANGE.
  */
-export function tailLogs(path: string): Method<LogRequest__Output, LogEntry> {
+export function tailLogs(path: string): Method<LogRequest__Output, PlacedEntry> {
   return async function* ({ serviceName, logLevel, lines, follow }, call) {
     if (logLevel !== '' && !LEVELS.includes(logLevel))
       throw new StatusError(status.INVALID_ARGUMENT, 'invalid log level');
-    const wanted = (line: string): LogEntry | undefined => {
+    const [after] = call.metadata.get('last-event-id').map(String);
+    const place = await (after === undefined
+      ? LogPlace.end(path, call.signal)
+      : LogPlace.after(path, after, call.signal));
+    if (!place) throw new StatusError(status.OUT_OF_RANGE, 'the log does not have that place any more');
+    const wanted = (line: string): PlacedEntry | undefined => {
       call.signal.throwIfAborted();
       const entry = entryOf(line);
-      const matches = serviceName === '' || entry?.service === serviceName;
-      return matches && LEVELS.indexOf(entry?.level ?? '') >= LEVELS.indexOf(logLevel) ? entry : undefined;
+      if (!entry || (serviceName !== '' && entry.service !== serviceName)) return undefined;
+      if (LEVELS.indexOf(entry.level ?? '') < LEVELS.indexOf(logLevel)) return undefined;
+      return { ...entry, position: place.position };
     };
 
-    const place = await LogPlace.end(path, call.signal);
     try {
       call.sendHeader(); // what is written from now on will come
-      const last: LogEntry[] = [];
-      const most = Math.min(lines, MAX_LINES);
+      const last: PlacedEntry[] = [];
+      const most = after === undefined ? Math.min(lines, MAX_LINES) : 0;
       let room = MAX_HISTORY;
       if (most > 0)
         for await (const line of place.history()) {
@@ -47,12 +58,14 @@ export function tailLogs(path: string): Method<LogRequest__Output, LogEntry> {
         }
       yield* last.reverse();
 
-      while (follow) {
+      for (let more = after !== undefined; more || follow; ) {
+        more = false;
         for await (const line of place.more()) {
+          more = true; // what was rotated away since comes file by file
           const entry = wanted(line);
           if (entry) yield entry;
         }
-        await sleep(100, call.signal);
+        if (follow) await sleep(100, call.signal);
       }
     } finally {
       await place.close();

@@ -9,11 +9,17 @@ import { protoCamelCase } from '@bufbuild/protobuf/reflect';
 import {
   type DescriptorProto,
   FileDescriptorProtoSchema,
+  type FileDescriptorSet,
   FileDescriptorSetSchema,
 } from '@bufbuild/protobuf/wkt';
 
-/** The types of protobuf-es, by descriptors of proto-loader that are made what those of protoc are. */
+/** The types of protobuf-es, by descriptors of proto-loader. */
 export function registryOf(definition: object): FileRegistry {
+  return createFileRegistry(descriptorsOf(definition));
+}
+
+/** Descriptors of proto-loader, made what those of protoc are. */
+export function descriptorsOf(definition: object): FileDescriptorSet {
   const { requestType } = definition as { requestType: { fileDescriptorProtos: Uint8Array[] } };
   const files = requestType.fileDescriptorProtos.map(bytes => fromBinary(FileDescriptorProtoSchema, bytes));
   const known = new Set<string>();
@@ -23,8 +29,8 @@ export function registryOf(definition: object): FileRegistry {
     for (const one of nestedType) add(`${scope}.${name}`, one);
   };
   for (const file of files) {
-    for (const one of file.enumType) known.add(`.${file.package}.${one.name}`);
-    for (const one of file.messageType) add(`.${file.package}`, one);
+    for (const one of file.enumType) known.add(`${scopeOf(file)}.${one.name}`);
+    for (const one of file.messageType) add(scopeOf(file), one);
   }
   const absolute = (name: string, scope: string): string => {
     for (let at = scope; at !== ''; at = at.slice(0, at.lastIndexOf('.')))
@@ -41,13 +47,17 @@ export function registryOf(definition: object): FileRegistry {
     }
     for (const one of message.nestedType) mend(own, one);
   };
-  for (const file of files) for (const one of file.messageType) mend(`.${file.package}`, one);
+  for (const file of files) for (const one of file.messageType) mend(scopeOf(file), one);
   // Google's come first: everybody's messages are of their types.
   files.sort((a, b) => Number(b.package === 'google.protobuf') - Number(a.package === 'google.protobuf'));
   files.forEach((file, index) => {
     file.dependency = files.slice(0, index).map(({ name }) => name);
   });
-  return createFileRegistry(create(FileDescriptorSetSchema, { file: files }));
+  return create(FileDescriptorSetSchema, { file: files });
+}
+
+function scopeOf({ package: name }: { readonly package: string }): string {
+  return name === '' ? '' : `.${name}`;
 }
 
 export function messageOf(registry: FileRegistry, name: string): DescMessage {
