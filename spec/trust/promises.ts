@@ -82,7 +82,7 @@ export const promises: Record<string, Promised> = {
   },
   R8: {
     promise: 'nor is one across reconnects',
-    command: 'npx tsx spec/client/resume.full.ts',
+    command: 'npx tsx spec/client/resume.full.ts 100000 100',
     figure: printed =>
       match(printed, /cursor: (\d+ messages, \d+ kills).*?: (lost \d+, repeated \d+, out of order \d+)/),
   },
