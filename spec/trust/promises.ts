@@ -94,7 +94,7 @@ export const promises: Record<string, Promised> = {
   R10: {
     promise: 'clients come back politely',
     command: 'npx tsx spec/client/herd.full.ts',
-    figure: printed => match(printed, /(peak .*? of clients).*?; (\d+ waits begun anew too early)/),
+    figure: printed => match(printed, /(peak .*? of clients\)).*?; (\d+ waits begun anew too early)/),
   },
   R11: {
     promise: 'a drain ends within its grace',
