@@ -102,7 +102,7 @@ function promisesOf({ figures }: Results): string {
     Object.entries(promises).map(([name, { promise, command, recorded }]) => [
       name,
       promise,
-      recorded?.() ?? figures[name] ?? 'run it',
+      recorded?.() ?? figures[name] ?? 'not recorded here',
       `\`${command}\``,
     ]),
   );

@@ -25,6 +25,8 @@ function measured(title: string, row: string, column: number): string {
 
 const ofBench = '([performance](performance.md))';
 
+const LEFT = 'Clients that leave, at six points of a stream';
+
 /** The value beside a name in a `console.table`. */
 function field(printed: string, name: string, column = 1): string {
   const line = printed.split('\n').find(one => one.split('│')[1]?.trim() === name);
@@ -41,16 +43,15 @@ const specs = (printed: string): string => `${match(printed, /(\d+) passing/)} s
 export const promises: Record<string, Promised> = {
   R1: {
     promise: 'no producer outlives its call',
-    command: 'npx tsx spec/cancelled.full.ts',
-    figure: printed =>
-      `\`finally\` ran once in ${field(printed, '`finally` ran')} of ${field(printed, 'streams')} streams, ` +
-      `cancelled at six points in five ways; ${field(printed, 'timers left')} timers left`,
+    command: 'npm run bench -- cancelled',
+    recorded: () =>
+      `\`finally\` ran in ${measured(LEFT, 'mount', 4)} of ${measured(LEFT, 'mount', 3)} streams, ` +
+      `${measured(LEFT, 'mount', 5)} orphans ${ofBench}`,
   },
   R2: {
     promise: 'cancelled streams leave no memory',
-    command: 'npx tsx spec/cancelled.full.ts',
-    figure: printed =>
-      `${field(printed, 'heap grown in the second half, KiB')} KiB in the second half of them`,
+    command: 'npm run bench -- cancelled',
+    recorded: () => `${measured(LEFT, 'mount', 6)} KiB in the second half of them ${ofBench}`,
   },
   R3: {
     promise: 'a slow client holds a bounded part',
