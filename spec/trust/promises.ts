@@ -135,8 +135,9 @@ export const promises: Record<string, Promised> = {
   },
   R17: {
     promise: 'it goes on for as long as one likes',
-    command: 'npm run scale-out -- --minutes 60',
-    recorded: () => `lost, repeated, out of order, wrongly ended: ${soaked()} ([scale](scale.md))`,
+    command: 'npm run scale-out -- --subscribers 100 --rate 100 --fault-ms 3000 --history 1000 --minutes 5',
+    recorded: () =>
+      `lost, repeated, out of order, wrongly ended: ${soaked()}, in five minutes only ([scale](scale.md))`,
   },
 };
 
