@@ -9,15 +9,13 @@
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { cache, VERSION } from './cache.ts';
 import { client, flaky, foreign, type Known, server, web } from './known.ts';
 
 const RUNNER = 'connectrpc.com/conformance';
-const VERSION = 'v1.0.7';
 /** How much of what is wrong is shown; the logs have it all. */
 const SHOWN = 20;
-const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'leat-conformance', VERSION);
 const runner = join(cache, 'connectconformance');
 
 interface Variant {

@@ -102,8 +102,9 @@ export function stalledPeer(port: number): Peer {
   return new Peer(port, { settings: { initialWindowSize: 0 } });
 }
 
+/** Bytes are a message that somebody else has encoded. */
 function framed(message: unknown): Buffer {
-  const bytes = Buffer.from(JSON.stringify(message));
+  const bytes = Buffer.isBuffer(message) ? message : Buffer.from(JSON.stringify(message));
   const frame = Buffer.alloc(5 + bytes.length);
   frame.writeUInt32BE(bytes.length, 1);
   bytes.copy(frame, 5);
