@@ -1,9 +1,9 @@
 export { compose } from './call/compose.ts';
-export { type Drainable, type DrainOnOptions, type DrainOptions, drain, drainOn } from './call/drain.ts';
 export { only } from './call/only.ts';
 export { type Counters, counters } from './counters.ts';
 export { serverOptions } from './grpc-js/server-options.ts';
 export { callOf } from './mounts/call-of.ts';
+export { type Drainable, type DrainOnOptions, type DrainOptions, drain, drainOn } from './mounts/drain.ts';
 export type { AnswerHandler, Handler, Mounted, MountedAnswer } from './mounts/handler.ts';
 export { interceptor } from './mounts/interceptor.ts';
 export { type Methods, type Mountable, mount, type Plain, plain } from './mounts/mount.ts';

@@ -1,3 +1,4 @@
+import { connect } from 'node:net';
 import * as grpc from '@grpc/grpc-js';
 import { expect } from 'chai';
 import { service as health } from 'grpc-health-check';
@@ -126,6 +127,19 @@ describe('examples: npm run serve', function () {
       expect(messages.map(({ status }) => status)).to.deep.equal(['SERVING', 'NOT_SERVING']);
       expect(code).to.not.equal(grpc.status.OK);
     });
+
+  it('exits also while a client is connected that never closes', async () => {
+    const server = await serveExamples(['--speed', '20']);
+    const { port } = new URL(`http://${server.address}`);
+    const gone = connect({ port: Number(port), host: '127.0.0.1', allowHalfOpen: true });
+    gone.on('error', () => {});
+    const settings = Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]);
+    gone.write(Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), settings]));
+    await new Promise(resolve => gone.once('data', resolve));
+    server.kill('SIGTERM');
+    expect((await server.ended).code).to.equal(0);
+    gone.destroy();
+  });
 
   it('drains when npm is told to stop', async () => {
     const server = await served(new Program(['npm', 'run', '--silent', 'serve', '--', '--port', '0']));

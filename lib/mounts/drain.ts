@@ -1,9 +1,10 @@
 import { constants } from 'node:os';
 import { Metadata, type Server, status } from '@grpc/grpc-js';
+import { type Live, live, refusals } from '../call/live.ts';
 import { checkDuration, checkFunction, checkOptions, expected } from '../check.ts';
+import { connectionsOf } from '../grpc-js/sockets.ts';
 import { after } from '../timers.ts';
 import type { Outcome } from '../types.ts';
-import { type Live, live, refusals } from './live.ts';
 import { onSignals } from './signals.ts';
 
 /** How a server is drained. */
@@ -38,6 +39,9 @@ export interface DrainOnOptions extends DrainOptions {
 
 /** How long a client that was told to leave may take for that once the grace is over. */
 const CLOSING_MS = 100;
+
+/** How long a client may take to close a connection that has ended, before it is taken to be gone. */
+const GONE_MS = 1000;
 
 /** What is shut down: a `Server` of grpc-js, or what `web` of `leat/web` makes. */
 export type Drainable = Pick<Server, 'tryShutdown' | 'forceShutdown'>;
@@ -152,12 +156,16 @@ async function run(server: Drainable, graceMs: number, outcome: Outcome): Promis
   for (const call of calls) if (call.listed) call.end(outcome);
   // Unary calls that came meanwhile, and those that are not ours, have what is left of the grace.
   const left = Math.max(CLOSING_MS, until - performance.now());
+  const connections = connectionsOf(server);
   await within(left, new Promise(resolve => server.tryShutdown(resolve)));
   for (const call of live) if (ours(call)) call.end(outcome);
   // A client that does not read cannot be told in words.
   for (const call of calls) call.wire.reset(outcome.code);
   await new Promise(resolve => setImmediate(resolve));
   server.forceShutdown();
+  // Clients that are there close by themselves, and read what they were sent before that.
+  after(GONE_MS, () => connections.end()).unref();
+  after(2 * GONE_MS, () => connections.cut()).unref();
   refusals.delete(refuse);
 }
 
