@@ -20,6 +20,4 @@ export const known: Readonly<Record<string, string>> = {
     'grpc-js decodes requests, and takes such a message as it is',
   'has a promise that rejects and that nobody waits for': UNCAUGHT,
   'has a timer that throws': UNCAUGHT,
-  'is told to end while a client is gone without a word':
-    '`drain` resolves within its grace, but Node waits for the other side to close the socket: `drainOn(server, { after: () => process.exit() })` where that counts',
 };
