@@ -6,8 +6,8 @@ const NAMES = ['chromium', 'chromium-browser', 'google-chrome'];
 /** The program, from CHROMIUM or the PATH; nothing when there is none. */
 function program(): string | undefined {
   const { CHROMIUM } = process.env;
-  if (CHROMIUM) return CHROMIUM;
-  for (const name of NAMES)
+  if (CHROMIUM?.includes('/')) return CHROMIUM;
+  for (const name of CHROMIUM ? [CHROMIUM] : NAMES)
     try {
       return execFileSync('which', [name], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
     } catch {
