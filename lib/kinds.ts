@@ -1,6 +1,12 @@
 import { middleware as made } from './made.ts';
 import { report } from './report.ts';
-import type { Call, Middleware } from './types.ts';
+import type { Call, Kind, Middleware } from './types.ts';
+
+/** The kind of a method, by what its definition says. */
+export function kindOfMethod(requestStream: boolean, responseStream: boolean): Kind {
+  if (requestStream) return responseStream ? 'bidi' : 'clientStream';
+  return responseStream ? 'serverStream' : 'unary';
+}
 
 /** Whether a call is answered with one message. */
 export function answersOnce({ kind }: Call): boolean {

@@ -10,6 +10,7 @@ import { checkMiddleware } from '../check.ts';
 import { isOver, transparent } from '../grpc-js/below.ts';
 import { halfClosed } from '../grpc-js/half-close.ts';
 import { GrpcPort } from '../grpc-js/port.ts';
+import { kindOfMethod } from '../kinds.ts';
 import { completed, Relay } from '../run/relay.ts';
 import { isErrorCode, outcomeOf } from '../status/status.ts';
 import type { Kind, Middleware, Outcome } from '../types.ts';
@@ -28,14 +29,7 @@ export function interceptor(...middleware: Middleware[]): ServerInterceptor {
   checkMiddleware(middleware);
   const layers = compose(...middleware);
   return function leat({ path, requestStream, responseStream }, next) {
-    const kind = requestStream
-      ? responseStream
-        ? 'bidi'
-        : 'clientStream'
-      : responseStream
-        ? 'serverStream'
-        : 'unary';
-    return new Intercepted(path, next, layers, kind) as never;
+    return new Intercepted(path, next, layers, kindOfMethod(requestStream, responseStream)) as never;
   };
 }
 

@@ -4,6 +4,7 @@ import { ServerCall } from '../call/call.ts';
 import { compose } from '../call/compose.ts';
 import { carryBy } from '../grpc-js/ports.ts';
 import { type JsonCodec, jsonOf } from '../json.ts';
+import { kindOfMethod } from '../kinds.ts';
 import { type AnyHandler, partsOf } from '../mounts/handler.ts';
 import { wrap } from '../mounts/wrap.ts';
 import { answer } from '../run/answer.ts';
@@ -39,7 +40,7 @@ export class WebMethod {
   ) {
     const { path, requestStream, responseStream } = definition;
     this.path = path;
-    this.kind = kindOf(requestStream, responseStream);
+    this.kind = kindOfMethod(requestStream, responseStream);
     this.byGet = responseStream || isSafe(definition);
     const { method, middleware } = partsOf(handler) ?? { middleware: [] };
     this.run = method ? byMethod(method, middleware, this.kind) : byHandler(handler, this.kind);
@@ -78,11 +79,6 @@ export function callable(path: string, method: WebMethod | undefined, closing: b
       `Browsers cannot stream requests, which ${path} reads: call it by gRPC`,
     );
   return closing ? new Refusal(status.UNAVAILABLE, 'the server is shutting down') : method;
-}
-
-function kindOf(requestStream: boolean, responseStream: boolean): Kind {
-  if (requestStream) return responseStream ? 'bidi' : 'clientStream';
-  return responseStream ? 'serverStream' : 'unary';
 }
 
 /** As its definition says, where that tells. */

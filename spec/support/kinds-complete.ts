@@ -15,6 +15,7 @@ import { tracing } from '../../middleware/tracing.ts';
 import { type MountName, mountNames, until } from './harness.ts';
 import { type AnyMethod, calling, serveKind, service, streamsIn, streamsOut } from './kinds.ts';
 import { type Finished, startOtel } from './otel.ts';
+import { bounded } from './otel-complete.ts';
 import { rawCall } from './raw.ts';
 
 /** The ways of ending, and what is told of each. */
@@ -58,13 +59,6 @@ const methodOf = (kind: Kind): AnyMethod =>
         yield await answer(requests, call);
       }
     : answer;
-
-const bounded: Middleware = (call, next) => ({
-  message(message) {
-    if (message === 'limit') call.end({ code: status.RESOURCE_EXHAUSTED, details: '', reason: 'limit' });
-    else next.message(message);
-  },
-});
 
 export interface Completeness {
   readonly calls: number;

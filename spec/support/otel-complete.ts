@@ -33,7 +33,8 @@ const source: AnySource = async function* ({ kind = 'disconnected' }, { signal }
   else await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
 };
 
-const limits: Middleware = (call, next) => ({
+/** Ends a call as `limits` would, at the message that asks for it. */
+export const bounded: Middleware = (call, next) => ({
   message(message) {
     if (message === 'limit') call.end({ code: status.RESOURCE_EXHAUSTED, details: '', reason: 'limit' });
     else next.message(message);
@@ -92,7 +93,7 @@ async function serveRound(on: MountName, total: number): Promise<number> {
     kind: request.kind ?? 'disconnected',
     late: Number(deadline) - request.deadline > 20,
   });
-  const server = await serve(on, source, [tracing({ spanAttributes }), metrics(), limits]);
+  const server = await serve(on, source, [tracing({ spanAttributes }), metrics(), bounded]);
   const clients = [1, 2].map(() => new Client(`127.0.0.1:${server.port}`, credentials.createInsecure()));
   let next = 0;
   const worker = async (client: Client) => {
