@@ -17,15 +17,12 @@ import {
   serveStreams,
   watch,
 } from '../support/examples.ts';
-import { stopAll, until } from '../support/harness.ts';
+import { soon, stopAll, until } from '../support/harness.ts';
 import { readOne, standstill, timers } from '../support/served.ts';
 
 /** Holds, with no call open, within 50 ms. */
-async function soon(what: string, holds: () => boolean): Promise<void> {
-  const began = performance.now();
-  await until(what, () => holds() && live.size === 0);
-  expect(performance.now() - began).to.be.lessThan(50);
-}
+const over = (what: string, holds: () => boolean): Promise<void> =>
+  soon(what, () => holds() && live.size === 0);
 
 /** Counts what a database has lent out, and keeps what it is asked. */
 function asking(database: Database): { db: ReturnType<typeof counting>; asked: string[] } {
@@ -76,7 +73,7 @@ describe('examples: what a cancel leaves', () => {
         expect((await ended).code).to.equal(status.CANCELLED);
         // What is being fetched comes to its end first; `query.spec.ts` says how soon.
         const given = () => db.lent === 0 && timers() === before;
-        await (blocked ? soon : until)('the connection is given back', given);
+        await (blocked ? over : until)('the connection is given back', given);
         expect(await left(db)).to.deep.equal(['0', 'off']);
       });
   }
@@ -167,7 +164,7 @@ describe('examples: what a cancel leaves', () => {
         expect(open()).to.have.length(1);
         stream.cancel();
         await ended;
-        await soon('no file is open', () => open().length === 0 && timers() === before);
+        await over('no file is open', () => open().length === 0 && timers() === before);
       });
   });
 });

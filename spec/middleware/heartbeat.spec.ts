@@ -78,7 +78,7 @@ function behaves(on: MountName): void {
       look,
       heartbeat({ everyMs: 8, make }),
       metadata({ trailer: { 'x-count': ({ messages }) => messages, 'x-bytes': ({ bytes }) => bytes } }),
-      limits({ idleTimeoutMs: 60 }),
+      limits({ idleTimeoutMs: 400 }),
     ]);
     const { messages, trailer, code, details } = await server.call({ max: 3 });
     expect(messages.slice(0, 5)).to.deep.equal([1, 2, 3, beat, beat]);
@@ -88,8 +88,9 @@ function behaves(on: MountName): void {
     });
     expect(trailer.getMap()).to.include({ 'x-count': '3', 'x-bytes': '3' });
     expect(stats).to.include({ messages: 3, bytes: 3, waiting: undefined });
-    expect(stats?.sourceMs).to.be.within(55, 1000);
-    expect(stats?.maxGapMs).to.be.below(50);
+    expect(stats?.sourceMs).to.be.within(390, 3000);
+    // Gaps are between whatever goes out: beats count.
+    expect(stats?.maxGapMs).to.be.below(300);
   });
 
   it('M16 stops at once at the end, whatever that was', async () => {

@@ -1,5 +1,7 @@
-import { context, metrics as metricsApi, trace } from '@opentelemetry/api';
+import { Metadata } from '@grpc/grpc-js';
+import { context, metrics as metricsApi, propagation, trace } from '@opentelemetry/api';
 import { expect } from 'chai';
+import type { Middleware } from '../../lib/index.ts';
 import { metrics } from '../../middleware/metrics.ts';
 import { tracing } from '../../middleware/tracing.ts';
 import { type AnySource, serve, stopAll, until } from '../support/harness.ts';
@@ -117,5 +119,40 @@ describe('tracing() and metrics(), for long', () => {
     const list = [tracing({ segmentMs: 1000, progress: { intervalMs: 1000 } }), metrics({ a66: true }), look];
     const { code, messages } = await (await serve('mount', () => [1, 2], list)).call();
     expect([code, messages, counted]).to.deep.equal([0, [1, 2], undefined]);
+  });
+
+  it('OT40 have no layer without an SDK, and one from when there is', async () => {
+    trace.disable();
+    metricsApi.disable();
+    const [spans, measured] = [tracing(), metrics()];
+    const layers: unknown[] = [];
+    const look: Middleware = (call, next) => {
+      layers.push(spans(call, next), measured(call, next));
+      return undefined;
+    };
+    const server = await serve('mount', () => [1], [look]);
+    await server.call();
+    expect(layers).to.deep.equal([undefined, undefined]);
+    const otel = startOtel();
+    await server.call();
+    await otel.stop();
+    expect(layers.slice(2)).to.have.length(2).and.not.include(undefined);
+  });
+
+  it('OT40 hand the parent on without an SDK, where there is a propagator', async () => {
+    trace.disable();
+    const otel = startOtel();
+    trace.disable();
+    const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+    const source: AnySource = () => {
+      const carrier: Record<string, string> = {};
+      propagation.inject(context.active(), carrier);
+      return [carrier.traceparent];
+    };
+    const given = new Metadata();
+    given.set('traceparent', traceparent);
+    const { messages } = await (await serve('mount', source, [tracing()])).call({}, { metadata: given });
+    await otel.stop();
+    expect(messages).to.deep.equal([traceparent]);
   });
 });

@@ -3,6 +3,19 @@ import { inspect } from 'node:util';
 /** Fails the test during which something escaped that would have killed a process, or that means a leak. */
 const escaped: unknown[] = [];
 
+/** What may still close by itself after the last test, ms. */
+const patience = 30_000;
+
+/** Names what keeps the process alive after the last test, and ends it: a leak must fail a run, not hang it. */
+function endsByItself(): void {
+  setTimeout(() => {
+    const handles = (process as unknown as { _getActiveHandles(): object[] })._getActiveHandles();
+    console.error(`still open ${patience} ms after the last test:`, process.getActiveResourcesInfo());
+    for (const handle of handles) console.error(inspect(handle, { depth: 1 }).slice(0, 2000));
+    process.exit(1);
+  }, patience).unref();
+}
+
 export const mochaHooks = {
   beforeAll(): void {
     process.on('unhandledRejection', error => escaped.push(error));
@@ -14,4 +27,5 @@ export const mochaHooks = {
     const found = escaped.splice(0);
     if (found.length > 0) throw new Error(`escaped from a test: ${inspect(found[0])}`, { cause: found[0] });
   },
+  afterAll: endsByItself,
 };
