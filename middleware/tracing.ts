@@ -1,12 +1,13 @@
-import { context, diag, trace } from '@opentelemetry/api';
+import { context, diag, type Tracer } from '@opentelemetry/api';
 import { makes, middleware } from '../lib/made.ts';
 import type { Call, Layer, Middleware } from '../lib/types.ts';
 import { existingSpan, takeOver } from './otel/existing.ts';
 import { Follower, Recording } from './otel/recording.ts';
 import { isResume } from './otel/resume.ts';
-import { attributesFrom, isOfInterest, PerCall, scope } from './otel/scope.ts';
+import { attributesFrom, isOfInterest, PerCall } from './otel/scope.ts';
 import { methodOf } from './otel/semconv.ts';
 import { callAttributes, childSpan, type Opened, serverSpan } from './otel/span.ts';
+import { tracers } from './otel/tracer.ts';
 import { type Settings, settle, type TracingOptions } from './otel/tracing-options.ts';
 
 export type { LoggerLike, LoggerProviderLike } from './otel/events.ts';
@@ -35,9 +36,14 @@ export type { TracingOptions } from './otel/tracing-options.ts';
 export function tracing(options: TracingOptions = {}): Middleware {
   const settings = settle(options);
   const { safely } = settings;
+  const tracerOf = tracers(settings.tracerProvider);
+  const record = (call: Call): Layer<unknown> | undefined => {
+    const tracer = tracerOf();
+    return tracer && (follow(call, settings) ?? open(call, settings, tracer));
+  };
   return middleware(function tracing(call) {
     if (!isOfInterest(call)) return undefined;
-    return safely('a span', () => follow(call, settings) ?? open(call, settings), undefined);
+    return safely('a span', () => record(call), undefined);
   });
 }
 
@@ -51,11 +57,8 @@ function follow(call: Call, settings: Settings): Layer<unknown> | undefined {
   return recording && !recording.over ? new Follower(recording, call, settings) : undefined;
 }
 
-function open(call: Call, settings: Settings): Layer<unknown> {
+function open(call: Call, settings: Settings, tracer: Tracer): Layer<unknown> {
   const { safely, semconv, spanAttributes } = settings;
-  // `trace.getTracer` would leave the schema out.
-  const provider = settings.tracerProvider ?? trace.getTracerProvider();
-  const tracer = provider.getTracer(scope.name, scope.version, { schemaUrl: scope.schemaUrl });
   const links = safely('links', () => settings.links(call), []);
   const attributes = callAttributes(call, semconv, settings.requestHeaders);
   Object.assign(attributes, attributesFrom('spanAttributes', spanAttributes, call, safely));

@@ -38,20 +38,19 @@ export function takeOver(span: Span, safely: Safely): () => void {
   };
 }
 
-/** The server-streaming methods of a definition, by the names that instrumentation might know them by. */
-function streamingMethods(definition: object): string[] {
+/** The methods of a definition, by the names that instrumentation might know them by. */
+function methodsOf(definition: object): string[] {
   if (typeof definition !== 'object' || definition === null)
     throw expected('definition', 'a service definition', definition);
   const names: string[] = [];
-  for (const { path, requestStream, responseStream } of Object.values(definition))
-    if (typeof path === 'string' && !requestStream && responseStream)
-      names.push(path.slice(path.lastIndexOf('/') + 1).toLowerCase());
+  for (const { path } of Object.values(definition))
+    if (typeof path === 'string') names.push(path.slice(path.lastIndexOf('/') + 1).toLowerCase());
   return names;
 }
 
 /**
- * Keeps `@opentelemetry/instrumentation-grpc` away from the server-streaming methods of these services, so that
- * the spans of `tracing()` are the only ones. Instrumentation goes by the bare name of a method, on clients as
+ * Keeps `@opentelemetry/instrumentation-grpc` away from the methods of these services, so that the spans of
+ * `tracing()` are the only ones. Instrumentation goes by the bare name of a method, on clients as
  * well: calls that this process makes to methods of the same name are not instrumented either.
  *
  * @example
@@ -59,6 +58,6 @@ function streamingMethods(definition: object): string[] {
  * @throws TypeError when something given is no definition.
  */
 export function ignoreGrpcMethods(...definitions: readonly object[]): (name: string) => boolean {
-  const ours = new Set(definitions.flatMap(streamingMethods));
+  const ours = new Set(definitions.flatMap(methodsOf));
   return name => ours.has(name.toLowerCase());
 }
