@@ -121,9 +121,10 @@ export class NatsServer {
 
 /** A file with settings of a server. */
 export function configFile(text: string): string {
-  const file = join(mkdtempSync(join(tmpdir(), 'leat-nats-')), 'nats.conf');
+  const folder = mkdtempSync(join(tmpdir(), 'leat-nats-'));
+  const file = join(folder, 'nats.conf');
   writeFileSync(file, text);
-  process.once('exit', () => rmSync(file, { force: true }));
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
   return file;
 }
 

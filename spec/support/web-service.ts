@@ -1,4 +1,4 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { MethodDefinition, ServiceDefinition } from '@grpc/grpc-js';
@@ -70,7 +70,9 @@ message Thing {
 }
 `;
 
-const file = join(mkdtempSync(join(tmpdir(), 'leat-web-')), 'everything.proto');
+const folder = mkdtempSync(join(tmpdir(), 'leat-web-'));
+process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+const file = join(folder, 'everything.proto');
 writeFileSync(file, proto);
 
 type Method = MethodDefinition<any, any>;
