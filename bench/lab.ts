@@ -9,7 +9,7 @@ export type Sink = Remote<SinkApi>;
 
 /** How thorough a run is. */
 export interface Options {
-  /** Measurements of each contender, of which the median counts. */
+  /** Measurements of each contender: the median counts, and of ratios the median of those within a round. */
   rounds: number;
   /** Scales what one measurement does: 1 in a full run, less in a quick one. */
   scale: number;
@@ -89,6 +89,11 @@ export async function until(what: string, condition: () => Promise<boolean>): Pr
   for (const giveUp = Date.now() + 10_000; !(await condition()); await sleep(5)) {
     if (Date.now() > giveUp) throw new Error(`waited in vain until ${what}`);
   }
+}
+
+/** How one contender did beside another, round by round: what disturbs the machine for a while disturbs both. */
+export function beside(each: readonly number[] = [], other: readonly number[] = []): number {
+  return median(each.map((value, round) => value / (other[round] ?? Number.NaN)));
 }
 
 export function median(values: readonly number[]): number {
