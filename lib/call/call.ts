@@ -38,6 +38,12 @@ export interface Reading {
   wake(): void;
 }
 
+/** Whoever produces the messages of a call. */
+export interface Producer {
+  /** The call is over, whatever ended it. */
+  released(): void;
+}
+
 /** How far a call has come; only ever goes up. */
 enum Phase {
   /** Its layers are being made. */
@@ -75,8 +81,7 @@ export class ServerCall<Req = unknown> implements Inside, Sink<unknown>, Sender,
   readonly notice: Notice = new Notice();
   /** What users see of this call. */
   readonly view: Call<Req>;
-  /** Runs when the call ends, whatever ended it; set by whoever produces the messages. */
-  released: (() => void) | undefined;
+  producer: Producer | undefined;
   /** What its method reads. */
   reading: Reading | undefined;
   onEnded: (() => void) | undefined;
@@ -347,7 +352,7 @@ export class ServerCall<Req = unknown> implements Inside, Sink<unknown>, Sender,
     this.surely(() => this.notice.give(outcome));
     if (this.reading) this.surely(() => this.reading?.wake());
     this.gate.open();
-    if (this.released) this.surely(() => this.released?.());
+    if (this.producer) this.surely(() => this.producer?.released());
     this.conclude(this.layer.end ? this.last(outcome) : outcome);
   }
 

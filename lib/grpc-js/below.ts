@@ -3,6 +3,7 @@ import { ServerInterceptingCall, status } from '@grpc/grpc-js';
 import type { Call, ConnectionInfo } from '../types.ts';
 import { PREFIX_BYTES } from '../wire/frame.ts';
 import type { Delivery, Outlet, Serialize } from '../wire/port.ts';
+import { letGoOnceClosed } from './let-go.ts';
 import { isTraced, StreamOutlet, type Tracker } from './stream-outlet.ts';
 
 /**
@@ -83,6 +84,7 @@ export function lookBelow(link: unknown): Below {
     base = base.nextCall;
   }
   readable &&= typeof base?.stream?.writableLength === 'number';
+  if (base?.stream && !links.some(link => transparent in link)) letGoOnceClosed(base.stream);
   const session = base?.stream?.session;
   // What shows no stream is no call of grpc-js, and no other mount gets down to it.
   const identity = base?.stream && base;

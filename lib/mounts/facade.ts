@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { Writable } from 'node:stream';
 import { type Metadata, status } from '@grpc/grpc-js';
-import type { ServerCall } from '../call/call.ts';
+import type { Producer, ServerCall } from '../call/call.ts';
 import { isThenable } from '../check.ts';
 import { counts } from '../counters.ts';
 import { isRead } from '../grpc-js/incoming.ts';
@@ -17,18 +17,18 @@ import { Reads } from './reads.ts';
 
 type Written = (error?: Error | null) => void;
 
-/** The last facade of each stream: a wrapped handler might hand its stream to another wrapped handler. */
-const facades = new WeakMap<object, Facade>();
+/** The last facade of a stream: a wrapped handler might hand its stream to another wrapped handler. */
+const last: unique symbol = Symbol('facade');
 
 export function facadeOf(stream: object): Facade | undefined {
-  return facades.get(stream);
+  return (stream as { readonly [last]?: Facade })[last];
 }
 
 /**
  * The stream that a wrapped handler holds, with our methods. What the handler writes goes through the Writable to the
  * layers of the call; what it says too late is absorbed before the Writable.
  */
-export class Facade {
+export class Facade implements Producer {
   readonly relay: Relay;
   /** What the handler answers with, where it does not write. */
   readonly callback: Callback | undefined = undefined;
@@ -61,11 +61,11 @@ export class Facade {
     this.emit = stream.emit;
     this.early = stream.rawListeners('error');
     this.told = stream.cancelled;
-    call.released = () => this.released();
-    this.outer = facades.get(stream);
-    facades.set(stream, this);
+    call.producer = this;
+    this.outer = facadeOf(stream);
     if (isRead(stream)) new Reads(stream, call);
     Object.assign(stream, {
+      [last]: this,
       sendMetadata: (metadata: Metadata) => this.relay.header(metadata),
       emit: (event: string, ...args: unknown[]) => this.emitted(event, args),
     });
@@ -127,7 +127,7 @@ export class Facade {
 
   /** The handler is done, and not well. Of several facades, the one that it holds hears of it. */
   protected fail(outcome: Outcome): void {
-    const innermost = facades.get(this.stream) ?? this;
+    const innermost = facadeOf(this.stream) ?? this;
     if (innermost !== this) return innermost.fail(outcome);
     const { call } = this;
     if (this.give(outcome)) return;
@@ -137,7 +137,7 @@ export class Facade {
   }
 
   /** The call is over. Unless the handler ended it, the handler might wait for a `drain` that will not come. */
-  private released(): void {
+  released(): void {
     const { relay, running, stream } = this;
     if (running) this.call.watch(running);
     if (relay.ended) return;

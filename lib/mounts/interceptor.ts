@@ -117,8 +117,10 @@ class Intercepted implements ServerInterceptingCallInterface, Origin {
     const relay = new Relay(call);
     this.call = call;
     this.relay = relay;
-    call.released = () => {
-      if (!relay.ended) process.nextTick(cancel);
+    call.producer = {
+      released() {
+        if (!relay.ended) process.nextTick(cancel);
+      },
     };
     call.begin(this.layers, start);
   }

@@ -1,5 +1,5 @@
 import { status } from '@grpc/grpc-js';
-import type { ServerCall } from '../call/call.ts';
+import type { Producer, ServerCall } from '../call/call.ts';
 import { isThenable, show } from '../check.ts';
 import { counts } from '../counters.ts';
 import { outcomeOf, StatusError } from '../status/status.ts';
@@ -24,16 +24,14 @@ async function answerLater<Req, Res>(
   if (call.open) answer(call, method);
 }
 
-class Answering<Req, Res> {
+class Answering<Req, Res> implements Producer {
   private pending: PromiseLike<Res> | undefined;
 
   constructor(private readonly call: ServerCall<Req>) {}
 
   run(method: Answer<Req, Res>): void {
     const { call } = this;
-    call.released = () => {
-      if (this.pending) call.watch(this.pending);
-    };
+    call.producer = this;
     try {
       const given = method(call.view.request, call.view);
       if (isThenable(given)) this.wait(given as PromiseLike<Res>, method);
@@ -41,6 +39,10 @@ class Answering<Req, Res> {
     } catch (error) {
       this.failed(error, method);
     }
+  }
+
+  released(): void {
+    if (this.pending) this.call.watch(this.pending);
   }
 
   private wait(given: PromiseLike<Res>, method: Answer<Req, Res>): void {

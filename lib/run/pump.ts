@@ -1,4 +1,4 @@
-import type { ServerCall } from '../call/call.ts';
+import type { Producer, ServerCall } from '../call/call.ts';
 import { isThenable } from '../check.ts';
 import { counts } from '../counters.ts';
 import { outcomeOf } from '../status/status.ts';
@@ -13,10 +13,8 @@ import { hinted } from './hint.ts';
  */
 export async function pump<Req, Res>(call: ServerCall<Req>, source: Method<Req, Res>): Promise<void> {
   const pull = new Pull<Res>(call);
-  const released = new Promise<void>(resolve => {
-    call.released = resolve;
-  });
-  void released.then(() => pull.close());
+  call.producer = pull;
+  void pull.release.then(() => pull.close());
   try {
     const opening = pull.open(source(call.view.request, call.view));
     if (opening) await opening;
@@ -27,7 +25,12 @@ export async function pump<Req, Res>(call: ServerCall<Req>, source: Method<Req, 
 }
 
 /** One iterator being pulled: at most one `next()` at a time, and one `return()` unless it ended by itself. */
-class Pull<Res> {
+class Pull<Res> implements Producer {
+  released!: () => void;
+  /** Settles when the call is over; what waits for it runs in the async context of the source. */
+  readonly release: Promise<void> = new Promise(resolve => {
+    this.released = resolve;
+  });
   private puller: Puller<Res> | undefined;
   /** That puller, when it is a stream of `leat/sources`. */
   private guest: Guest | undefined;

@@ -209,6 +209,17 @@ export class FrameDelivery implements Delivery {
     }
   }
 
+  private wasTaken(bytes: number, messages: number): void {
+    this.given -= bytes;
+    this.unacked -= messages;
+    this.unackedBytes -= bytes;
+    this.takenAt = performance.now();
+    this.outlet.sent(messages);
+    this.feed();
+    this.write(false);
+    if (this.idle || this.room) this.carrier.progressed();
+  }
+
   /** Makes one write, which completes so many messages. */
   private give(bytes: Buffer, messages: number): void {
     const { outlet, carrier } = this;
@@ -216,17 +227,14 @@ export class FrameDelivery implements Delivery {
       this.close();
       return carrier.givenUp();
     }
-    this.given += bytes.length;
+    const size = bytes.length;
+    this.given += size;
+    let delivery: FrameDelivery | undefined = this;
     const taken = (error?: Error | null) => {
-      if (error) return;
-      this.given -= bytes.length;
-      this.unacked -= messages;
-      this.unackedBytes -= bytes.length;
-      this.takenAt = performance.now();
-      outlet.sent(messages);
-      this.feed();
-      this.write(false);
-      if (this.idle || this.room) carrier.progressed();
+      // HTTP/2 might keep this function for as long as it keeps a closed stream.
+      const to = delivery;
+      delivery = undefined;
+      if (!error) to?.wasTaken(size, messages);
     };
     try {
       outlet.write(bytes, taken);
