@@ -61,7 +61,7 @@ export const routeGuide: Example = {
     }
 
     const corners = {
-      lo: { latitude: 407000000, longitude: -747000000 },
+      lo: { latitude: 409000000, longitude: -747000000 },
       hi: { latitude: 410000000, longitude: -745000000 },
     };
     for await (const { name } of subscribe(client, 'listFeatures', corners, retrying(print)))
@@ -94,6 +94,6 @@ function answer<T>(call: (done: requestCallback<T>) => unknown): Promise<T> {
 }
 
 function* notesToSend(): Generator<RouteNote> {
-  for (const message of ['first', 'second', 'third', 'fourth'])
+  for (const message of ['first', 'second', 'third'])
     yield { location: { latitude: 0, longitude: message.length }, message };
 }

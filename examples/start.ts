@@ -4,7 +4,7 @@ import { sleep } from 'leat/sources';
 import { clients, services, showpieces } from './examples.ts';
 import { type Flags, numberOf, read, runOf, usedWrongly, wantsHelp } from './flags.ts';
 import { listen } from './server.ts';
-import { bold, dim, progressTo } from './terminal.ts';
+import { bold, dim, progressTo, sides } from './terminal.ts';
 
 /** What to look at, and the flags that keep it short. */
 const stops: Readonly<Record<string, readonly [look: string, ...args: string[]]>> = {
@@ -13,12 +13,12 @@ const stops: Readonly<Record<string, readonly [look: string, ...args: string[]]>
   logs: [
     'headers before the first message, a checksum after the last; then a live feed that is left',
     '--follow',
-    '3',
+    '2',
   ],
-  updates: ['one feed for all subscribers, each with a number to resume after', '--count', '4'],
+  updates: ['one feed for all subscribers, each with a number to resume after', '--count', '3'],
   query: ['10,000 rows through a cursor: a slow client would slow the query down'],
   job: ['whoever watches late sees the latest step, not all of them'],
-  tail: ['a file that is written, followed and filtered', '--lines', '5', '--follow', '2'],
+  tail: ['a file that is written, followed and filtered', '--lines', '2', '--follow', '2'],
   values: ['the server stops when the client leaves, and waits when it pauses'],
   'route-guide': ['all four kinds of methods, of the service that every gRPC user knows'],
   tracing: ['one span for the stream, below its client and above what the source does'],
@@ -28,7 +28,7 @@ const usage = 'usage: npm start -- [--speed N] [--raw]';
 const flags: Flags = { speed: { type: 'string', default: '1' }, raw: { type: 'boolean', default: false } };
 
 const print = (line: string) => console.log(line);
-const log = (line: string) => console.log(dim(`                              server: ${line}`));
+const { client, server: log, end: flush } = sides(print);
 
 const args = process.argv.slice(2);
 if (wantsHelp(args)) {
@@ -52,12 +52,13 @@ for (const [name, example] of Object.entries(shown)) {
   const progress = progressTo(print);
   const printed = (line: string) => {
     progress.end();
-    print(line);
+    client(line);
   };
   await example.show({ ...runOf(address, values, printed), progress: progress.line });
   progress.end();
   // A server hears a little later that its client has left.
   await sleep(50);
+  flush();
 }
 
 heading('drain', 'a server that is told to stop ends its streams, and then itself');

@@ -28,3 +28,33 @@ export function progressTo(print: (line: string) => void): { line(text: string):
     },
   };
 }
+
+const COLUMN = 38;
+
+/**
+ * Lines of a client, with what the server said before each on its right; where a line is too long for that, or the last
+ * is over, what the server said has a line of its own.
+ */
+export function sides(print: (line: string) => void): {
+  client(line: string): void;
+  server(line: string): void;
+  end(): void;
+} {
+  let said: string[] = [];
+  const row = (line: string) => {
+    print(`${line.padEnd(COLUMN)}${dim(`server: ${said.join(', ')}`)}`);
+    said = [];
+  };
+  const end = () => {
+    if (said.length > 0) row('');
+  };
+  return {
+    client(line) {
+      if (line.length >= COLUMN) end();
+      if (said.length > 0) row(line);
+      else print(line);
+    },
+    server: line => void said.push(line),
+    end,
+  };
+}

@@ -42,14 +42,20 @@ export function checkOptions<T>(
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw expected(name, 'an object', value);
   // An instance of a class is more than options: a call is one, for its `signal`.
-  const prototype: unknown = Object.getPrototypeOf(value);
-  if (prototype !== null && Object.getPrototypeOf(prototype) !== null) return;
+  if (!isPlain(value)) return;
   for (const key of Object.keys(value)) {
     if ((known as readonly string[]).includes(key)) continue;
     const meant = nearest(key, known);
     const hint = meant === undefined ? `it has ${list(known)}` : `did you mean \`${meant}\`?`;
     throw new TypeError(`Expected \`${name}\` to have known names only, got \`${key}\`: ${hint}`);
   }
+}
+
+/** Whether it is an object of no class, from whatever realm: what a literal makes. */
+export function isPlain(value: unknown): value is object {
+  if (typeof value !== 'object' || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
 function list(names: readonly string[]): string {
@@ -68,6 +74,27 @@ export function checkMetadata(name: string, value: unknown): void {
 
 export function checkFunction(name: string, value: unknown): void {
   if (typeof value !== 'function') throw expected(name, 'a function', value);
+}
+
+export function checkBoolean(name: string, value: unknown): void {
+  if (typeof value !== 'boolean') throw expected(name, 'a boolean', value);
+}
+
+export function checkString(name: string, value: unknown): void {
+  if (typeof value !== 'string') throw expected(name, 'a string', value);
+}
+
+export function checkNames(name: string, value: unknown): void {
+  if (!Array.isArray(value) || !value.every(item => typeof item === 'string'))
+    throw expected(name, 'an array of names', value);
+}
+
+/** When something ends: a date, or milliseconds since the epoch, which `Infinity` is, too. */
+export function checkDeadline(value: unknown): number {
+  const ms = (value as Date | null)?.getTime?.() ?? value;
+  if (typeof ms !== 'number' || Number.isNaN(ms))
+    throw expected('deadline', 'a date, or milliseconds since the epoch', value);
+  return ms;
 }
 
 export function checkInteger(name: string, value: unknown, from: number): void {

@@ -19,6 +19,6 @@ export function headerOf(token: unknown): string | undefined {
 }
 
 /** What protobuf.js makes of a 64-bit integer, by the mark it puts on it. */
-function isLong(token: unknown): boolean {
+export function isLong(token: unknown): boolean {
   return typeof token === 'object' && (token as { __isLong__?: unknown } | null)?.__isLong__ === true;
 }

@@ -1,4 +1,4 @@
-import { expected } from './check.ts';
+import { checkString, expected } from './check.ts';
 
 /** Names a value that layers hand on, and has its type. */
 export interface Key<T> {
@@ -19,7 +19,7 @@ export interface Key<T> {
  * @throws TypeError when the name is not a string.
  */
 export function key<T>(name: string): Key<T> {
-  if (typeof name !== 'string') throw expected('name', 'a string', name);
+  checkString('name', name);
   return Object.freeze({ name });
 }
 

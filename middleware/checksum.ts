@@ -63,7 +63,7 @@ function checkName(trailer: string): void {
   try {
     new ResponseMetadata('trailer').set(trailer, '');
   } catch (error) {
-    throw error instanceof TypeError ? error : new TypeError((error as Error).message, { cause: error });
+    throw error instanceof TypeError ? error : expected('trailer', 'the name of a trailer', trailer);
   }
 }
 

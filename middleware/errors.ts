@@ -5,7 +5,15 @@
 
 import { randomUUID } from 'node:crypto';
 import { type Metadata, status } from '@grpc/grpc-js';
-import { checkFunction, checkMetadata, checkOptions, expected, isThenable } from '../lib/check.ts';
+import {
+  checkBoolean,
+  checkFunction,
+  checkMetadata,
+  checkOptions,
+  checkString,
+  expected,
+  isThenable,
+} from '../lib/check.ts';
 import { answerOf, isBoolean, isString } from '../lib/hooks.ts';
 import { once } from '../lib/inside.ts';
 import { makes, middleware } from '../lib/made.ts';
@@ -97,7 +105,7 @@ export function errors(options: ErrorsOptions = {}): Middleware {
   if (typeof rules?.[Symbol.iterator] !== 'function') throw expected('rules', 'a list of rules', rules);
   const list = [...rules].map(compile);
   if (!isErrorCode(code)) throw expected('default', 'a status from 1 to 16', code);
-  if (typeof forward !== 'boolean') throw expected('forward', 'a boolean', forward);
+  checkBoolean('forward', forward);
   checkFunction('makeId', makeId);
 
   const known = (outcome: Outcome, call: Call): Outcome | undefined => {
@@ -189,11 +197,10 @@ function isClass(match: object): match is ErrorClass {
 function complete(answer: status | ErrorStatus, name: string): ReturnType<Rule['answer']> {
   const given: Partial<ErrorStatus> | null = typeof answer === 'number' ? { code: answer } : answer;
   const code = given?.code;
-  if (!isErrorCode(code))
+  if (!given || !isErrorCode(code))
     throw expected(name, 'a status from 1 to 16, or an object with one', code ?? answer);
-  const metadata = given?.metadata ?? undefined;
-  const details = given?.details ?? (status[code] as string).toLowerCase().replaceAll('_', ' ');
-  if (typeof details !== 'string') throw expected(`${name}.details`, 'a string', details);
+  const { metadata, details = (status[code] as string).toLowerCase().replaceAll('_', ' ') } = given;
+  checkString(`${name}.details`, details);
   if (metadata !== undefined) checkMetadata(`${name}.metadata`, metadata);
   return { code, details, metadata };
 }

@@ -4,7 +4,7 @@
  */
 
 import { status } from '@grpc/grpc-js';
-import { checkFunction, checkOptions, expected } from '../lib/check.ts';
+import { checkBoolean, checkFunction, checkNames, checkOptions, expected } from '../lib/check.ts';
 import { answerOf, survive } from '../lib/hooks.ts';
 import { once } from '../lib/inside.ts';
 import { makes, middleware } from '../lib/made.ts';
@@ -97,12 +97,14 @@ const WARNINGS = new Set([
 export function logging(options: LoggingOptions = {}): Middleware {
   checkOptions(options, ['logger', 'objectFirst', 'start', 'slowMs', 'metadata', 'level', 'fields']);
   const { logger = console, start = true, slowMs, metadata = [], level = levelOf, fields } = options;
-  for (const name of LEVELS) checkFunction(`logger.${name}`, (logger as Logger | null)?.[name]);
+  if (logger === null || !['object', 'function'].includes(typeof logger))
+    throw expected('logger', 'a logger', logger);
+  for (const name of LEVELS) checkFunction(`logger.${name}`, logger[name]);
   const { objectFirst = 'bindings' in logger || 'addSerializers' in logger } = options;
-  if (typeof objectFirst !== 'boolean') throw expected('objectFirst', 'a boolean', objectFirst);
-  if (typeof start !== 'boolean') throw expected('start', 'a boolean', start);
+  checkBoolean('objectFirst', objectFirst);
+  checkBoolean('start', start);
   if (slowMs !== undefined) checkWait(slowMs);
-  if (!Array.isArray(metadata)) throw expected('metadata', 'an array of names', metadata);
+  checkNames('metadata', metadata);
   checkFunction('level', level);
   if (fields !== undefined) checkFunction('fields', fields);
 

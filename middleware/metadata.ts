@@ -4,7 +4,7 @@
  */
 
 import type { Metadata } from '@grpc/grpc-js';
-import { checkOptions, expected } from '../lib/check.ts';
+import { checkBoolean, checkOptions, expected, isPlain } from '../lib/check.ts';
 import { answerOf } from '../lib/hooks.ts';
 import { once } from '../lib/inside.ts';
 import { makes, middleware } from '../lib/made.ts';
@@ -62,7 +62,7 @@ export interface MetadataOptions {
 export function metadata(options: MetadataOptions = {}): Middleware {
   checkOptions(options, ['header', 'trailer', 'flush']);
   const { header = {}, trailer = {}, flush = false } = options;
-  if (typeof flush !== 'boolean') throw expected('flush', 'a boolean', flush);
+  checkBoolean('flush', flush);
   const headers = checkFields('header', header);
   const trailers = checkFields('trailer', trailer);
   const fixed = trailers.filter(([, value]) => typeof value !== 'function');
@@ -91,7 +91,8 @@ type Field = readonly [name: string, value: MetadataContent | ((about: any) => M
 
 /** The fields as a list, once it is known that they may be sent. */
 function checkFields(kind: 'header' | 'trailer', fields: object): Field[] {
-  if (typeof fields !== 'object' || fields === null) throw expected(kind, 'an object', fields);
+  // What a Map or a grpc.Metadata has is no property of it.
+  if (!isPlain(fields)) throw expected(kind, 'an object of names and values', fields);
   const list = Object.entries(fields) as Field[];
   const trial = new ResponseMetadata(kind);
   for (const [name, value] of list) {

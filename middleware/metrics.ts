@@ -5,7 +5,7 @@ import {
   type MeterProvider,
   metrics as otel,
 } from '@opentelemetry/api';
-import { checkOptions } from '../lib/check.ts';
+import { checkBoolean, checkOptions } from '../lib/check.ts';
 import { makes, middleware } from '../lib/made.ts';
 import type { Stats } from '../lib/stats.ts';
 import type { Call, Layer, Middleware, Outcome } from '../lib/types.ts';
@@ -76,6 +76,7 @@ export function metrics(options: MetricsOptions = {}): Middleware {
   checkOptions(options, ['meterProvider', 'semconv', 'metricAttributes', 'isError', 'a66']);
   const { meterProvider, metricAttributes, isError, a66 = false } = options;
   checkHooks({ metricAttributes, isError });
+  checkBoolean('a66', a66);
   checkProvider('meterProvider', meterProvider, 'getMeter');
   const semconv = semconvOf(options.semconv);
   const safely = guard('metrics');

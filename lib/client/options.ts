@@ -1,5 +1,5 @@
 import type { Metadata, StatusObject } from '@grpc/grpc-js';
-import { checkMetadata } from '../check.ts';
+import { checkDeadline, checkMetadata } from '../check.ts';
 import {
   checkDuration,
   checkFunction,
@@ -195,9 +195,7 @@ export function settingsOf<Req, Res, Item, Token>(
   checkDuration('maxElapsedMs', maxElapsedMs);
   checkLimit('maxAttempts', maxAttempts, 1);
   checkLimit('maxFruitless', maxFruitless, 1);
-  const deadlineMs = (deadline as Date | null)?.getTime?.() ?? deadline;
-  if (typeof deadlineMs !== 'number' || Number.isNaN(deadlineMs))
-    throw expected('deadline', 'a date, or milliseconds since the epoch', deadline);
+  const deadlineMs = checkDeadline(deadline);
   const { after, resume } = options;
   if (after !== undefined && !resume && headerOf(after) === undefined)
     throw expected('after', CARRIED, after);

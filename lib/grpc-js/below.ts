@@ -1,5 +1,6 @@
 import { constants, type ServerHttp2Stream } from 'node:http2';
 import { ServerInterceptingCall, status } from '@grpc/grpc-js';
+import { isLost } from '../lost.ts';
 import type { Call, ConnectionInfo } from '../types.ts';
 import { PREFIX_BYTES } from '../wire/frame.ts';
 import type { Delivery, Outlet, Serialize } from '../wire/port.ts';
@@ -228,6 +229,6 @@ export class Below {
   }
 
   disconnected(): boolean {
-    return this.session?.destroyed === true;
+    return isLost(this.session);
   }
 }

@@ -1,5 +1,5 @@
 import type { ServerOptions } from '@grpc/grpc-js';
-import { checkOptions } from '../check.ts';
+import { checkDuration, checkInteger, checkOptions, expected } from '../check.ts';
 
 /**
  * What a server of long streams needs of grpc-js, which by default asks no client whether it is still there, closes
@@ -44,11 +44,22 @@ const NAMES = [
  *
  * @example
  * const server = new grpc.Server(serverOptions({ interceptors: [interceptor(tracing())] }));
- * @throws TypeError when grpc-js knows no such option of a server; one that is newer goes beside them:
- * `{ ...serverOptions(), 'grpc.newer': 1 }`.
+ * @throws TypeError when grpc-js knows no such option of a server, or an option is out of its range, which grpc-js
+ * would take: a timer for `Infinity` fires at once. One that is newer goes beside them: `{ ...serverOptions(),
+ * 'grpc.newer': 1 }`.
  */
 export function serverOptions(given: ServerOptions = {}): ServerOptions {
   checkOptions(given, NAMES);
   const own = Object.entries(given).filter(([, value]) => value !== undefined);
+  for (const [name, value] of own) checkSetting(name, value);
   return { ...RECOMMENDED, ...Object.fromEntries(own) };
+}
+
+function checkSetting(name: string, value: unknown): void {
+  if (name.endsWith('_ms')) checkDuration(name, value);
+  // -1 is no bound.
+  else if (name.endsWith('_length')) checkInteger(name, value, -1);
+  else if (name !== 'interceptors') checkInteger(name, value, 0);
+  else if (!Array.isArray(value) || !value.every(item => typeof item === 'function'))
+    throw expected(name, 'a list of interceptors', value);
 }

@@ -1,7 +1,7 @@
 import { constants } from 'node:os';
 import { Metadata, type Server, status } from '@grpc/grpc-js';
 import { type Live, live, refusals } from '../call/live.ts';
-import { checkDuration, checkFunction, checkOptions, expected } from '../check.ts';
+import { checkDuration, checkFunction, checkOptions, checkString, expected } from '../check.ts';
 import { connectionsOf } from '../grpc-js/sockets.ts';
 import { after } from '../timers.ts';
 import type { Outcome } from '../types.ts';
@@ -129,7 +129,7 @@ function checked(server: Drainable | readonly Drainable[], options: DrainOptions
   const { graceMs = 10_000, retryMs = 0, details = 'the server is shutting down' } = options;
   checkDuration('graceMs', graceMs);
   checkDuration('retryMs', retryMs);
-  if (typeof details !== 'string') throw expected('details', 'a string', details);
+  checkString('details', details);
   return { graceMs, retryMs, details };
 }
 

@@ -1,7 +1,7 @@
 import { Metadata, status } from '@grpc/grpc-js';
 import type { JsMsg, StreamInfo } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
-import { checkFunction, checkOptions, checkSignal, expected } from '../sources/check.ts';
+import { checkAfter, checkFunction, checkOptions, checkSignal, expected } from '../sources/check.ts';
 import type { TopicSubscription } from '../sources/subscription.ts';
 import { checkPolicy, type TopicSubscribeOptions } from '../sources/topic.ts';
 import { StatusError } from '../status/status.ts';
@@ -127,6 +127,7 @@ class OpenTopic<T> implements JetStreamTopic<T>, ReaderTo {
     checkPolicy(capacity, overflow, topic.key);
     checkFunction('filter', filter);
     checkSignal(signal);
+    checkAfter(after);
     const own = { capacity, overflow, ...(signal && { signal }), ...(filter && { filter }) };
     if (this.gone) throw this.gone;
     if (after === undefined || after === null || after === '' || this.state === 'closed')

@@ -7,6 +7,7 @@ import {
   checkOneOf,
   checkOptions,
   expected,
+  isPlain,
 } from '../sources/check.ts';
 import type { SlowConsumer } from '../sources/subscription.ts';
 import { checkPolicy, type TopicOptions } from '../sources/topic.ts';
@@ -130,10 +131,9 @@ export function settingsOf<T>(options: JetStreamTopicOptions<T>): Settings<T> {
   if (typeof stream !== 'string' || !/^[^\s.*>/\\]+$/.test(stream))
     throw expected('stream', 'the name of a stream', stream);
   checkSubject('subject', subject);
-  const subjects = [options.subjects ?? subject].flat();
+  const subjects = [options.subjects === undefined ? subject : options.subjects].flat();
   checkSubjects('subjects', subjects);
-  if (create !== undefined && (typeof create !== 'object' || create === null))
-    throw expected('create', 'the settings of a stream', create);
+  if (create !== undefined && !isPlain(create)) throw expected('create', 'the settings of a stream', create);
   for (const [name, hook] of Object.entries({ encode, decode, key, onEvent })) checkFunction(name, hook);
   checkPolicy(capacity, overflow, key);
   checkInteger('history', history, 0);
@@ -161,7 +161,8 @@ export function publishSettingsOf(options: PublishOptions): PublishOptions & { r
   if (id !== undefined && (typeof id !== 'string' || id === '' || /[\r\n]/.test(id)))
     throw expected('id', 'a string of one line', id);
   if (subject !== undefined) checkSubject('subject', subject);
-  if (!(timeoutMs > 0)) throw expected('timeoutMs', 'a number of milliseconds above 0', timeoutMs);
+  if (typeof timeoutMs !== 'number' || !(timeoutMs >= 1))
+    throw expected('timeoutMs', 'a number of milliseconds from 1 and up', timeoutMs);
   return { ...options, timeoutMs };
 }
 

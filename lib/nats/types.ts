@@ -28,7 +28,7 @@ export interface PublishOptions {
    */
   readonly subject?: string;
   /**
-   * How long NATS may take to store it, in milliseconds. Minimum 0.
+   * How long NATS may take to store it, in milliseconds. Minimum 1.
    * @default 5000
    */
   readonly timeoutMs?: number;

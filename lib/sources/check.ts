@@ -1,6 +1,7 @@
-import { checkOptions, expected } from '../check.ts';
+import { checkOptions, expected, isPlain } from '../check.ts';
+import { isLong } from '../token.ts';
 
-export { checkOptions, expected };
+export { checkOptions, expected, isPlain };
 
 /** An option that may be left out. */
 export function checkFunction(name: string, value: unknown): void {
@@ -27,6 +28,12 @@ export function checkDuration(name: string, value: unknown): void {
 export function checkOneOf(name: string, value: unknown, list: readonly string[]): void {
   if (!list.includes(value as string))
     throw expected(name, `one of ${list.map(item => `\`${item}\``).join(', ')}`, value);
+}
+
+/** Where to go on, as clients send it; what metadata has of a header is a list, which is nobody's place. */
+export function checkAfter(value: unknown): void {
+  if (value === null || ['undefined', 'number', 'bigint', 'string'].includes(typeof value)) return;
+  if (!isLong(value)) throw expected('after', 'a number, a bigint or a string', value);
 }
 
 export function checkSignal(value: unknown): void {

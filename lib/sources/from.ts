@@ -59,12 +59,8 @@ export function from<T>(
   const [event, options = {}] = typeof first === 'string' ? [first, second] : [undefined, first];
   const names = ['capacity', 'overflow', 'signal'] as const;
   checkOptions<FromEventOptions>(options, typeof first === 'string' ? [...names, 'end', 'error'] : names);
-  checkBacklog(options.capacity ?? 1, options.overflow ?? 'error', [
-    'drop-newest',
-    'drop-oldest',
-    'latest',
-    'error',
-  ]);
+  const { capacity = 1, overflow = 'error' } = options;
+  checkBacklog(capacity, overflow, ['drop-newest', 'drop-oldest', 'latest', 'error']);
   checkSignal(options.signal);
   if (event !== undefined) return fromEvent(source as EmitterLike | TargetLike, event, options);
   const stream = keep('source', source as Source<T>, 'an emitter with an event, or a stream');

@@ -18,6 +18,7 @@ export interface ListenOptions {
    * @default 'error'
    */
   readonly overflow?: Exclude<Overflow, 'wait'>;
+  /** Ends it at once; the consumer gets `signal.reason` thrown. */
   readonly signal?: AbortSignal;
 }
 

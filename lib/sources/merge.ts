@@ -2,7 +2,7 @@ import { forget } from '../hooks.ts';
 import { Fifo } from '../streams/fifo.ts';
 import { isStream } from '../streams/open.ts';
 import type { Items, Source } from '../types.ts';
-import { checkLimit, checkOptions, checkSignal } from './check.ts';
+import { checkLimit, checkOptions, checkSignal, isPlain } from './check.ts';
 import { type Failure, Feed, NONE } from './feed.ts';
 import { type Item, iterate, keep, type Reader, release } from './iterate.ts';
 import { finished, watchLeft } from './leaving.ts';
@@ -52,8 +52,7 @@ const names = ['concurrency', 'signal'] as const;
  */
 function isOptions(value: unknown): value is MergeOptions {
   if (typeof value !== 'object' || value === null || isStream(value)) return false;
-  const prototype: unknown = Object.getPrototypeOf(value);
-  const plain = prototype === null || Object.getPrototypeOf(prototype) === null;
+  const plain = isPlain(value);
   if (plain) checkOptions<MergeOptions>(value, names);
   return plain || names.some(name => name in value);
 }

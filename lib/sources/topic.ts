@@ -1,7 +1,7 @@
 import { answerOf } from '../hooks.ts';
 import { broadcastAnew } from '../wire/broadcast.ts';
 import { checkBacklog } from './backlog.ts';
-import { checkFunction, checkInteger, checkOptions, checkSignal, expected } from './check.ts';
+import { checkAfter, checkFunction, checkInteger, checkOptions, checkSignal, expected } from './check.ts';
 import type { Failure } from './feed.ts';
 import { type After, History } from './history.ts';
 import { type Hub, type SlowConsumer, SubscriptionFeed, type TopicSubscription } from './subscription.ts';
@@ -167,6 +167,7 @@ class LocalTopic<T> implements Topic<T>, Hub<T> {
     checkPolicy(capacity, overflow, this.options.key);
     checkFunction('filter', filter);
     checkSignal(signal);
+    checkAfter(after);
     const cursor = this.history.next(after);
     const subscription = new SubscriptionFeed<T>(this, { capacity, overflow, filter, cursor });
     if (this.closed) subscription.complete(this.closed.failure);
@@ -177,7 +178,7 @@ class LocalTopic<T> implements Topic<T>, Hub<T> {
 
   private keyOf(item: T): unknown {
     const { key } = this.options;
-    return key && answerOf('key', 'a value to compare', key(item), isPlain);
+    return key && answerOf('key', 'a value to compare', key(item), isComparable);
   }
 
   close(): void {
@@ -197,6 +198,6 @@ class LocalTopic<T> implements Topic<T>, Hub<T> {
 }
 
 /** Anything but a promise, which is like no other. */
-function isPlain(_answer: unknown): _answer is unknown {
+function isComparable(_answer: unknown): _answer is unknown {
   return true;
 }

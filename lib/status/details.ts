@@ -13,14 +13,13 @@ export interface Detail {
  * @see https://github.com/googleapis/googleapis/blob/master/google/rpc/status.proto
  */
 export function encodeStatus(code: number, message: string, details: readonly Detail[]): Buffer {
-  checkDetails(details);
   const parts = [Buffer.from([0x08]), varint(code), field(2, Buffer.from(message))];
   for (const { typeUrl, value } of details)
     parts.push(field(3, Buffer.concat([field(1, Buffer.from(typeUrl)), field(2, value)])));
   return Buffer.concat(parts);
 }
 
-function checkDetails(details: unknown): void {
+export function checkDetails(details: unknown): void {
   if (!Array.isArray(details)) throw expected('options.details', 'a list of details', details);
   details.forEach((detail: Partial<Detail> | null | undefined, index) => {
     if (typeof detail?.typeUrl !== 'string' || !(detail.value instanceof Uint8Array))

@@ -1,7 +1,7 @@
 import { Metadata, status } from '@grpc/grpc-js';
-import { checkOptions, expected, isMetadata, show } from '../check.ts';
+import { checkMetadata, checkOptions, checkString, expected, isMetadata, show } from '../check.ts';
 import type { EndReason, Outcome } from '../types.ts';
-import { type Detail, encodeStatus } from './details.ts';
+import { checkDetails, type Detail, encodeStatus } from './details.ts';
 
 /** What a client reads of an error that was not meant for it. */
 export const INTERNAL_ERROR = 'internal error';
@@ -32,18 +32,21 @@ export class StatusError extends Error {
   /** Trailers to send with it, rich details among them. */
   readonly metadata: Metadata | undefined;
 
-  /** @throws TypeError when `code` is not a status from 1 to 16, or `details` not a string. */
+  /** @throws TypeError when `code` is not a status from 1 to 16, `details` not a string, or an option not of its kind. */
   constructor(code: status, details: string, options: StatusErrorOptions = {}) {
     checkOptions(options, ['metadata', 'cause', 'details']);
     if (!isErrorCode(code)) throw expected('code', 'a status from 1 to 16', code);
-    if (typeof details !== 'string') throw expected('details', 'a string', details);
+    checkString('details', details);
     super(`[${status[code]}] ${details}`, 'cause' in options ? { cause: options.cause } : undefined);
     this.code = code;
     this.details = details;
-    this.metadata = options.metadata;
-    if (options.details !== undefined && options.details?.length !== 0) {
-      this.metadata = options.metadata?.clone() ?? new Metadata();
-      this.metadata.set('grpc-status-details-bin', encodeStatus(code, details, options.details));
+    const { metadata, details: rich } = options;
+    if (metadata !== undefined) checkMetadata('options.metadata', metadata);
+    if (rich !== undefined) checkDetails(rich);
+    this.metadata = metadata;
+    if (rich?.length) {
+      this.metadata = metadata?.clone() ?? new Metadata();
+      this.metadata.set('grpc-status-details-bin', encodeStatus(code, details, rich));
     }
   }
 }

@@ -4,12 +4,14 @@
  */
 import { Metadata } from '@grpc/grpc-js';
 import {
+  checkDeadline,
   checkDuration,
   checkFunction,
   checkInteger,
   checkMetadata,
   checkMiddleware,
   checkOptions,
+  checkString,
   expected,
 } from '../check.ts';
 import { type AnyHandler, type Mounted, type MountedAnswer, partsOf } from '../mounts/handler.ts';
@@ -111,14 +113,16 @@ export function open(target: any, request: unknown, options: TestOptions = {}): 
   const { graceMs = 100, path = '/leat.testing/Call', peer = '127.0.0.1:50000' } = options;
   const { kind = 'serverStream', authContext = {} } = options;
   if (!KINDS.includes(kind)) throw expected('kind', `one of ${KINDS.join(', ')}`, kind);
-  if (typeof authContext !== 'object' || authContext === null)
+  if (typeof authContext !== 'object' || authContext === null || Array.isArray(authContext))
     throw expected('authContext', 'an object', authContext);
   const streamed = kind === 'clientStream' || kind === 'bidi';
   if (streamed && !isSent(request)) throw expected('requests', 'an iterable of requests', request);
   checkMetadata('metadata', metadata);
   for (const name of ['cancelAfter', 'stallAfter'] as const)
     if (options[name] !== undefined) checkInteger(name, options[name], 0);
-  if (Number.isNaN(Number(deadline))) throw expected('deadline', 'a date or a number', deadline);
+  const deadlineMs = checkDeadline(deadline);
+  checkString('path', path);
+  checkString('peer', peer);
   if (serialize !== undefined) checkFunction('serialize', serialize);
   checkDuration('slowByMs', slowByMs);
   checkDuration('graceMs', graceMs);
@@ -131,7 +135,7 @@ export function open(target: any, request: unknown, options: TestOptions = {}): 
   };
   const port = new TestPort({ slowByMs, serialize, took });
   // What a client sends is how much time is left, and never less than none.
-  const expiresAt = Math.max(Number(deadline), Date.now());
+  const expiresAt = Math.max(deadlineMs, Date.now());
   const origin = { path, peer, deadline: expiresAt, metadata, request, authContext };
   const stream = testStream(port, origin, streamed);
   // The transport has the answer: who is called back is nobody.

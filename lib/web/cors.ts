@@ -1,4 +1,4 @@
-import { checkDuration, checkOptions, expected } from '../check.ts';
+import { checkBoolean, checkDuration, checkOptions, expected } from '../check.ts';
 import { answerOf, isBoolean } from '../hooks.ts';
 import { headerOf, type WebRequest } from './transport.ts';
 
@@ -35,7 +35,7 @@ export function corsOf(options: CorsOptions | undefined): Cors {
   if (options === undefined) return { allows: () => false, any: false, credentials: false, maxAge: '0' };
   checkOptions(options, ['origins', 'credentials', 'maxAgeMs'], 'cors');
   const { origins, credentials = false, maxAgeMs = 7_200_000 } = options;
-  if (typeof credentials !== 'boolean') throw expected('cors.credentials', 'a boolean', credentials);
+  checkBoolean('cors.credentials', credentials);
   checkDuration('cors.maxAgeMs', maxAgeMs);
   if (origins === '*' && credentials)
     throw new TypeError(

@@ -3,6 +3,7 @@ import type { Http2Session } from 'node:http2';
 import { Metadata, type MetadataValue, type status as Status, status } from '@grpc/grpc-js';
 import { counts } from '../counters.ts';
 import { resetOf } from '../grpc-js/below.ts';
+import { isLost } from '../lost.ts';
 import { DEADLINE_EXCEEDED } from '../status/status.ts';
 import type { ConnectionInfo, Outcome } from '../types.ts';
 import { FrameDelivery } from '../wire/frames.ts';
@@ -102,7 +103,7 @@ export abstract class WebPort implements Port {
   /** On HTTP/1.1 a client that leaves has no other word for it than to close its connection. */
   verdict(late: boolean): Outcome {
     if (late) return DEADLINE_EXCEEDED;
-    if (this.session?.destroyed)
+    if (isLost(this.session))
       return { code: status.CANCELLED, details: 'connection lost', reason: 'disconnected' };
     return { code: status.CANCELLED, details: 'cancelled by the client', reason: 'cancelled' };
   }

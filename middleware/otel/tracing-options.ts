@@ -1,5 +1,13 @@
 import type { Attributes, Link, TracerProvider } from '@opentelemetry/api';
-import { checkDuration, checkFunction, checkInteger, checkOptions, expected } from '../../lib/check.ts';
+import {
+  checkBoolean,
+  checkDuration,
+  checkFunction,
+  checkInteger,
+  checkNames,
+  checkOptions,
+  expected,
+} from '../../lib/check.ts';
 import { answerOf, isBoolean } from '../../lib/hooks.ts';
 import type { Call } from '../../lib/types.ts';
 import type { LoggerProviderLike } from './events.ts';
@@ -105,7 +113,8 @@ const NAMES = [
 export function settle(options: TracingOptions): Settings {
   refuseFilter(options, 'tracing');
   checkOptions(options, NAMES);
-  const { existingSpan = 'enrich', publicEndpoint = false } = options;
+  const { existingSpan = 'enrich', renameExisting = false } = options;
+  const { publicEndpoint = false, redactMessages = false } = options;
   const { links, spanAttributes, isError, progress, segmentMs } = options;
   if (!['enrich', 'child', 'ignore'].includes(existingSpan))
     throw expected('existingSpan', "'enrich', 'child' or 'ignore'", existingSpan);
@@ -113,7 +122,9 @@ export function settle(options: TracingOptions): Settings {
   checkHooks({ links, spanAttributes, isError });
   checkProvider('tracerProvider', options.tracerProvider, 'getTracer');
   checkProvider('loggerProvider', options.loggerProvider, 'getLogger');
-  if (progress) {
+  checkBoolean('renameExisting', renameExisting);
+  checkBoolean('redactMessages', redactMessages);
+  if (progress !== undefined) {
     checkOptions(progress, ['intervalMs', 'max'], 'progress');
     atLeastASecond('progress.intervalMs', progress.intervalMs);
     if (progress.max !== undefined) checkInteger('progress.max', progress.max, 1);
@@ -125,7 +136,7 @@ export function settle(options: TracingOptions): Settings {
     semconv: semconvOf(options.semconv),
     exceptions: exceptionsOf(options.exceptions),
     existingSpan,
-    renameExisting: options.renameExisting ?? false,
+    renameExisting,
     isPublic: call =>
       typeof publicEndpoint === 'function'
         ? answerOf('publicEndpoint', 'a boolean', publicEndpoint(call), isBoolean)
@@ -136,14 +147,13 @@ export function settle(options: TracingOptions): Settings {
     responseTrailers: names('responseTrailers', options.responseTrailers),
     spanAttributes,
     isError,
-    redactMessages: options.redactMessages ?? false,
+    redactMessages,
     progress: progress && { max: 32, ...progress },
   };
 }
 
 function names(option: string, given: readonly string[] = []): readonly string[] {
-  if (!Array.isArray(given) || !given.every(name => typeof name === 'string'))
-    throw expected(option, 'an array of names', given);
+  checkNames(option, given);
   return given.map(name => name.toLowerCase());
 }
 

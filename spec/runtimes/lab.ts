@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-export const { devDependencies } = JSON.parse(readFileSync('package.json', 'utf8'));
+export const { devDependencies, peerDependencies } = JSON.parse(readFileSync('package.json', 'utf8'));
 
 /** Where everything is installed. */
 export const root: string = mkdtempSync(join(tmpdir(), 'leat-runtimes-'));
@@ -27,8 +27,7 @@ export function install(name: string, tools: Record<string, string>): string {
   packed ??= pack();
   const cwd = join(root, name);
   mkdirSync(cwd);
-  const peers = ['@grpc/grpc-js', '@nats-io/jetstream', '@nats-io/transport-node', '@opentelemetry/api'];
-  const known = [...peers, '@types/node'].map(peer => [peer, devDependencies[peer]]);
+  const known = [...Object.keys(peerDependencies), '@types/node'].map(peer => [peer, devDependencies[peer]]);
   const dependencies = { leat: `file:${packed}`, ...Object.fromEntries(known), ...tools };
   writeFileSync(join(cwd, 'package.json'), JSON.stringify({ private: true, dependencies }));
   execFileSync('npm', ['install', '--silent', '--no-package-lock'], { cwd, stdio: 'inherit' });

@@ -71,7 +71,9 @@ export function rawPost(
     session.on('error', () => {});
     const stream = session.request({ ':method': method, ':path': path, ...headers });
     stream.on('error', () => {});
-    stream.on('close', () => session.close());
+    let left = false;
+    // A browser keeps its connection when it leaves a stream.
+    stream.on('close', () => left || session.close());
     stream.end(body);
     return {
       request: stream,
@@ -81,7 +83,10 @@ export function rawPost(
         );
         stream.once('close', () => reject(new Error('no response')));
       }),
-      leave: () => stream.close(http2.constants.NGHTTP2_CANCEL),
+      leave() {
+        left = true;
+        stream.close(http2.constants.NGHTTP2_CANCEL);
+      },
       disconnect: () => session.destroy(),
     };
   }

@@ -254,7 +254,10 @@ describe('collect()', () => {
       [{ stallAfter: 0.5 }, 'Expected `stallAfter` to be an integer from 0 and up'],
       [{ slowByMs: -1 }, 'Expected `slowByMs` to be a number of milliseconds'],
       [{ graceMs: Number.NaN }, 'Expected `graceMs` to be a number of milliseconds'],
-      [{ deadline: 'soon' as never }, 'Expected `deadline` to be a date or a number, got `soon` (string)'],
+      [
+        { deadline: 'soon' as never },
+        'Expected `deadline` to be a date, or milliseconds since the epoch, got `soon` (string)',
+      ],
       [{ serialize: 1 as never }, 'Expected `serialize` to be a function'],
       [{ middleware: [1 as never] }, 'Expected `middleware[0]` to be a function'],
       [{ middleware: (() => {}) as never }, 'Expected `middleware` to be a list of middleware, got'],

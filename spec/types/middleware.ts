@@ -69,7 +69,6 @@ export function needed(server: Server): void {
 
 /** Of several methods, a middleware has the messages of all. */
 export function several(server: Server, { RouteBook }: ProtoGrpcType['book']['v1']): void {
-  mount(server, RouteBook, {}, heartbeat({ make: () => ({ surface: 'SURFACE_GRAVEL' }) }));
   mount(server, RouteBook, {}, heartbeat({ make: () => ({ textLine: 'still here' }) }));
   mount(server, RouteBook, {}, batch({ merge: (features: Feature[]) => ({ name: `${features.length}` }) }));
   const onlyOne = only(
