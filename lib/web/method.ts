@@ -53,6 +53,7 @@ export class WebMethod {
 
   /** Calls it. */
   call(origin: WebOrigin, request: unknown, port: WebPort): void {
+    port.lasting = this.definition.responseStream;
     this.run(origin, request, port);
   }
 

@@ -30,6 +30,8 @@ export abstract class WebPort implements Port {
   over = false;
   /** Somebody waits to hear that the response is closed. */
   left: (() => void) | undefined;
+  /** Messages come for as long as the client stays. */
+  lasting = false;
   /** Something was written of late: nobody need be told that the connection is there. */
   protected busy = false;
   protected delivery: Delivery | undefined;
@@ -125,7 +127,13 @@ export abstract class WebPort implements Port {
     const { carried } = this;
     const { response } = carried;
     const own = headersOf(metadata);
-    const all = { ...this.headers(), ...own, ...carried.headers, ...carried.expose(Object.keys(own)) };
+    const all = {
+      ...this.headers(),
+      ...(this.lasting && !isHttp2(response) && LAST_OF_CONNECTION),
+      ...own,
+      ...carried.headers,
+      ...carried.expose(Object.keys(own)),
+    };
     // As one of two types, its overloads are told apart by nobody.
     (response as { writeHead(code: number, headers: object): unknown }).writeHead(200, all);
     const begin = this.begin();
@@ -143,6 +151,12 @@ export abstract class WebPort implements Port {
     if (!this.busy && !this.over && !response.writableEnded) (response as ServerResponse).flushHeaders();
   }
 }
+
+/**
+ * Chromium reads on for up to five seconds after a page has left, to use a connection again: the source would hear of
+ * that leaving as late. One that it cannot use again it closes at once.
+ */
+const LAST_OF_CONNECTION = { connection: 'close' };
 
 /** A block of messages is written at the end of the turn, which comes first. */
 function flushed(port: WebPort): void {
