@@ -6,7 +6,7 @@ import { resetOf } from '../grpc-js/below.ts';
 import { DEADLINE_EXCEEDED } from '../status/status.ts';
 import type { ConnectionInfo, Outcome } from '../types.ts';
 import { FrameDelivery } from '../wire/frames.ts';
-import type { Carrier, Delivery, Port, Serialize, WireStatus } from '../wire/port.ts';
+import type { Carrier, Delivery, Encoding, Port, WireStatus } from '../wire/port.ts';
 import { ResponseOutlet } from './outlet.ts';
 import type { Refusal } from './refusal.ts';
 import { isHttp2, type WebResponse } from './transport.ts';
@@ -51,10 +51,9 @@ export abstract class WebPort implements Port {
   }
 
   /** How messages are encoded, once there is one. */
-  protected abstract readonly serialize: Serialize;
-  /** Messages bring their own framing. */
-  protected abstract readonly bare: boolean;
-  protected abstract readonly text: boolean;
+  protected abstract readonly encoding: Encoding;
+  /** The body is base64. */
+  protected abstract readonly base64: boolean;
   /** Headers of the protocol. */
   protected abstract headers(): Record<string, string>;
   /** What the body begins with. */
@@ -82,8 +81,7 @@ export abstract class WebPort implements Port {
     const wrote = () => {
       this.busy = true;
     };
-    const { serialize, bare, text } = this;
-    const outlet = new ResponseOutlet(this.carried.response, serialize, bare, text, wrote);
+    const outlet = new ResponseOutlet(this.carried.response, this.encoding, this.base64, wrote);
     this.delivery = new FrameDelivery(outlet, carrier);
     return this.delivery;
   }
