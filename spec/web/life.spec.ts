@@ -232,14 +232,17 @@ function lives(on: WebName): void {
       return body.headers.connection;
     };
     const [close, keep] = isFirst ? ['close', 'keep-alive'] : [];
-    for (const [type, request] of [
-      ['application/json', '{}'],
-      ['application/grpc-web', '\0\0\0\0\x02{}'],
-    ] as const) {
-      expect(await connectionAfter(path, type, request)).to.equal(close);
-      expect(await connectionAfter(unary.path, type, request)).to.equal(keep);
+    try {
+      for (const [type, request] of [
+        ['application/json', '{}'],
+        ['application/grpc-web', '\0\0\0\0\x02{}'],
+      ] as const) {
+        expect(await connectionAfter(path, type, request)).to.equal(close);
+        expect(await connectionAfter(unary.path, type, request)).to.equal(keep);
+      }
+    } finally {
+      await served.close();
     }
-    await served.close();
   });
 
   it('B3 stops a source whose reader is paused, and goes on with it', async () => {
