@@ -1,5 +1,6 @@
-import { type FileHandle, open, stat } from 'node:fs/promises';
+import { type FileHandle, stat } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
+import { isBeginning, LogFiles } from './log-files.ts';
 import {
   backwards,
   beginOfLines,
@@ -10,7 +11,7 @@ import {
   type Read,
   readerOf,
 } from './log-lines.ts';
-import { idAt, idFrom, idOf, ifMissing, ifUnreadable, type Rotated, rotated } from './log-rotated.ts';
+import { idAt, idFrom, idOf, ifMissing, type Rotated } from './log-rotated.ts';
 
 /**
  * A place in a log file: what was written before it, and what comes after, wherever rotation takes that.
@@ -24,7 +25,7 @@ import { idAt, idFrom, idOf, ifMissing, ifUnreadable, type Rotated, rotated } fr
  * the copy comes as each half and as the whole: only what is an entry counts.
  */
 export class LogPlace {
-  private readonly handles = new Set<FileHandle>();
+  private readonly files: LogFiles;
   private handle: FileHandle | undefined;
   private reader = new LineReader();
   /** The half of a line that is in the copy. */
@@ -41,7 +42,9 @@ export class LogPlace {
   private constructor(
     private readonly path: string,
     private readonly signal: AbortSignal,
-  ) {}
+  ) {
+    this.files = new LogFiles(path);
+  }
 
   /** The place after the last complete line; the signal ends what takes long. */
   static async end(path: string, signal: AbortSignal): Promise<LogPlace> {
@@ -79,11 +82,11 @@ export class LogPlace {
   async *history(): AsyncGenerator<string> {
     if (this.handle) yield* this.marked(this.readBefore(this.handle), this.reader.position);
     for (const file of [...this.older].reverse()) {
-      const handle = await this.openRotated(file);
+      const handle = await this.files.openRotated(file);
       try {
         if (handle) yield* this.marked(readerOf(handle), (await handle.stat()).size);
       } finally {
-        await this.done(handle);
+        await this.files.done(handle);
       }
     }
     this.mark = undefined;
@@ -100,7 +103,7 @@ export class LogPlace {
   async *more(): AsyncGenerator<string> {
     this.mark = undefined;
     if (await this.isAsItWas()) return;
-    const next = await this.open(this.path);
+    const next = await this.files.open();
     try {
       if (!next || (await next.stat()).size === 0) return yield* this.rest();
       const renamed = !this.handle || (await idOf(next)) !== (await idOf(this.handle));
@@ -119,22 +122,22 @@ export class LogPlace {
         // Else it was emptied meanwhile, so there is a copy more.
       }
     } finally {
-      if (next !== this.handle) await this.done(next);
+      if (next !== this.handle) await this.files.done(next);
     }
   }
 
-  async close(): Promise<void> {
-    await Promise.all([...this.handles].map(handle => this.done(handle)));
+  close(): Promise<void> {
+    return this.files.close();
   }
 
   /** The end of the log, or of the file before it as long as the log has nothing in it; and what is older. */
   private async goToEnd(): Promise<void> {
     for (;;) {
-      const log = await this.open(this.path);
+      const log = await this.files.open();
       this.handle = log;
       const size = await this.seekEnd(log);
-      const files = await rotated(this.path);
-      const copies = await this.copiesIn(files);
+      const files = await this.files.rotated();
+      const copies = await this.files.copiesOf(this.handle, files);
       this.older = files.filter(file => !copies.includes(file));
       // Renamed or emptied meanwhile? Then again.
       const there = (log && (await idOf(log))) === (await idAt(this.path));
@@ -143,8 +146,8 @@ export class LogPlace {
       this.passed = new Set(this.older.map(({ id }) => id));
       const previous = settled && size === 0 ? this.older.pop() : undefined;
       if (settled && !previous) return;
-      await this.done(log);
-      this.handle = previous && (await this.openRotated(previous));
+      await this.files.done(log);
+      this.handle = previous && (await this.files.openRotated(previous));
       if (previous && (await this.seekEnd(this.handle)) > 0) return;
     }
   }
@@ -160,18 +163,18 @@ export class LogPlace {
       this.reader = new LineReader(end, mark);
       return true;
     };
-    const log = await this.open(this.path);
-    const files = await rotated(this.path);
+    const log = await this.files.open();
+    const files = await this.files.rotated();
     if (await isIn(log)) {
-      const copies = await this.copiesIn(files);
+      const copies = await this.files.copiesOf(this.handle, files);
       this.passed = new Set(files.filter(file => !copies.includes(file)).map(({ id }) => id));
       return true;
     }
-    await this.done(log);
+    await this.files.done(log);
     for (const file of files.reverse()) {
-      const handle = await this.openRotated(file);
+      const handle = await this.files.openRotated(file);
       if (await isIn(handle)) return true;
-      await this.done(handle);
+      await this.files.done(handle);
     }
     return false;
   }
@@ -207,9 +210,9 @@ export class LogPlace {
 
   /** What an emptied file had after this place, by its copy. */
   private async *restOfCopy(): AsyncGenerator<string> {
-    const copy = await this.openCopy();
+    const copy = await this.files.copyOf(this.reader);
     if (!copy) return;
-    await this.done(this.handle);
+    await this.files.done(this.handle);
     this.handle = copy;
     yield* this.rest();
   }
@@ -219,7 +222,7 @@ export class LogPlace {
     const last = this.reader.take();
     const { mark } = this.reader;
     this.half = emptied ? this.half + last : '';
-    await this.done(this.handle);
+    await this.files.done(this.handle);
     this.handle = handle;
     this.reader = reader;
     if (last) {
@@ -238,43 +241,15 @@ export class LogPlace {
         const read = readerOf(file);
         const bytes = await read(from, to);
         if (await this.reader.isIn(read)) return bytes;
-        file = await this.openCopy();
+        file = await this.files.copyOf(this.reader);
       }
       return Buffer.alloc(0);
     };
   }
 
-  /** Opens the copy of the file that was emptied: of several, the one that was made last has most of it. */
-  private async openCopy(): Promise<FileHandle | undefined> {
-    let best: FileHandle | undefined;
-    let most = 0;
-    for (const file of await rotated(this.path)) {
-      const copy = await this.openRotated(file);
-      const size = (await copy?.stat())?.size ?? 0;
-      const better = copy && size > most && (await this.reader.isIn(readerOf(copy)));
-      await this.done(better ? best : copy);
-      if (!better) continue;
-      best = copy;
-      most = size;
-    }
-    return best;
-  }
-
-  /** Those of some files that have what the one that is read has: it was copied, and not emptied. */
-  private async copiesIn(files: Rotated[]): Promise<Rotated[]> {
-    if (!this.handle) return [];
-    const { birthtimeNs } = await this.handle.stat({ bigint: true });
-    const copies: Rotated[] = [];
-    for (const file of files) {
-      const handle = file.born < birthtimeNs ? undefined : await this.openRotated(file);
-      if (handle && (await isBeginning(handle, this.handle))) copies.push(file);
-      await this.done(handle);
-    }
-    return copies;
-  }
-
   private async passCopies(): Promise<void> {
-    for (const { id } of await this.copiesIn(await rotated(this.path))) this.passed.add(id);
+    for (const { id } of await this.files.copiesOf(this.handle, await this.files.rotated()))
+      this.passed.add(id);
   }
 
   /**
@@ -284,52 +259,20 @@ export class LogPlace {
   private async between(next: FileHandle): Promise<FileHandle | undefined> {
     const here = this.handle && (await idOf(this.handle));
     const there = await idOf(next);
-    const files = await rotated(this.path);
+    const files = await this.files.rotated();
     const at = files.findIndex(({ id }) => id === here);
     const passed = files.filter(({ id }, i) => i <= at || this.passed.has(id));
     this.passed = new Set(passed.map(({ id }) => id));
     for (const file of files) {
       if (file.id === there) return undefined;
-      const handle = this.passed.has(file.id) ? undefined : await this.openRotated(file);
+      const handle = this.passed.has(file.id) ? undefined : await this.files.openRotated(file);
       if (handle && (await handle.stat()).size > 0 && !(await isBeginning(handle, next))) return handle;
-      await this.done(handle);
+      await this.files.done(handle);
     }
     return undefined;
-  }
-
-  private async open(path: string, otherwise = ifMissing): Promise<FileHandle | undefined> {
-    const handle = await open(path).catch(otherwise);
-    if (handle) this.handles.add(handle);
-    return handle;
-  }
-
-  /** Opens a file that might have another name by now. */
-  private async openRotated({ id, path }: Rotated): Promise<FileHandle | undefined> {
-    for (let at: string | undefined = path; at; ) {
-      const handle = await this.open(at, ifUnreadable);
-      if (handle && (await idOf(handle)) === id) return handle;
-      await this.done(handle);
-      at = (await rotated(this.path)).find(file => file.id === id)?.path;
-    }
-    return undefined;
-  }
-
-  private async done(handle: FileHandle | undefined): Promise<void> {
-    if (handle && this.handles.delete(handle)) await handle.close();
   }
 }
 
 function positionOf({ at, bytes }: Mark): string {
   return `${at + bytes.length}-${crc32(bytes).toString(16)}`;
-}
-
-/** Whether `whole` begins with everything in `part`, as the first and last bytes of `part` say. */
-async function isBeginning(part: FileHandle, whole: FileHandle): Promise<boolean> {
-  const { size } = await part.stat();
-  const [readPart, readWhole] = [readerOf(part), readerOf(whole)];
-  for (const from of [0, Math.max(0, size - 256)]) {
-    const to = Math.min(from + 256, size);
-    if (!(await readPart(from, to)).equals(await readWhole(from, to))) return false;
-  }
-  return size > 0;
 }

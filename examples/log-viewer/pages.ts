@@ -15,6 +15,8 @@ export interface Tls {
 const FILES: Readonly<Record<string, readonly [name: string, type: string]>> = {
   '/': ['index.html', 'text/html'],
   '/viewer.js': ['viewer.js', 'text/javascript'],
+  '/events.js': ['events.js', 'text/javascript'],
+  '/lines.js': ['lines.js', 'text/javascript'],
   '/style.css': ['style.css', 'text/css'],
 };
 /** It takes these files and nothing else, whatever stands in a log. */

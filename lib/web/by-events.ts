@@ -1,8 +1,8 @@
 import { status } from '@grpc/grpc-js';
-import { END, EventPort } from './events.ts';
+import { END, EventPort, NO_EVENTS } from './events.ts';
 import { callable, type WebMethod } from './method.ts';
 import { jsonOfQuery, queryOf } from './query.ts';
-import { noMessages, Refusal } from './refusal.ts';
+import { Refusal } from './refusal.ts';
 import { headerOf } from './transport.ts';
 import type { Visit } from './visit.ts';
 
@@ -17,7 +17,7 @@ export function callByEvents(
   if (headerOf(request, 'last-event-id') === END) return visit.empty(204);
   const refuse = (refusal: Refusal) => {
     visit.sever();
-    new EventPort(visit, noMessages, settings).refuse(refusal);
+    new EventPort(visit, NO_EVENTS, settings).refuse(refusal);
   };
   const called = callable(path, method, visit.closing);
   if (called instanceof Refusal) return refuse(called);
@@ -25,7 +25,7 @@ export function callByEvents(
   const { json } = called;
   if (json === undefined)
     return refuse(new Refusal(status.UNIMPLEMENTED, `${path} has no JSON: call it by gRPC-Web`));
-  const { codec, serialize } = json;
+  const { codec, encoding } = json;
   const start = (decode: () => unknown) => {
     let decoded: unknown;
     try {
@@ -33,7 +33,7 @@ export function callByEvents(
     } catch (error) {
       return visit.fail(400, String((error as Error)?.message ?? error));
     }
-    const port = new EventPort(visit, serialize, settings);
+    const port = new EventPort(visit, encoding, settings);
     called.call(visit.origin, decoded, port);
   };
   visit.read(

@@ -5,6 +5,7 @@ import { after, type Timer } from '../timers.ts';
 import { headerOf } from '../token.ts';
 import type { Serialize, WireStatus } from '../wire/port.ts';
 import { type Carried, headersOf, WebPort } from './port.ts';
+import { noMessages } from './refusal.ts';
 
 /** The id of a last event: an EventSource comes back with it, and is told that there is no more. */
 export const END = 'leat:end';
@@ -26,18 +27,29 @@ export interface EventSettings {
   readonly retryMs: number;
 }
 
+/** How messages become events. */
+export interface EventEncoding {
+  readonly text: (message: unknown) => string;
+  /** The same in bytes, for a message that goes to many calls. */
+  readonly serialize: Serialize;
+}
+
 /** Encodes messages as events. An id that a page cannot send back as it is would lose its place. */
 export function eventsOf(
-  { toJson }: Pick<JsonCodec, 'toJson'>,
+  toText: (message: unknown) => string,
   token: ((message: any) => unknown) | undefined,
-): Serialize {
-  return message => {
-    const json = textOf(toJson(message));
+): EventEncoding {
+  const text = (message: unknown) => {
+    const json = toText(message);
     const id = token?.(message);
-    if (id === undefined) return Buffer.from(`data: ${json}\n\n`);
-    return Buffer.from(`id: ${headerOf(answerOf('token', TOKEN, id, isToken))}\ndata: ${json}\n\n`);
+    if (id === undefined) return `data: ${json}\n\n`;
+    return `id: ${headerOf(answerOf('token', TOKEN, id, isToken))}\ndata: ${json}\n\n`;
   };
+  return { text, serialize: message => Buffer.from(text(message)) };
 }
+
+/** For an answer without messages. */
+export const NO_EVENTS: EventEncoding = { text: () => '', serialize: noMessages };
 
 const TOKEN =
   'what a header carries as it is: a string of 1 to 8192 characters of ASCII without blanks around it that is not ' +
@@ -49,22 +61,21 @@ function isToken(token: unknown): token is unknown {
 }
 
 /** One line: within texts JSON has no line ends of its own. */
-function textOf(json: unknown): string {
-  const text = JSON.stringify(json);
+export function textByCodec({ toJson }: Pick<JsonCodec, 'toJson'>, message: unknown): string {
+  const text = JSON.stringify(toJson(message));
   if (text === undefined) throw new TypeError('Expected `toJson()` to return what JSON can hold');
   return text;
 }
 
 /** A response as Server-Sent Events. */
 export class EventPort extends WebPort {
-  protected readonly bare = true;
-  protected readonly text = false;
+  protected readonly base64 = false;
   private timer: Timer | undefined;
   private beating = false;
 
   constructor(
     carried: Carried,
-    protected readonly serialize: Serialize,
+    protected readonly encoding: EventEncoding,
     private readonly settings: EventSettings,
   ) {
     super(carried);

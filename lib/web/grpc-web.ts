@@ -1,6 +1,6 @@
 import { Metadata, status } from '@grpc/grpc-js';
 import { PREFIX_BYTES } from '../wire/frame.ts';
-import type { Serialize, WireStatus } from '../wire/port.ts';
+import type { Encoding, Serialize, WireStatus } from '../wire/port.ts';
 import { type Carried, textOf, WebPort } from './port.ts';
 import { Refusal } from './refusal.ts';
 
@@ -71,16 +71,17 @@ export function textBytes(bytes: number): number {
 
 /** A response in gRPC-Web. */
 export class GrpcWebPort extends WebPort {
-  protected readonly bare = false;
-  protected readonly text: boolean;
+  protected readonly base64: boolean;
+  protected readonly encoding: Encoding;
 
   constructor(
     carried: Carried,
     private readonly web: GrpcWeb,
-    protected readonly serialize: Serialize,
+    serialize: Serialize,
   ) {
     super(carried);
-    this.text = web.text;
+    this.base64 = web.text;
+    this.encoding = { serialize };
   }
 
   protected headers(): Record<string, string> {
@@ -95,7 +96,7 @@ export class GrpcWebPort extends WebPort {
 
   protected last(last: WireStatus): string | Buffer {
     const frame = trailers(last);
-    return this.text ? frame.toString('base64') : frame;
+    return this.base64 ? frame.toString('base64') : frame;
   }
 
   /** Says that messages may not be compressed. */

@@ -10,8 +10,7 @@ import { wrap } from '../mounts/wrap.ts';
 import { answer } from '../run/answer.ts';
 import { pump } from '../run/pump.ts';
 import type { Answer, Kind, Method, Middleware } from '../types.ts';
-import type { Serialize } from '../wire/port.ts';
-import { eventsOf } from './events.ts';
+import { type EventEncoding, eventsOf, textByCodec } from './events.ts';
 import { protoJson } from './json/proto-json.ts';
 import type { WebSettings } from './options.ts';
 import type { WebOrigin } from './origin.ts';
@@ -21,7 +20,7 @@ import { Refusal } from './refusal.ts';
 /** How a method reads requests and writes messages as events. */
 interface Json {
   readonly codec: JsonCodec;
-  readonly serialize: Serialize;
+  readonly encoding: EventEncoding;
 }
 
 /** A method that was mounted for browsers. */
@@ -53,6 +52,7 @@ export class WebMethod {
 
   /** Calls it. */
   call(origin: WebOrigin, request: unknown, port: WebPort): void {
+    port.lasting = this.definition.responseStream;
     this.run(origin, request, port);
   }
 
@@ -60,8 +60,11 @@ export class WebMethod {
   get json(): Json | undefined {
     if (this.known !== undefined) return this.known || undefined;
     const { definition, settings } = this;
-    const codec = settings.json?.(definition) ?? jsonOf(definition) ?? protoJson(definition);
-    this.known = codec !== undefined && { codec, serialize: eventsOf(codec, settings.token) };
+    const own = settings.json?.(definition) ?? jsonOf(definition);
+    const proto = own ? undefined : protoJson(definition);
+    const codec = own ?? proto;
+    const toText = proto?.toText ?? (message => textByCodec(own as JsonCodec, message));
+    this.known = codec !== undefined && { codec, encoding: eventsOf(toText, settings.token) };
     if (this.known) return this.known;
     const what = `Expected the definition of \`${this.path}\` to have JSON, as one of proto-loader has`;
     console.error('leat:', new TypeError(`${what}: give \`json\` to \`web\``));

@@ -1,4 +1,4 @@
-import type { Outlet, Serialize } from '../wire/port.ts';
+import type { Encoding, Outlet, Serialize } from '../wire/port.ts';
 import { isHttp2, type WebResponse } from './transport.ts';
 
 type Taken = (error?: Error | null) => void;
@@ -9,6 +9,8 @@ const WRITES_A_TURN = 8;
 /** The response as what delivers messages sees it: frames as they are, as base64, or events without a frame. */
 export class ResponseOutlet implements Outlet {
   readonly maxBytes: number = Number.POSITIVE_INFINITY;
+  readonly serialize: Serialize;
+  readonly text: Encoding['text'];
   /** So many writes in this turn. */
   private writes = 0;
   /** What was taken, and is told in the next turn. */
@@ -17,12 +19,12 @@ export class ResponseOutlet implements Outlet {
 
   constructor(
     private readonly response: WebResponse,
-    readonly serialize: Serialize,
-    /** Messages bring their own framing. */
-    readonly bare: boolean,
-    private readonly text: boolean,
+    { serialize, text }: Encoding,
+    private readonly base64: boolean,
     private readonly wrote: () => void,
   ) {
+    this.serialize = serialize;
+    this.text = text;
     this.turned = isHttp2(response) ? undefined : () => this.turn();
   }
 
@@ -34,7 +36,7 @@ export class ResponseOutlet implements Outlet {
     this.wrote();
     // As one of two types, its overloads are told apart by nobody.
     const response = this.response as { write(chunk: Buffer, done: Taken): unknown };
-    const bytes = this.text ? Buffer.from(frames.toString('base64'), 'latin1') : frames;
+    const bytes = this.base64 ? Buffer.from(frames.toString('base64'), 'latin1') : frames;
     response.write(bytes, this.turned ? this.inTurns(taken, this.turned) : taken);
   }
 

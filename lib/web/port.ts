@@ -7,7 +7,7 @@ import { isLost } from '../lost.ts';
 import { DEADLINE_EXCEEDED } from '../status/status.ts';
 import type { ConnectionInfo, Outcome } from '../types.ts';
 import { FrameDelivery } from '../wire/frames.ts';
-import type { Carrier, Delivery, Port, Serialize, WireStatus } from '../wire/port.ts';
+import type { Carrier, Delivery, Encoding, Port, WireStatus } from '../wire/port.ts';
 import { ResponseOutlet } from './outlet.ts';
 import type { Refusal } from './refusal.ts';
 import { isHttp2, type WebResponse } from './transport.ts';
@@ -31,6 +31,8 @@ export abstract class WebPort implements Port {
   over = false;
   /** Somebody waits to hear that the response is closed. */
   left: (() => void) | undefined;
+  /** Messages come for as long as the client stays. */
+  lasting = false;
   /** Something was written of late: nobody need be told that the connection is there. */
   protected busy = false;
   protected delivery: Delivery | undefined;
@@ -50,10 +52,9 @@ export abstract class WebPort implements Port {
   }
 
   /** How messages are encoded, once there is one. */
-  protected abstract readonly serialize: Serialize;
-  /** Messages bring their own framing. */
-  protected abstract readonly bare: boolean;
-  protected abstract readonly text: boolean;
+  protected abstract readonly encoding: Encoding;
+  /** The body is base64. */
+  protected abstract readonly base64: boolean;
   /** Headers of the protocol. */
   protected abstract headers(): Record<string, string>;
   /** What the body begins with. */
@@ -81,8 +82,7 @@ export abstract class WebPort implements Port {
     const wrote = () => {
       this.busy = true;
     };
-    const { serialize, bare, text } = this;
-    const outlet = new ResponseOutlet(this.carried.response, serialize, bare, text, wrote);
+    const outlet = new ResponseOutlet(this.carried.response, this.encoding, this.base64, wrote);
     this.delivery = new FrameDelivery(outlet, carrier);
     return this.delivery;
   }
@@ -126,7 +126,13 @@ export abstract class WebPort implements Port {
     const { carried } = this;
     const { response } = carried;
     const own = headersOf(metadata);
-    const all = { ...this.headers(), ...own, ...carried.headers, ...carried.expose(Object.keys(own)) };
+    const all = {
+      ...this.headers(),
+      ...(this.lasting && !isHttp2(response) && LAST_OF_CONNECTION),
+      ...own,
+      ...carried.headers,
+      ...carried.expose(Object.keys(own)),
+    };
     // As one of two types, its overloads are told apart by nobody.
     (response as { writeHead(code: number, headers: object): unknown }).writeHead(200, all);
     const begin = this.begin();
@@ -144,6 +150,12 @@ export abstract class WebPort implements Port {
     if (!this.busy && !this.over && !response.writableEnded) (response as ServerResponse).flushHeaders();
   }
 }
+
+/**
+ * Chromium reads on for up to five seconds after a page has left, to use a connection again: the source would hear of
+ * that leaving as late. One that it cannot use again it closes at once.
+ */
+const LAST_OF_CONNECTION = { connection: 'close' };
 
 /** A block of messages is written at the end of the turn, which comes first. */
 function flushed(port: WebPort): void {

@@ -1,14 +1,9 @@
 import { status } from '@grpc/grpc-js';
 import { outcomeOf } from '../status/status.ts';
 import { sharedFrame } from './broadcast.ts';
-import { bytesOf, PREFIX_BYTES, putFrame } from './frame.ts';
+import { BLOCK_BYTES, type Block, Filling } from './filling.ts';
+import { bytesOf, PREFIX_BYTES } from './frame.ts';
 import type { Carrier, Delivery, Outlet } from './port.ts';
-
-/** Frames of messages that are written together. */
-interface Block {
-  readonly frames: Buffer;
-  readonly messages: number;
-}
 
 /**
  * Frames messages, and gives the transport those of a turn with one write, or one for every 16 KiB: a write costs
@@ -17,14 +12,10 @@ interface Block {
 export class FrameDelivery implements Delivery {
   private unacked = 0;
   private unackedBytes = 0;
-  /** What goes with the next write: `used` bytes of this block, which are `count` messages. */
-  private block: Buffer = EMPTY;
-  private used = 0;
-  private count = 0;
+  /** What goes with the next write. */
+  private readonly filling: Filling = new Filling();
   /** Blocks that wait for the window. */
   private waiting: Block[] = NOTHING;
-  /** How large the last block of several messages was: the next one might be as large. */
-  private expected = 0;
   /** Messages taken so far. */
   private taken = 0;
   /** What the window let through and HTTP/2 was not given yet: it gets little at once, to tell how far it is. */
@@ -43,14 +34,14 @@ export class FrameDelivery implements Delivery {
     private readonly outlet: Outlet,
     private readonly carrier: Carrier,
   ) {
-    this.prefix = outlet.bare ? 0 : PREFIX_BYTES;
+    this.prefix = outlet.text ? 0 : PREFIX_BYTES;
   }
 
   get room(): boolean {
-    const messages = this.unacked + this.count;
+    const messages = this.unacked + this.filling.count;
     if (messages === 0) return true;
     const { maxUnackedMessages, maxUnackedBytes } = this.carrier.sender.settings;
-    const bytes = this.unackedBytes + this.used;
+    const bytes = this.unackedBytes + this.filling.used;
     return messages < maxUnackedMessages && bytes < maxUnackedBytes && this.waiting.length === 0;
   }
 
@@ -60,11 +51,11 @@ export class FrameDelivery implements Delivery {
   }
 
   get idle(): boolean {
-    return this.unacked === 0 && this.count === 0 && this.waiting.length === 0;
+    return this.unacked === 0 && this.filling.count === 0 && this.waiting.length === 0;
   }
 
   get brief(): boolean {
-    return this.waiting.length === 0 && this.unackedBytes + this.used <= BLOCK_BYTES;
+    return this.waiting.length === 0 && this.unackedBytes + this.filling.used <= BLOCK_BYTES;
   }
 
   get pendingBytes(): number {
@@ -74,23 +65,28 @@ export class FrameDelivery implements Delivery {
   message(message: unknown): void {
     const { outlet, carrier, prefix } = this;
     let shared: Buffer | undefined;
-    let encoded: Uint8Array;
-    let bytes: number;
+    let text: string | undefined;
+    let encoded: Uint8Array | undefined;
+    let size: number;
     try {
       shared = sharedFrame(message, outlet.serialize);
-      if (shared && prefix === 0) shared = shared.subarray(PREFIX_BYTES);
-      encoded = shared ?? bytesOf(outlet.serialize(message));
-      bytes = encoded.length + (shared ? 0 : prefix);
+      if (shared) size = shared.length - PREFIX_BYTES;
+      else if (outlet.text) {
+        text = outlet.text(message);
+        size = Buffer.byteLength(text);
+      } else {
+        encoded = bytesOf(outlet.serialize(message));
+        size = encoded.length;
+      }
     } catch (error) {
       return carrier.fail(status.INTERNAL, 'could not be serialised', this.taken, error);
     }
-    const size = bytes - prefix;
     if (size > outlet.maxBytes) {
       const what = `has ${size} bytes, and ${outlet.maxBytes} may be sent`;
       return carrier.fail(status.RESOURCE_EXHAUSTED, what, this.taken);
     }
     this.taken += 1;
-    this.separate(bytes);
+    this.separate(prefix + size);
     const { counted } = carrier.sender;
     if (counted) {
       // One look at the clock for all of a turn.
@@ -98,14 +94,10 @@ export class FrameDelivery implements Delivery {
       counted.counted(size);
     }
     if (!this.due) this.writeAtEndOfTurn();
-    if (shared && this.count === 0) this.block = shared;
-    else {
-      this.reserve(bytes);
-      if (shared || prefix === 0) this.block.set(encoded, this.used);
-      else putFrame(this.block, this.used, encoded);
-    }
-    this.used += bytes;
-    this.count += 1;
+    const { filling } = this;
+    if (encoded) filling.put(encoded);
+    else if (text !== undefined) filling.putText(text, size);
+    else if (shared) filling.putShared(prefix === 0 ? shared.subarray(PREFIX_BYTES) : shared);
   }
 
   /** Writes what the window has room for; or all there is. */
@@ -117,8 +109,8 @@ export class FrameDelivery implements Delivery {
       this.waiting.shift();
       this.send(frames, messages);
     }
-    if (this.count > 0 && (all || this.fits(this.used, this.count))) {
-      const { frames, messages } = this.cut();
+    if (this.filling.count > 0 && (all || this.fits(this.filling.used, this.filling.count))) {
+      const { frames, messages } = this.filling.cut();
       this.send(frames, messages);
     }
   }
@@ -135,37 +127,21 @@ export class FrameDelivery implements Delivery {
       this.unackedBytes -= frames.length;
     }
     this.outgoing = NOTHING;
-    this.cut();
+    this.filling.clear();
   }
 
   /** Keeps a block from growing beyond what may be written at once. */
   private separate(bytes: number): void {
-    if (this.count === 0) return;
+    if (this.filling.count === 0) return;
     const { maxUnackedMessages, maxUnackedBytes } = this.carrier.sender.settings;
-    if (this.count < maxUnackedMessages && this.used + bytes <= Math.min(BLOCK_BYTES, maxUnackedBytes))
+    if (
+      this.filling.count < maxUnackedMessages &&
+      this.filling.used + bytes <= Math.min(BLOCK_BYTES, maxUnackedBytes)
+    )
       return;
     if (this.waiting === NOTHING) this.waiting = [];
-    this.waiting.push(this.cut());
+    this.waiting.push(this.filling.cut());
     this.write(false);
-  }
-
-  private reserve(bytes: number): void {
-    const end = this.used + bytes;
-    if (end <= this.block.length) return;
-    const ahead = this.count === 0 ? this.expected : Math.min(2 * end, BLOCK_BYTES);
-    const larger = Buffer.allocUnsafe(Math.max(end, ahead));
-    this.block.copy(larger, 0, 0, this.used);
-    this.block = larger;
-  }
-
-  /** Ends the block. */
-  private cut(): Block {
-    const { block, used, count } = this;
-    this.expected = count > 1 ? used : 0;
-    this.block = EMPTY;
-    this.used = 0;
-    this.count = 0;
-    return { frames: used < block.length ? block.subarray(0, used) : block, messages: count };
   }
 
   /** Once all that runs now has run, and before anything else does; in the async context of whoever sends. */
@@ -250,11 +226,6 @@ const GIVEN_BYTES = 65_536;
 
 /** A larger block is given in pieces: of one write HTTP/2 does not tell how much it has taken. */
 const PIECE_BYTES = 32_768;
-
-/** No more goes with one write than HTTP/2 puts into one of its frames. */
-const BLOCK_BYTES = 16_384;
-
-const EMPTY = Buffer.alloc(0);
 
 /** Most calls have nothing waiting: they share this. */
 const NOTHING: Block[] = [];

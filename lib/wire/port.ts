@@ -84,11 +84,15 @@ export interface Delivery {
   close(): void;
 }
 
-/** Where frames may be written. */
-export interface Outlet {
+/** How messages are encoded. */
+export interface Encoding {
   readonly serialize: Serialize;
-  /** What is encoded brings its own framing, and goes as it is. */
-  readonly bare?: boolean;
+  /** Of messages that are texts, with a framing of their own: the text of what `serialize` makes the bytes of. */
+  readonly text?: ((message: unknown) => string) | undefined;
+}
+
+/** Where frames may be written. */
+export interface Outlet extends Encoding {
   /** How large an encoded message may be, in bytes. */
   readonly maxBytes: number;
   /** The stream was ended by somebody else: a write would break it, and lose the status. */

@@ -14,6 +14,7 @@ export interface WebServer {
   readonly browser: Browser;
   readonly port: number;
   readonly base: string;
+  readonly server: EventEmitter;
   close(): Promise<void>;
 }
 
@@ -40,6 +41,7 @@ export async function startWeb(
     browser,
     port,
     base: `http://127.0.0.1:${port}`,
+    server,
     close: () =>
       new Promise(resolve => {
         server.close(() => resolve());

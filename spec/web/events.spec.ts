@@ -1,6 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import { expect } from 'chai';
-import { type Call, mount, StatusError, wrap } from '../../lib/index.ts';
+import { broadcast, type Call, mount, StatusError, wrap } from '../../lib/index.ts';
 import { withJson } from '../../lib/json.ts';
 import { topic } from '../../lib/sources/index.ts';
 import type { WebOptions } from '../../lib/web/index.ts';
@@ -51,7 +51,7 @@ function tells(on: WebName): void {
     rawPost(on, port, path, { accept: 'text/event-stream', ...headers }, undefined, 'GET');
 
   async function get(server: WebServer, path: string, headers: Record<string, string> = {}) {
-    const response = await open(server, path, headers).body;
+    const response = (await open(server, path, headers).body).setEncoding('utf8');
     let text = '';
     for await (const chunk of response) text += chunk;
     return { status: response.status, headers: response.headers, text, events: eventsIn(text) };
@@ -304,6 +304,19 @@ function tells(on: WebName): void {
       console.error = error;
     }
     expect(printed.join()).to.include('Expected the definition of `/spec.Service/Stream` to have JSON');
+  });
+
+  it('sends what is shared and what is not in their order, and as UTF-8, however much of both a turn has', async () => {
+    const texts = Array.from({ length: 700 }, (_, i) => `${i} ü€🎈`.repeat(i % 50));
+    const methods = {
+      *many() {
+        for (const [i, text] of texts.entries())
+          yield i % 3 === 0 || i > 400 ? { text } : broadcast({ text });
+      },
+    };
+    const { events } = await get(await serve(methods), Many.path);
+    const got = events.slice(1, -1).map(({ data }) => JSON.parse(data as string).text ?? '');
+    expect(got).to.deep.equal(texts);
   });
 
   it('encodes a message of a topic once for all pages, and serves gRPC-Web beside them', async () => {

@@ -99,6 +99,50 @@ describe('the JSON of events', () => {
     );
   });
 
+  it('is made as text at once, of whatever an encoder may write', () => {
+    // What is sent has been encoded by somebody else.
+    const asIs = codec({ ...Many, responseSerialize: (bytes: unknown) => bytes });
+    const encoded = (given: object) => toBinary(Thing, fromJson(Thing, given as never, { registry }));
+    fc.assert(
+      fc.property(thing, thing, fc.constantFrom('one', 'both', 'twice'), (one, other, how) => {
+        if (JSON.stringify([one, other]).includes('__proto__')) return;
+        const [first, second] = [encoded(one), encoded(how === 'twice' ? one : other)];
+        const bytes = how === 'one' ? first : Buffer.concat([first, second]);
+        const text = asIs.toText(bytes);
+        const made = JSON.stringify(asIs.toJson(bytes));
+        expect(JSON.parse(text)).to.deep.equal(JSON.parse(made));
+        // Nothing is there twice.
+        expect(text.length).to.equal(made.length);
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  it('has keys as they are, whoever takes them for something else', () => {
+    const given = { sizes: JSON.parse('{"__proto__":"1","a\\"\\n":"2"}') };
+    const text = codec().toText(given);
+    expect(text).to.equal('{"sizes":{"__proto__":"1","a\\"\\n":"2"}}');
+  });
+
+  it('has 64 bits exactly, in all lengths of a varint', () => {
+    for (const big of [
+      0n,
+      1n,
+      127n,
+      128n,
+      2n ** 48n,
+      2n ** 49n - 1n,
+      2n ** 49n,
+      2n ** 53n + 1n,
+      2n ** 63n - 1n,
+    ])
+      for (const i64 of [`${big}`, `${-big}`])
+        expect(JSON.parse(codec().toText({ i64, s64: i64, words: ['x'] })), i64).to.deep.equal({
+          ...(big !== 0n && { i64, s64: i64 }),
+          words: ['x'],
+        });
+  });
+
   it('is the same whatever the options of proto-loader are', () => {
     const given = {
       someCount: 1,

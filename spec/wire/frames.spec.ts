@@ -116,6 +116,7 @@ describe('frames that are written past grpc-js', () => {
         }
       };
       for (const on of ['produce', 'mount'] as const) {
+        pulled = 0;
         const server = await serve(on, source, [configure({ maxUnackedMessages: limit })]);
         const session = connectRaw(server.port, { initialWindowSize: 0 });
         const stream = requestRaw(session);

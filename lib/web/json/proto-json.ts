@@ -4,6 +4,13 @@ import { fileOf } from './descriptor.ts';
 import { fromJson } from './from-json.ts';
 import { Registry } from './registry.ts';
 import { toJson } from './to-json.ts';
+import { toText } from './to-text.ts';
+
+/** A codec that makes the text at once. */
+export interface ProtoJson extends JsonCodec {
+  /** The text of what `toJson` makes. */
+  toText(message: unknown): string;
+}
 
 /** The descriptors that proto-loader leaves in a definition. */
 interface Loaded {
@@ -18,7 +25,7 @@ const registries = new WeakMap<object, Registry>();
  * The JSON of proto3, for a method that proto-loader defined; nothing for others. Messages are encoded first: what they
  * mean is not to depend on the options of proto-loader, and objects that only look like messages are taken as well.
  */
-export function protoJson(definition: MethodDefinition<any, any>): JsonCodec | undefined {
+export function protoJson(definition: MethodDefinition<any, any>): ProtoJson | undefined {
   const { requestType, responseType } = definition as Loaded;
   const own = requestType?.fileDescriptorProtos;
   const others = responseType?.fileDescriptorProtos;
@@ -35,5 +42,6 @@ export function protoJson(definition: MethodDefinition<any, any>): JsonCodec | u
     fromJson: json => decode(json, false),
     fromQuery: query => decode(query, true),
     toJson: message => toJson(responseSerialize(message), response, registry.messages),
+    toText: message => toText(responseSerialize(message), response, registry.messages),
   };
 }

@@ -35,7 +35,24 @@ export class Reader {
     return (value >>> 1) ^ -(value & 1);
   }
 
-  uint64(): bigint {
+  bool(): boolean {
+    return Number(this.uint64()) !== 0;
+  }
+
+  /** A varint; a number where that has it exactly, which most are and which costs less. */
+  uint64(): number | bigint {
+    const start = this.at;
+    let value = 0;
+    for (let unit = 1; unit < 2 ** 49; unit *= 128) {
+      const byte = this.byte();
+      value += (byte & 0x7f) * unit;
+      if (byte < 0x80) return value;
+    }
+    this.at = start;
+    return this.longer();
+  }
+
+  private longer(): bigint {
     let value = 0n;
     for (let shift = 0n; shift < 70n; shift += 7n) {
       const byte = this.byte();
@@ -45,12 +62,13 @@ export class Reader {
     throw cutOff();
   }
 
-  int64(): bigint {
-    return BigInt.asIntN(64, this.uint64());
+  int64(): number | bigint {
+    const value = this.uint64();
+    return typeof value === 'number' ? value : BigInt.asIntN(64, value);
   }
 
   sint64(): bigint {
-    const value = this.uint64();
+    const value = BigInt(this.uint64());
     return (value >> 1n) ^ -(value & 1n);
   }
 

@@ -5,13 +5,15 @@ type Json = Record<string, unknown>;
 
 /** An encoded message as its JSON. */
 export function toJson(bytes: Uint8Array, type: MessageType, messages: Messages): unknown {
-  const buffer = Buffer.isBuffer(bytes)
-    ? bytes
-    : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return read(new Reader(buffer), type, messages);
+  return read(readerOf(bytes), type, messages);
 }
 
-function read(reader: Reader, type: MessageType, messages: Messages): unknown {
+export function readerOf(bytes: Uint8Array): Reader {
+  const { buffer, byteOffset, byteLength } = bytes;
+  return new Reader(Buffer.isBuffer(bytes) ? bytes : Buffer.from(buffer, byteOffset, byteLength));
+}
+
+export function read(reader: Reader, type: MessageType, messages: Messages): unknown {
   const json: Json = {};
   while (reader.more) {
     const tag = reader.uint32();
@@ -35,7 +37,7 @@ function read(reader: Reader, type: MessageType, messages: Messages): unknown {
 }
 
 /** What has its length before it, so that several are not packed. */
-function isLong({ kind }: Field): boolean {
+export function isLong({ kind }: Field): boolean {
   return kind === 'string' || kind === 'bytes' || kind === 'message';
 }
 
@@ -54,7 +56,7 @@ function entry(reader: Reader, field: Field, type: MessageType, json: Json, mess
   (json[field.json] as Json)[String(key ?? defaultOf(ofKey))] = value ?? defaultOf(ofValue, messages);
 }
 
-function one(reader: Reader, { kind, message, enumeration }: Field, messages: Messages): unknown {
+export function one(reader: Reader, { kind, message, enumeration }: Field, messages: Messages): unknown {
   switch (kind) {
     case 'message':
       return read(reader.part(), message as MessageType, messages);
@@ -64,7 +66,7 @@ function one(reader: Reader, { kind, message, enumeration }: Field, messages: Me
       return enumeration?.names.get(number) ?? number;
     }
     case 'bool':
-      return reader.uint64() !== 0n;
+      return reader.bool();
     case 'bytes':
       return reader.base64();
     case 'float':
@@ -86,7 +88,7 @@ function one(reader: Reader, { kind, message, enumeration }: Field, messages: Me
 }
 
 /** What is not there, as the key or the value of a map. */
-function defaultOf({ kind, enumeration, message }: Field, messages?: Messages): unknown {
+export function defaultOf({ kind, enumeration, message }: Field, messages?: Messages): unknown {
   if (kind === 'message')
     return read(new Reader(Buffer.alloc(0)), message as MessageType, messages as Messages);
   if (kind === 'enum') return enumeration?.names.get(0) ?? 0;
@@ -95,7 +97,7 @@ function defaultOf({ kind, enumeration, message }: Field, messages?: Messages): 
   return kind.endsWith('64') ? '0' : 0;
 }
 
-function isDefault(value: unknown, { kind, enumeration }: Field): boolean {
+export function isDefault(value: unknown, { kind, enumeration }: Field): boolean {
   switch (kind) {
     case 'message':
       return false;
