@@ -11,7 +11,8 @@ export class Layers {
   private readonly stages: Stage[] = [];
   /** The innermost stage so far that takes messages. */
   private taking: Stage | undefined;
-
+  private starting = false;
+  private holding = false;
   private readonly behind: Inside | undefined;
 
   constructor(
@@ -80,6 +81,8 @@ export class Layers {
     if (layer === undefined) return;
     stage.layer = layer;
     this.stages.push(stage);
+    if (layer.start) this.starting = true;
+    if (layer.ready) this.holding = true;
     if (layer.message === undefined) return;
     stage.take = layer.message;
     this.taking = stage;
@@ -88,23 +91,35 @@ export class Layers {
   private composed(): Layer<unknown> {
     const { stages, taking } = this;
     if (stages.length === 0) return NONE;
-    const layer: Layer<unknown> = {};
-    layer.end = outcome => this.end(outcome);
+    const layer = new Composed(stages);
     if (taking) {
       const inlet = new Next(this.next, taking);
       layer.message = message => inlet.message(message);
     }
-    const starts = stages.filter(stage => stage.layer?.start);
-    if (starts.length)
+    if (this.starting) {
+      const starts = stages.filter(stage => stage.layer?.start);
       layer.start = inner => starts.reduceRight((within, stage) => () => stage.start(within), inner)();
-    const holds = stages.flatMap(stage => (stage.layer?.ready ? [stage.layer] : []));
-    if (holds.length === 1) layer.ready = () => holds[0]?.ready?.();
-    else if (holds.length) layer.ready = () => askAll(holds);
+    }
+    if (this.holding) {
+      const holds = stages.flatMap(stage => (stage.layer?.ready ? [stage.layer] : []));
+      layer.ready = holds.length === 1 ? () => holds[0]?.ready?.() : () => askAll(holds);
+    }
     return layer;
   }
+}
+
+type Parts = Required<Layer<unknown>>;
+
+/** Layers as one; most have an end alone. */
+class Composed implements Layer<unknown> {
+  message?: Parts['message'];
+  start?: Parts['start'];
+  ready?: Parts['ready'];
+
+  constructor(private readonly stages: readonly Stage[]) {}
 
   /** Tells the layers, innermost first, and answers how the call ends after all of them. */
-  private end(outcome: Outcome): Outcome {
+  end(outcome: Outcome): Outcome {
     return this.stages.reduceRight((last, stage) => stage.end(last), outcome);
   }
 }
