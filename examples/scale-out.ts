@@ -137,19 +137,24 @@ async function breakThings(): Promise<void> {
 
 /** Waits until all have what is stored, or nothing comes any more. */
 async function caughtUp(): Promise<void> {
-  const behind = () => subscribers.filter(({ last }) => last < published.last).length;
-  for (let waited = 0; behind() > 0 && waited < 30_000; waited += 50)
+  let [count, at] = [delivered(), performance.now()];
+  while (subscribers.some(({ last }) => last < published.last) && performance.now() - at < 30_000) {
     await new Promise(go => setTimeout(go, 50));
+    if (delivered() > count) [count, at] = [delivered(), performance.now()];
+  }
+}
+
+function delivered(): number {
+  return subscribers.reduce((sum, { count }) => sum + count, 0);
 }
 
 function line(): void {
   const by = servers.map((_, index) => subscribers.filter(({ server }) => server === index).length);
-  const delivered = subscribers.reduce((sum, { count }) => sum + count, 0);
   const resumes = subscribers.reduce((sum, { resumes }) => sum + resumes, 0);
   const gap = Math.max(...subscribers.map(({ worstGapMs }) => worstGapMs));
   console.log(
     `${Math.round((performance.now() - started) / 1000)} s: published ${published.stored}, ` +
-      `delivered ${delivered}, subscribers ${by.join('/')}, resumes ${resumes}, ` +
+      `delivered ${delivered()}, subscribers ${by.join('/')}, resumes ${resumes}, ` +
       `longest gap ${Math.round(gap)} ms, broken promises ${broken.total}`,
   );
 }
