@@ -1,5 +1,6 @@
 import type { ConsumerInfo, ConsumerMessages, JsMsg, StreamInfo } from '@nats-io/jetstream';
-import { after, type Timer } from '../timers.ts';
+import { after, pause, type Timer } from '../timers.ts';
+import { isPassing, SilentError } from './failure.ts';
 import type { Nats } from './nats.ts';
 import { isSameTime, type Position } from './position.ts';
 
@@ -20,6 +21,8 @@ const CHECK_MS = 5000;
 const FIRST_CHECK_MS = 400;
 /** How long NATS may take to answer a reader that begins, the first time, in milliseconds; then twice that. */
 const ANSWER_MS = 500;
+/** For how long a reader that begins tries again, in milliseconds. */
+const START_MS = 3000;
 const HEARTBEAT_MS = 1000;
 /** How long a connection may be silent that a ping was sent on, in milliseconds. */
 const PING_MS = 750;
@@ -70,9 +73,17 @@ export class Reader {
     };
   }
 
-  /** Begins to read. Rejects when that fails the first time. */
+  /** Begins to read. Rejects when that fails, and goes on failing: a NATS that is busy may be slow to answer. */
   async start(): Promise<void> {
-    await this.attach(this.turn);
+    const until = performance.now() + START_MS;
+    for (;;) {
+      try {
+        return await this.attach(this.turn);
+      } catch (error) {
+        if (!isPassing(error) || this.closed || performance.now() > until) throw error;
+        await pause(this.pauseMs());
+      }
+    }
   }
 
   close(): void {
@@ -98,8 +109,12 @@ export class Reader {
     if (turn !== this.turn || this.closed) return;
     this.to.away(error);
     void this.ping();
-    const ms = Math.min(MAX_PAUSE_MS, 10 * 2 ** this.failures++);
-    this.checking = after(ms, () => this.anew());
+    this.checking = after(this.pauseMs(), () => this.anew());
+  }
+
+  /** How long to wait after one more failure. */
+  private pauseMs(): number {
+    return Math.min(MAX_PAUSE_MS, 10 * 2 ** this.failures++);
   }
 
   private detach(): void {
@@ -149,7 +164,7 @@ export class Reader {
   /** A request that is made while a stream is deleted might have no answer. */
   private within<A>(asked: Promise<A>): Promise<A> {
     return new Promise((resolve, reject) => {
-      const late = () => reject(new Error('NATS does not answer'));
+      const late = () => reject(new SilentError());
       const timer = after(ANSWER_MS * 2 ** Math.min(this.failures, 4), late);
       asked.then(resolve, reject).finally(() => timer.stop());
     });
