@@ -10,6 +10,24 @@ export class BrokenError extends Error {
   }
 }
 
+/** NATS did not answer in time: it is busy, or did not hear. */
+export class SilentError extends Error {
+  override readonly name = 'SilentError';
+
+  constructor() {
+    super('NATS does not answer');
+  }
+}
+
+/** Nobody listens to a subject. */
+export class NobodyError extends Error {
+  override readonly name = 'NobodyError';
+
+  constructor() {
+    super('no responders');
+  }
+}
+
 /** What went wrong with NATS, in words, and what it is to who asked. */
 interface Failed {
   readonly code: status;
@@ -52,8 +70,10 @@ function read(error: unknown): Failed {
   if (code !== undefined) return API[code] ?? { ...byStatus(error), text };
   // By name: there may be more than one copy of these classes.
   switch ((error as Error | null)?.name) {
+    case 'SilentError':
     case 'TimeoutError':
       return { code: status.UNAVAILABLE, text: 'NATS does not answer', passing: true };
+    case 'NobodyError':
     case 'JetStreamNotEnabled':
       return {
         code: status.UNAVAILABLE,

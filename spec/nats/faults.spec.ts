@@ -216,6 +216,17 @@ describe(`jetstreamTopic() and faults of ${nats}`, function () {
     expect((await infoOf(here)).state.messages).to.equal(200);
   });
 
+  it('N7 stores an item once that was on its way when the topic was closed', async () => {
+    const here = await open(server, {}, behindProxy());
+    const other = await open(server);
+    const sending = publishAll(here, 1, 100);
+    proxy.reset();
+    await here.close();
+    expect(new Set(await sending).size).to.equal(100);
+    expect((await infoOf(other)).state.messages).to.equal(100);
+    await here.nc.close();
+  });
+
   it('N7 says within its time that NATS does not answer', async () => {
     const here = await open(server);
     await server.down();
