@@ -109,15 +109,26 @@ async function publish(): Promise<void> {
 async function breakThings(): Promise<void> {
   await new Promise(go => setTimeout(go, 3000));
   for (const subscriber of subscribers) subscriber.silence();
+  const starting = new Map<number, Promise<unknown>>();
   while (performance.now() < until) {
     const victim = Math.floor(random() * servers.length);
     const { program, cable } = servers[victim] as (typeof servers)[number];
-    const kind = natsServer ? (['kill', 'kill', 'cut', 'nats'] as const)[Math.floor(random() * 4)] : 'kill';
+    let kind = natsServer ? (['kill', 'kill', 'cut', 'nats'] as const)[Math.floor(random() * 4)] : 'kill';
+    // Somebody must be left, who has started.
+    if (kind === 'kill' && (starting.has(victim) || starting.size >= Math.max(1, servers.length - 1))) {
+      if (natsServer) kind = 'nats';
+      else await Promise.all(starting.values());
+    }
     const hit = subscribers.filter(({ server }) => flags.nginx || kind === 'nats' || server === victim);
     const from = performance.now();
     if (kind === 'kill') {
-      await program.kill();
-      await program.start();
+      const started = program
+        .kill()
+        .then(() => program.start())
+        .then(() => starting.delete(victim));
+      starting.set(victim, started);
+      // It may take longer than it is to the next fault.
+      await Promise.race([started, new Promise(go => setTimeout(go, flags.faultMs))]);
     } else if (kind === 'cut') cable?.cut();
     else {
       await natsServer?.kill();
