@@ -2,7 +2,8 @@ import type { ConsumerInfo, ConsumerMessages, JsMsg, StreamInfo } from '@nats-io
 import { after, pause, type Timer } from '../timers.ts';
 import { isPassing, SilentError } from './failure.ts';
 import type { Nats } from './nats.ts';
-import { isSameTime, type Position } from './position.ts';
+import { oddityAt, type Position } from './position.ts';
+import { Sizes } from './sizes.ts';
 
 /** What a reader tells. */
 export interface ReaderTo {
@@ -24,6 +25,12 @@ const ANSWER_MS = 500;
 /** For how long a reader that begins tries again, in milliseconds. */
 const START_MS = 3000;
 const HEARTBEAT_MS = 1000;
+/**
+ * How many messages NATS may send before it is asked for more, and how many bytes they may have together: NATS gives
+ * up a connection on which more than 64 MB wait.
+ */
+const MAX_MESSAGES = 500;
+const MAX_BYTES = 8 << 20;
 /** How long a connection may be silent that a ping was sent on, in milliseconds. */
 const PING_MS = 750;
 const MAX_PAUSE_MS = 250;
@@ -50,6 +57,7 @@ export class Reader {
   private connected = true;
   private pinging = false;
   private delivered = 0;
+  private readonly sizes: Sizes;
 
   constructor(
     private readonly nats: Nats,
@@ -60,6 +68,7 @@ export class Reader {
     /** Whether a number that is not there any more means a loss. */
     private readonly strict: boolean,
   ) {
+    this.sizes = new Sizes(known.state);
     // A new connection is a reason to begin anew at once, not when a heartbeat is missed.
     nats.listener = {
       broke: () => {
@@ -146,7 +155,7 @@ export class Reader {
     this.pending = consumer.num_pending;
     const messages = await nats.reading(consumer).consume({
       callback: message => this.take(turn, message),
-      max_messages: 500,
+      max_messages: this.sizes.fitting(MAX_BYTES, MAX_MESSAGES),
       expires: 5000,
       idle_heartbeat: HEARTBEAT_MS,
       abort_on_missing_resource: true,
@@ -201,6 +210,7 @@ export class Reader {
     if (info.deliverySequence !== this.delivered + 1) return this.anew();
     this.delivered += 1;
     this.pending = info.pending;
+    this.sizes.saw(message.data.length);
     this.cursor = this.to.message(message);
   }
 
@@ -211,15 +221,11 @@ export class Reader {
       nats.jsm.streams.info(nats.stream),
       cursor.ms === undefined ? null : nats.jsm.streams.getMessage(nats.stream, { seq: cursor.sequence }),
     ]);
-    const { first_seq: first, last_seq: last } = info.state;
-    const odd = (why: string) => ({ why, info });
-    if (info.created !== known.created) return odd('the stream was made anew');
-    if (last < cursor.sequence) return odd(`the stream went back to ${last}, before ${cursor.sequence}`);
-    if (at && cursor.ms !== undefined && !isSameTime(at.time.getTime(), cursor.ms))
-      return odd(`the stream has another message ${cursor.sequence} now`);
-    if (this.strict && first > cursor.sequence + 1)
-      return odd(`the stream begins at ${first}, which is beyond ${cursor.sequence + 1}`);
-    return undefined;
+    const why =
+      info.created !== known.created
+        ? 'the stream was made anew'
+        : oddityAt(cursor, info.state, at?.time.getTime(), this.strict);
+    return why === undefined ? undefined : { why, info };
   }
 
   private checkLater(turn: number, ms: number = CHECK_MS): void {
