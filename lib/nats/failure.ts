@@ -1,5 +1,10 @@
 import { status } from '@grpc/grpc-js';
 import { StatusError } from '../status/status.ts';
+import { pause } from '../timers.ts';
+
+/** For how long what begins asks again, and after which time, in milliseconds. */
+const PATIENCE_MS = 2500;
+const PAUSE_MS = 50;
 
 /** NATS was asked on a connection that is no more: it may have heard, or not. */
 export class BrokenError extends Error {
@@ -56,6 +61,19 @@ export function failureOf(error: unknown, what: string): StatusError {
 /** Whether trying again might help. */
 export function isPassing(error: unknown): boolean {
   return read(error).passing === true;
+}
+
+/** Asks again while that might help: a NATS that starts, or is busy, is slow to answer. */
+export async function patiently<A>(ask: () => Promise<A>): Promise<A> {
+  const until = performance.now() + PATIENCE_MS;
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!isPassing(error) || performance.now() > until) throw error;
+      await pause(PAUSE_MS);
+    }
+  }
 }
 
 /** The number of a JetStream error. */

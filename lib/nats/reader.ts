@@ -1,6 +1,6 @@
 import type { ConsumerInfo, ConsumerMessages, JsMsg, StreamInfo } from '@nats-io/jetstream';
-import { after, pause, type Timer } from '../timers.ts';
-import { isPassing, SilentError } from './failure.ts';
+import { after, type Timer } from '../timers.ts';
+import { patiently, SilentError } from './failure.ts';
 import type { Nats } from './nats.ts';
 import { oddityAt, type Position } from './position.ts';
 import { Sizes } from './sizes.ts';
@@ -22,8 +22,6 @@ const CHECK_MS = 5000;
 const FIRST_CHECK_MS = 400;
 /** How long NATS may take to answer a reader that begins, the first time, in milliseconds; then twice that. */
 const ANSWER_MS = 500;
-/** For how long a reader that begins tries again, in milliseconds. */
-const START_MS = 3000;
 const HEARTBEAT_MS = 1000;
 /**
  * How many messages NATS may send before it is asked for more, and how many bytes they may have together: NATS gives
@@ -82,17 +80,15 @@ export class Reader {
     };
   }
 
-  /** Begins to read. Rejects when that fails, and goes on failing: a NATS that is busy may be slow to answer. */
+  /** Begins to read. Rejects when that fails, and goes on failing. */
   async start(): Promise<void> {
-    const until = performance.now() + START_MS;
-    for (;;) {
-      try {
-        return await this.attach(this.turn);
-      } catch (error) {
-        if (!isPassing(error) || this.closed || performance.now() > until) throw error;
-        await pause(this.pauseMs());
-      }
-    }
+    await patiently(async () => {
+      if (this.closed) return;
+      await this.attach(this.turn).catch(error => {
+        this.failures += 1;
+        throw error;
+      });
+    });
   }
 
   close(): void {
@@ -118,12 +114,8 @@ export class Reader {
     if (turn !== this.turn || this.closed) return;
     this.to.away(error);
     void this.ping();
-    this.checking = after(this.pauseMs(), () => this.anew());
-  }
-
-  /** How long to wait after one more failure. */
-  private pauseMs(): number {
-    return Math.min(MAX_PAUSE_MS, 10 * 2 ** this.failures++);
+    const ms = Math.min(MAX_PAUSE_MS, 10 * 2 ** this.failures++);
+    this.checking = after(ms, () => this.anew());
   }
 
   private detach(): void {

@@ -1,6 +1,7 @@
 import { status } from '@grpc/grpc-js';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { expect } from 'chai';
+import { jetstreamTopic } from '../../lib/nats/index.ts';
 import { FaultProxy } from '../client/fault-proxy.ts';
 import { failure, taken } from '../sources/tools.ts';
 import { until } from '../support/harness.ts';
@@ -95,6 +96,26 @@ describe(`jetstreamTopic() and faults of ${nats}`, function () {
     await reading;
     expect(got).to.deep.equal(span(1, 6000));
     await until('it is there again', () => reader.state === 'live');
+  });
+
+  it('N2 opens a topic though its connection is cut while it does, and NATS was restarted', async () => {
+    const writer = await open(server);
+    await publishAll(writer, 1, 10);
+    const nc = await server.connect(behindProxy());
+    for (const disturb of [
+      () => proxy.reset(),
+      async () => {
+        await server.down();
+        await server.up();
+      },
+    ]) {
+      const opening = jetstreamTopic<number>(nc, { stream: 'updates', subject: 'updates' });
+      await disturb();
+      const topic = await opening;
+      await until('it has read all', () => topic.last === writer.last);
+      await topic.close();
+    }
+    await nc.close();
   });
 
   it('N2 goes on at once when its consumer is deleted by hand', async () => {
