@@ -65,7 +65,7 @@ const subscribers = Array.from(
 const ended: unknown[] = [];
 for (const subscriber of subscribers) subscriber.run().catch(error => ended.push(error));
 
-const published = { sent: 0, stored: 0, first: 0, last: 0, failed: 0 };
+const published = { sent: 0, stored: 0, first: 0, last: 0, again: 0 };
 const silences = new Map<string, number[]>();
 const faults = new Map<string, number>();
 const started = performance.now();
@@ -89,21 +89,28 @@ async function publish(): Promise<void> {
     while (published.sent < due) {
       const number = String(++published.sent);
       const update = { topic: 'orders', message: number, metadata: { number } };
-      const sent = (feed.publish(update, `${flags.seed}-${number}`) as Promise<number | undefined>).then(
-        sequence => {
-          waiting.delete(sent);
-          if (sequence === undefined) return void published.failed++;
-          published.stored += 1;
-          published.first ||= sequence;
-          published.last = Math.max(published.last, sequence);
-        },
-      );
+      const sent = store(update, `${flags.seed}-${number}`).then(sequence => {
+        waiting.delete(sent);
+        published.stored += 1;
+        published.first ||= sequence;
+        published.last = Math.max(published.last, sequence);
+      });
       waiting.add(sent);
       if (waiting.size > 256) await Promise.race(waiting);
     }
     await new Promise(go => setTimeout(go, 5));
   }
   await Promise.all(waiting);
+}
+
+/** Until it is acknowledged: nobody knows whether what was not is stored, and its id makes it be stored once. */
+async function store(update: Parameters<typeof feed.publish>[0], id: string): Promise<number> {
+  for (;;) {
+    const sequence = (await feed.publish(update, id)) as number | undefined;
+    if (sequence !== undefined) return sequence;
+    published.again += 1;
+    await new Promise(go => setTimeout(go, 100));
+  }
 }
 
 async function breakThings(): Promise<void> {
@@ -182,7 +189,9 @@ function conclude(): void {
     console.log(`${kind}: ${faults.get(kind)} times, silence p50 ${at(0.5)} p99 ${at(0.99)} max ${at(1)} ms`);
   }
   const { ordered, unique, reliable, resumable, bookmarkable, atomic, outOfRange } = broken;
-  console.log(`published ${published.stored}, stored ${stored}, not published ${published.failed}`);
+  console.log(
+    `published ${published.stored}, stored ${stored}, given up and published again ${published.again}`,
+  );
   console.log(
     `lost ${reliable}, repeated ${unique}, out of order ${ordered}, wrongly OUT_OF_RANGE ${outOfRange}`,
   );
@@ -192,7 +201,7 @@ function conclude(): void {
   console.log(`not at the end ${behind} of ${subscribers.length}, ended by an error ${ended.length}`);
   for (const error of ended.slice(0, 3)) console.error(error);
   for (const subscriber of subscribers) subscriber.leave();
-  const bad = broken.total + behind + ended.length + (stored === published.stored + published.failed ? 0 : 1);
+  const bad = broken.total + behind + ended.length + (stored === published.stored ? 0 : 1);
   leave(bad > 0 ? 1 : 0, bad > 0 ? 'promises were broken' : 'nothing lost, nothing repeated, in order');
 }
 
