@@ -63,12 +63,14 @@ describe(`jetstreamTopic() and faults of ${nats}`, function () {
         () => texts.push(text),
         failed => {
           error = failed;
-          expect(performance.now() - from).to.be.at.least(400);
+          // Some versions of NATS say at once that they cannot store it, others say nothing.
+          if (failed.code === status.RESOURCE_EXHAUSTED) expect(failed.details).to.match(/cannot store it/);
+          else expect(performance.now() - from).to.be.at.least(400);
         },
       );
     };
     for (let n = 0; n < 100 && !error; n++) await fill(n);
-    expect(error).to.include({ code: status.UNAVAILABLE });
+    expect(error).to.have.property('code').that.is.oneOf([status.UNAVAILABLE, status.RESOURCE_EXHAUSTED]);
     expect(texts).to.have.length.above(5);
     expect(await taken(live, texts.length)).to.deep.equal(texts);
     await server.down();

@@ -117,32 +117,46 @@ async function store(server: NatsServer, count: number) {
   return { one, first };
 }
 
-/** The median of each in rounds in which each has its turn, in thousands a second, and that of their ratio. */
+interface Speed {
+  /** In thousands of messages a second. */
+  readonly speed: number;
+  /** CPU of this process for a message, in microseconds: the same whoever else uses the machine. */
+  readonly cost: number;
+}
+
+/** Each has its turn in every round; the medians, the best, and the median of the ratios. */
 async function inTurn(
   what: string,
   count: number,
   ours: () => Promise<unknown>,
   bare: () => Promise<unknown>,
 ): Promise<void> {
-  const speed = async (run: () => Promise<unknown>) => {
+  const measure = async (run: () => Promise<unknown>): Promise<Speed> => {
+    const before = process.cpuUsage();
     const from = performance.now();
     await run();
-    return count / ms(from);
+    const speed = count / ms(from);
+    const { user, system } = process.cpuUsage(before);
+    return { speed, cost: (user + system) / count };
   };
-  const rounds: [number, number][] = [];
-  for (let round = 0; round < 6; round++) {
-    const first = round % 2 === 0 ? await speed(bare) : 0;
-    const own = await speed(ours);
-    rounds.push([own, first || (await speed(bare))]);
+  const rounds: [Speed, Speed][] = [];
+  for (let round = 0; round < 8; round++) {
+    const first = round % 2 === 0 ? await measure(bare) : undefined;
+    const own = await measure(ours);
+    rounds.push([own, first ?? (await measure(bare))]);
   }
   const warm = rounds.slice(1);
-  print(
-    what,
-    `${Math.round(median(warm.map(([own]) => own)))} k/s`,
-    `bare ${Math.round(median(warm.map(([, other]) => other)))} k/s`,
-    `${median(warm.map(([own, other]) => own / other)).toFixed(2)} of it`,
-    `best ${Math.round(Math.max(...warm.map(([own]) => own)))} and ${Math.round(Math.max(...warm.map(([, other]) => other)))} k/s`,
-  );
+  const show = (which: 0 | 1) => {
+    const all = warm.map(pair => pair[which]);
+    const speeds = all.map(({ speed }) => speed);
+    const costs = all.map(({ cost }) => cost);
+    return (
+      `${Math.round(median(speeds))} k/s (best ${Math.round(Math.max(...speeds))}), ` +
+      `CPU ${median(costs).toFixed(1)} µs (least ${Math.min(...costs).toFixed(1)})`
+    );
+  };
+  const ratio = (of: keyof Speed) => median(warm.map(([own, other]) => own[of] / other[of])).toFixed(2);
+  print(what, show(0), `bare ${show(1)}`, `speed ${ratio('speed')} and CPU ${ratio('cost')} of bare`);
 }
 
 /** A consumer of `@nats-io/jetstream` with the options of ours, that decodes the same and knows number and time. */
