@@ -19,7 +19,6 @@ export async function inNats(
     timeout: 2000,
     maxReconnectAttempts: -1,
     reconnectTimeWait: 100,
-    noAsyncTraces: true,
   }).catch(error => {
     throw new Error(`cannot reach NATS at ${hostOf(url)}: ${error.message}`);
   });

@@ -42,8 +42,20 @@ export class Killable {
     private readonly env?: NodeJS.ProcessEnv,
   ) {}
 
-  /** Resolves when it listens. */
+  /** Resolves when it listens. One that ends before is started again, as whoever looks after it would do. */
   async start(): Promise<void> {
+    for (let left = 5; ; left--) {
+      try {
+        return await this.launch();
+      } catch (error) {
+        if (left === 0) throw error;
+        console.error(`${(error as Error).message}; it is started again`);
+        await new Promise(go => setTimeout(go, 200));
+      }
+    }
+  }
+
+  private async launch(): Promise<void> {
     const [program = '', ...args] = this.command;
     const child = spawn(program, args, {
       stdio: ['ignore', 'ignore', this.env ? 'inherit' : 'ignore'],
@@ -51,13 +63,15 @@ export class Killable {
     });
     this.child = child;
     children.add(child);
-    let ended = false;
-    child.once('exit', () => {
-      ended = true;
+    let ended: string | undefined;
+    const over = (how: string) => {
+      ended ??= how;
       children.delete(child);
-    });
+    };
+    child.once('exit', (code, signal) => over(`ended by ${signal ?? code}`));
+    child.once('error', ({ message }) => over(`could not be started: ${message}`));
     while (!(await answers(this.port))) {
-      if (ended) throw new Error(`${this.command.join(' ')} ended`);
+      if (ended !== undefined) throw new Error(`${this.command.join(' ')} ${ended}`);
       await new Promise(go => setTimeout(go, 20));
     }
   }
@@ -84,14 +98,21 @@ function answers(port: number): Promise<boolean> {
   });
 }
 
-/** A port of 127.0.0.1 that nobody has. */
-export function freePort(): Promise<number> {
+/**
+ * A port of 127.0.0.1 that nobody has, below those that the system gives to connections: it would be taken by one
+ * of the clients that dial while a program is killed and started again.
+ */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = 10_000 + Math.floor(Math.random() * 20_000);
+    if (await isFree(port)) return port;
+  }
+}
+
+function isFree(port: number): Promise<boolean> {
   const server = createServer();
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
+  return new Promise(resolve => {
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
   });
 }

@@ -47,7 +47,7 @@ export class Subscriber {
   /** Resolves when it is left, or the subscription ended with an error. */
   async run(): Promise<void> {
     const metadata = new Metadata();
-    metadata.set('overflow', 'disconnect');
+    metadata.set('overflow', 'error');
     const stream = subscribe(
       (request: object, sent: Metadata, options: object) => {
         this.server = this.next++ % this.clients.length;

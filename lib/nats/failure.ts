@@ -1,5 +1,10 @@
 import { status } from '@grpc/grpc-js';
 import { StatusError } from '../status/status.ts';
+import { pause } from '../timers.ts';
+
+/** For how long what begins asks again, and after which time, in milliseconds. */
+const PATIENCE_MS = 2500;
+const PAUSE_MS = 50;
 
 /** NATS was asked on a connection that is no more: it may have heard, or not. */
 export class BrokenError extends Error {
@@ -7,6 +12,24 @@ export class BrokenError extends Error {
 
   constructor() {
     super('the connection to NATS broke');
+  }
+}
+
+/** NATS did not answer in time: it is busy, or did not hear. */
+export class SilentError extends Error {
+  override readonly name = 'SilentError';
+
+  constructor() {
+    super('NATS does not answer');
+  }
+}
+
+/** Nobody listens to a subject. */
+export class NobodyError extends Error {
+  override readonly name = 'NobodyError';
+
+  constructor() {
+    super('no responders');
   }
 }
 
@@ -40,6 +63,19 @@ export function isPassing(error: unknown): boolean {
   return read(error).passing === true;
 }
 
+/** Asks again while that might help: a NATS that starts, or is busy, is slow to answer. */
+export async function patiently<A>(ask: () => Promise<A>): Promise<A> {
+  const until = performance.now() + PATIENCE_MS;
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!isPassing(error) || performance.now() > until) throw error;
+      await pause(PAUSE_MS);
+    }
+  }
+}
+
 /** The number of a JetStream error. */
 export function codeOf(error: unknown): number | undefined {
   const { code } = (error ?? {}) as { code?: unknown };
@@ -52,8 +88,10 @@ function read(error: unknown): Failed {
   if (code !== undefined) return API[code] ?? { ...byStatus(error), text };
   // By name: there may be more than one copy of these classes.
   switch ((error as Error | null)?.name) {
+    case 'SilentError':
     case 'TimeoutError':
       return { code: status.UNAVAILABLE, text: 'NATS does not answer', passing: true };
+    case 'NobodyError':
     case 'JetStreamNotEnabled':
       return {
         code: status.UNAVAILABLE,

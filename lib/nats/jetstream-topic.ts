@@ -14,7 +14,7 @@ import { type JetStreamTopicOptions, publishSettingsOf, type Settings, settingsO
 import { Pages } from './pages.ts';
 import { StoredPast } from './past.ts';
 import { outOfRange, type Position, positionOf } from './position.ts';
-import { checkPayload, publish } from './publisher.ts';
+import { checkPayload } from './publisher.ts';
 import { Reader, type ReaderTo } from './reader.ts';
 import { StoredMessage } from './stored.ts';
 import { openStream } from './stream.ts';
@@ -77,7 +77,7 @@ class OpenTopic<T> implements JetStreamTopic<T>, ReaderTo {
     const from = { sequence: Math.max(0, first - 1, last - topic.history), ms: undefined };
     this.decoder = new Decoder<T>(settings);
     this.window = new Window<T>(topic, from);
-    const pages = new Pages<T>(nats, maxCatchUps, message => this.decoder.entryOf(message));
+    const pages = new Pages<T>(nats, maxCatchUps, message => this.decoder.entryOf(message), info);
     this.past = new StoredPast<T>(this.window, pages, info.created, strict, () => this.state === 'live');
     this.reader = new Reader(nats, this, info, from, strict);
     void nats.nc.closed().then(() => this.disconnected());
@@ -117,7 +117,7 @@ class OpenTopic<T> implements JetStreamTopic<T>, ReaderTo {
     const { id, subject = this.settings.subject, timeoutMs } = publishSettingsOf(options);
     const payload = checkPayload(this.settings.encode(item));
     if (this.state === 'closed') throw new StatusError(status.UNAVAILABLE, 'the topic is closed');
-    return publish(this.nats, subject, payload, { id, timeoutMs });
+    return this.nats.publisher.publish(subject, payload, { id, timeoutMs });
   }
 
   subscribe(options: TopicSubscribeOptions<T> = {}): TopicSubscription<T> {

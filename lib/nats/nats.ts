@@ -8,6 +8,7 @@ import {
 } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { BrokenError } from './failure.ts';
+import { Publisher } from './publisher.ts';
 
 type Statuses = AsyncIterable<{ type: string; error?: Error }> & { stop(): void };
 type Denied = Error & { readonly subject: string };
@@ -19,7 +20,8 @@ const INACTIVE_MS = 10_000;
 
 /** One stream, and what of it is read, on a connection that belongs to the user. */
 export class Nats {
-  readonly js: JetStreamClient;
+  readonly publisher: Publisher;
+  private readonly js: JetStreamClient;
   private readonly deleting: Set<Promise<unknown>> = new Set();
   /** Told when the connection breaks, and when there is a new one. */
   listener: { broke(): void; back(): void } | undefined;
@@ -35,8 +37,11 @@ export class Nats {
     private readonly subjects: readonly string[],
   ) {
     this.js = jetstream(nc, { timeout: REQUEST_MS });
+    // By default the prefix of inboxes that the connection was made with.
+    this.publisher = new Publisher(nc, stream, jsm.getOptions().watcherPrefix);
     this.statuses = nc.status() as Statuses;
     void this.watch();
+    void nc.closed().then(() => this.publisher.broke(new BrokenError()));
   }
 
   static async on(nc: NatsConnection, stream: string, subjects: readonly string[]): Promise<Nats> {
@@ -97,19 +102,26 @@ export class Nats {
   /** Hears of the connection. */
   private async watch(): Promise<void> {
     for await (const { type, error } of this.statuses) {
-      if (type === 'error' && error?.name === 'PermissionViolationError') this.denied = error as Denied;
-      if (type === 'error') this.listener?.broke();
+      if (type === 'error' && error?.name === 'PermissionViolationError') this.denies(error as Denied);
+      if (type === 'disconnect') this.listener?.broke();
       if (type !== 'reconnect') continue;
       const asking = [...this.asking];
       this.asking.clear();
       for (const broke of asking) broke();
+      this.publisher.broke(new BrokenError());
       this.listener?.back();
     }
+  }
+
+  private denies(denied: Denied): void {
+    this.denied = denied;
+    this.publisher.denied(denied.subject, denied);
   }
 
   /** Lets go of the connection, once what was to be deleted is. */
   async close(): Promise<void> {
     await Promise.all(this.deleting);
     this.statuses.stop();
+    this.publisher.close();
   }
 }

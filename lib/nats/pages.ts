@@ -1,6 +1,7 @@
 import type { ConsumerInfo, JsMsg, StreamInfo } from '@nats-io/jetstream';
 import { broadcastAnew } from '../wire/broadcast.ts';
 import type { Nats } from './nats.ts';
+import { fitting } from './sizes.ts';
 
 /** A message that was read: its item, or why it has none; neither when it is to be left out. */
 export interface Entry<T> {
@@ -17,9 +18,9 @@ export interface Page<T> {
   readonly all: boolean;
 }
 
-/** How many messages are read at once for those who come back, and how many bytes. */
-const PAGE_ITEMS = 500;
+/** How many bytes are read at once for those who come back, and how many messages at most. */
 const PAGE_BYTES = 1 << 20;
+const MAX_ITEMS = 2000;
 /** How many pages are kept for those who come to them a little later. */
 const KEPT = 8;
 /** For how long the state of the stream holds that shows that there is nothing wrong, in milliseconds. */
@@ -34,6 +35,8 @@ export class Pages<T> {
   private kept: Page<T>[] = [];
   private readonly coming: Map<number, Promise<unknown>> = new Map();
   private reading = 0;
+  /** How many messages a page may have, as large as they are. */
+  private items: number;
   private readonly waiting: (() => void)[] = [];
   private known: { readonly info: StreamInfo; readonly at: number } | undefined;
 
@@ -41,7 +44,10 @@ export class Pages<T> {
     private readonly nats: Nats,
     private readonly max: number,
     private readonly entryOf: (message: JsMsg) => Entry<T>,
-  ) {}
+    { state }: StreamInfo,
+  ) {
+    this.items = fitting(PAGE_BYTES, MAX_ITEMS, state);
+  }
 
   /** The stream as it is now, or was a moment ago if that is `enough`. */
   async info(enough: (info: StreamInfo) => boolean = () => false): Promise<StreamInfo> {
@@ -94,7 +100,7 @@ export class Pages<T> {
 
   private comingFor(after: number): Promise<unknown> | undefined {
     for (const [begin, page] of this.coming)
-      if (begin <= after && after < begin + PAGE_ITEMS / 2) return page;
+      if (begin <= after && after < begin + this.items / 2) return page;
     return undefined;
   }
 
@@ -120,11 +126,11 @@ export class Pages<T> {
     const entries: Entry<T>[] = [];
     let pending = consumer.num_pending;
     if (pending === 0) return { after, entries, all: true };
-    const max_messages = Math.min(PAGE_ITEMS, pending);
+    const max_messages = Math.min(this.items, pending);
     const messages = await this.nats.reading(consumer).fetch({ max_messages, expires: 5000 });
     let over = false;
+    let bytes = 0;
     const reading = (async () => {
-      let bytes = 0;
       for await (const message of messages) {
         // One was lost on the way here: what came before it is good.
         if (over || message.info.deliverySequence !== entries.length + 1) return;
@@ -137,10 +143,19 @@ export class Pages<T> {
         if (pending === 0 || bytes > PAGE_BYTES) return;
       }
     })();
-    await this.nats.answer(reading).finally(() => {
+    try {
+      await this.nats.answer(reading);
+    } catch (error) {
+      // NATS gives up a connection on which more waits than it likes.
+      this.items = Math.ceil(this.items / 4);
+      throw error;
+    } finally {
       over = true;
       messages.stop();
-    });
+    }
+    // No more than as many as others that might follow are large.
+    const most = this.known ? fitting(8 * PAGE_BYTES, MAX_ITEMS, this.known.info.state) : this.items;
+    this.items = fitting(PAGE_BYTES, most, { bytes, messages: entries.length });
     return { after, entries, all: pending === 0 };
   }
 

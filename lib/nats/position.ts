@@ -1,4 +1,5 @@
 import { status } from '@grpc/grpc-js';
+import type { StreamState } from '@nats-io/jetstream';
 import { StatusError } from '../status/status.ts';
 
 /** A place in a stream: the sequence number of a message, and when NATS stored it where that is known. */
@@ -31,6 +32,20 @@ export function positionOf(after: number | bigint | string): Position {
 /** Whether two times are those of one message: nanoseconds lose their last digits on the way to a number. */
 export function isSameTime(one: number, other: number): boolean {
   return Math.abs(one - other) <= 1;
+}
+
+/** Why one cannot go on after a position, given when the message there was stored, if it is still there. */
+export function oddityAt(
+  { sequence, ms }: Position,
+  { first_seq: first, last_seq: last }: Pick<StreamState, 'first_seq' | 'last_seq'>,
+  storedMs: number | undefined,
+  strict: boolean,
+): string | undefined {
+  if (last < sequence) return `the stream went back to ${last}, before ${sequence}`;
+  if (storedMs !== undefined && ms !== undefined && !isSameTime(storedMs, ms))
+    return `the stream has another message ${sequence} now`;
+  if (strict && first > sequence + 1) return `the stream begins at ${first}, which is beyond ${sequence + 1}`;
+  return undefined;
 }
 
 export function outOfRange(why: string): StatusError {

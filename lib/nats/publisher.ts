@@ -1,40 +1,175 @@
 import { randomUUID } from 'node:crypto';
+import { type ApiError, JetStreamApiError, PubHeaders } from '@nats-io/jetstream';
+import {
+  headers,
+  type Msg,
+  type MsgHdrs,
+  type NatsConnection,
+  type Subscription,
+} from '@nats-io/transport-node';
 import { show } from '../check.ts';
 import { forget } from '../hooks.ts';
-import { pause } from '../timers.ts';
-import { failureOf, isPassing } from './failure.ts';
-import type { Nats } from './nats.ts';
+import { after, type Timer } from '../timers.ts';
+import { failureOf, isPassing, NobodyError, SilentError } from './failure.ts';
 
 /** How long NATS may take to acknowledge before the same is sent again, in milliseconds. */
 const ATTEMPT_MS = 1000;
 const PAUSE_MS = 50;
 
+/** A message that is not acknowledged yet. */
+interface Sending {
+  readonly subject: string;
+  readonly payload: Uint8Array | string;
+  readonly id: string;
+  /** When it is given up. */
+  readonly until: number;
+  /** When NATS has taken too long, or may be asked again. */
+  due: number;
+  /** Why it is to be sent again; nothing while NATS is asked. */
+  failed: unknown;
+  readonly resolve: (sequence: number) => void;
+  readonly reject: (error: unknown) => void;
+}
+
 /**
- * Stores a message once, however often it has to be sent: each attempt has the same id, which NATS knows again
- * within the stream's `duplicate_window`.
- *
- * @throws StatusError that says why it is not stored, or UNAVAILABLE when nobody knows.
+ * Stores messages, each once, however often it has to be sent: every attempt has the same id, which NATS knows
+ * again within the stream's `duplicate_window`. One subscription and one timer do for all that are on their way.
  */
-export async function publish(
-  nats: Nats,
-  subject: string,
-  payload: Uint8Array | string,
-  { id = randomUUID() as string, timeoutMs }: { id?: string | undefined; timeoutMs: number },
-): Promise<number> {
-  const until = performance.now() + timeoutMs;
-  const expect = { streamName: nats.stream };
-  for (;;) {
-    const left = until - performance.now();
+export class Publisher {
+  private readonly sending: Map<number, Sending> = new Map();
+  private readonly inbox: string;
+  /** One for all, since it is encoded when it is sent. */
+  private readonly headers: MsgHdrs = headers();
+  private acks: Subscription | undefined;
+  private last = 0;
+  private timer: Timer | undefined;
+  private timerDue = Infinity;
+  private closed = false;
+
+  constructor(
+    private readonly nc: NatsConnection,
+    private readonly stream: string,
+    inboxPrefix = '_INBOX',
+  ) {
+    this.inbox = `${inboxPrefix}.${randomUUID()}.`;
+    this.headers.set(PubHeaders.ExpectedStreamHdr, stream);
+  }
+
+  /**
+   * Resolves with the number that a message has in the stream.
+   *
+   * @throws StatusError that says why it is not stored, or UNAVAILABLE when nobody knows.
+   */
+  publish(
+    subject: string,
+    payload: Uint8Array | string,
+    { id = randomUUID() as string, timeoutMs }: { id?: string | undefined; timeoutMs: number },
+  ): Promise<number> {
+    return new Promise((resolve, reject) => {
+      const until = performance.now() + timeoutMs;
+      const sending = { subject, payload, id, until, due: 0, failed: undefined, resolve, reject };
+      const number = ++this.last;
+      this.sending.set(number, sending);
+      this.send(number, sending);
+    });
+  }
+
+  /** What is on its way may be lost: sends it again, unless it is hopeless. */
+  broke(error: Error): void {
+    for (const [number, sending] of this.sending) this.failed(number, sending, error);
+  }
+
+  /** NATS did not allow to publish to a subject: it says so beside the message, which is never acknowledged. */
+  denied(subject: string, error: Error): void {
+    for (const [number, sending] of this.sending)
+      if (sending.subject === subject) this.failed(number, sending, error);
+  }
+
+  /** Lets go of the connection, once nothing is on its way. */
+  close(): void {
+    this.closed = true;
+    this.rest();
+  }
+
+  private send(number: number, sending: Sending): void {
+    const { subject, payload, id } = sending;
+    sending.due = Math.min(performance.now() + ATTEMPT_MS, sending.until);
+    sending.failed = undefined;
     try {
-      const timeout = Math.max(1, Math.min(ATTEMPT_MS, left));
-      const sent = nats.js.publish(subject, payload, { msgID: id, expect, timeout });
-      return (await nats.answer(sent, subject)).seq;
+      this.acks ??= this.nc.subscribe(`${this.inbox}*`, { callback: (error, ack) => this.heard(error, ack) });
+      this.headers.set(PubHeaders.MsgIdHdr, id);
+      this.nc.publish(subject, payload, { headers: this.headers, reply: this.inbox + number });
+      this.wakeAt(sending.due);
     } catch (error) {
-      if (!isPassing(error) || left <= PAUSE_MS)
-        throw failureOf(error, `cannot publish to \`${subject}\` of stream \`${nats.stream}\``);
-      await pause(PAUSE_MS);
+      this.failed(number, sending, error);
     }
   }
+
+  private heard(error: Error | null, ack: Msg): void {
+    if (error) {
+      this.acks = undefined;
+      return this.broke(error);
+    }
+    const number = Number(ack.subject.slice(this.inbox.length));
+    const sending = this.sending.get(number);
+    if (sending === undefined) return;
+    try {
+      sending.resolve(sequenceOf(ack));
+      this.settled(number);
+    } catch (error) {
+      this.failed(number, sending, error);
+    }
+  }
+
+  private failed(number: number, sending: Sending, error: unknown): void {
+    const now = performance.now();
+    if (isPassing(error) && now + PAUSE_MS < sending.until) {
+      sending.failed = error;
+      sending.due = now + PAUSE_MS;
+      return this.wakeAt(sending.due);
+    }
+    sending.reject(failureOf(error, `cannot publish to \`${sending.subject}\` of stream \`${this.stream}\``));
+    this.settled(number);
+  }
+
+  private settled(number: number): void {
+    this.sending.delete(number);
+    if (this.closed) this.rest();
+  }
+
+  private rest(): void {
+    if (this.sending.size > 0) return;
+    this.timer?.stop();
+    if (!this.nc.isClosed()) this.acks?.unsubscribe();
+    this.acks = undefined;
+  }
+
+  private wakeAt(due: number): void {
+    if (due >= this.timerDue) return;
+    this.timer?.stop();
+    this.timerDue = due;
+    this.timer = after(Math.max(1, due - performance.now()), () => this.look()).unref();
+  }
+
+  /** Sends again what is due, or gives it up. */
+  private look(): void {
+    this.timerDue = Infinity;
+    const now = performance.now();
+    for (const [number, sending] of this.sending) {
+      if (sending.due > now) this.wakeAt(sending.due);
+      else if (sending.failed !== undefined) this.send(number, sending);
+      else this.failed(number, sending, new SilentError());
+    }
+  }
+}
+
+/** What NATS answers when it has stored a message, or why it did not. */
+function sequenceOf(ack: Msg): number {
+  if (ack.data.length === 0 && ack.headers?.code === 503) throw new NobodyError();
+  const { seq, error } = ack.json<{ seq?: unknown; error?: ApiError }>();
+  if (error) throw new JetStreamApiError(error);
+  if (typeof seq !== 'number') throw new Error(`not an acknowledgement of JetStream: ${ack.string()}`);
+  return seq;
 }
 
 /** @throws TypeError when it is no payload. */

@@ -1,7 +1,9 @@
 import type { ConsumerInfo, ConsumerMessages, JsMsg, StreamInfo } from '@nats-io/jetstream';
 import { after, type Timer } from '../timers.ts';
+import { patiently, SilentError } from './failure.ts';
 import type { Nats } from './nats.ts';
-import { isSameTime, type Position } from './position.ts';
+import { oddityAt, type Position } from './position.ts';
+import { Sizes } from './sizes.ts';
 
 /** What a reader tells. */
 export interface ReaderTo {
@@ -21,6 +23,12 @@ const FIRST_CHECK_MS = 400;
 /** How long NATS may take to answer a reader that begins, the first time, in milliseconds; then twice that. */
 const ANSWER_MS = 500;
 const HEARTBEAT_MS = 1000;
+/**
+ * How many messages NATS may send before it is asked for more, and how many bytes they may have together: NATS gives
+ * up a connection on which more than 64 MB wait.
+ */
+const MAX_MESSAGES = 500;
+const MAX_BYTES = 8 << 20;
 /** How long a connection may be silent that a ping was sent on, in milliseconds. */
 const PING_MS = 750;
 const MAX_PAUSE_MS = 250;
@@ -47,6 +55,7 @@ export class Reader {
   private connected = true;
   private pinging = false;
   private delivered = 0;
+  private readonly sizes: Sizes;
 
   constructor(
     private readonly nats: Nats,
@@ -57,6 +66,7 @@ export class Reader {
     /** Whether a number that is not there any more means a loss. */
     private readonly strict: boolean,
   ) {
+    this.sizes = new Sizes(known.state);
     // A new connection is a reason to begin anew at once, not when a heartbeat is missed.
     nats.listener = {
       broke: () => {
@@ -70,9 +80,15 @@ export class Reader {
     };
   }
 
-  /** Begins to read. Rejects when that fails the first time. */
+  /** Begins to read. Rejects when that fails, and goes on failing. */
   async start(): Promise<void> {
-    await this.attach(this.turn);
+    await patiently(async () => {
+      if (this.closed) return;
+      await this.attach(this.turn).catch(error => {
+        this.failures += 1;
+        throw error;
+      });
+    });
   }
 
   close(): void {
@@ -131,7 +147,7 @@ export class Reader {
     this.pending = consumer.num_pending;
     const messages = await nats.reading(consumer).consume({
       callback: message => this.take(turn, message),
-      max_messages: 500,
+      max_messages: this.sizes.fitting(MAX_BYTES, MAX_MESSAGES),
       expires: 5000,
       idle_heartbeat: HEARTBEAT_MS,
       abort_on_missing_resource: true,
@@ -149,7 +165,7 @@ export class Reader {
   /** A request that is made while a stream is deleted might have no answer. */
   private within<A>(asked: Promise<A>): Promise<A> {
     return new Promise((resolve, reject) => {
-      const late = () => reject(new Error('NATS does not answer'));
+      const late = () => reject(new SilentError());
       const timer = after(ANSWER_MS * 2 ** Math.min(this.failures, 4), late);
       asked.then(resolve, reject).finally(() => timer.stop());
     });
@@ -186,6 +202,7 @@ export class Reader {
     if (info.deliverySequence !== this.delivered + 1) return this.anew();
     this.delivered += 1;
     this.pending = info.pending;
+    this.sizes.saw(message.data.length);
     this.cursor = this.to.message(message);
   }
 
@@ -196,15 +213,11 @@ export class Reader {
       nats.jsm.streams.info(nats.stream),
       cursor.ms === undefined ? null : nats.jsm.streams.getMessage(nats.stream, { seq: cursor.sequence }),
     ]);
-    const { first_seq: first, last_seq: last } = info.state;
-    const odd = (why: string) => ({ why, info });
-    if (info.created !== known.created) return odd('the stream was made anew');
-    if (last < cursor.sequence) return odd(`the stream went back to ${last}, before ${cursor.sequence}`);
-    if (at && cursor.ms !== undefined && !isSameTime(at.time.getTime(), cursor.ms))
-      return odd(`the stream has another message ${cursor.sequence} now`);
-    if (this.strict && first > cursor.sequence + 1)
-      return odd(`the stream begins at ${first}, which is beyond ${cursor.sequence + 1}`);
-    return undefined;
+    const why =
+      info.created !== known.created
+        ? 'the stream was made anew'
+        : oddityAt(cursor, info.state, at?.time.getTime(), this.strict);
+    return why === undefined ? undefined : { why, info };
   }
 
   private checkLater(turn: number, ms: number = CHECK_MS): void {

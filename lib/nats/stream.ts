@@ -1,6 +1,6 @@
 import type { StreamConfig, StreamInfo } from '@nats-io/jetstream';
 import { expected } from '../check.ts';
-import { codeOf, failureOf } from './failure.ts';
+import { codeOf, failureOf, patiently } from './failure.ts';
 import type { Nats } from './nats.ts';
 import { covers, overlap } from './subjects.ts';
 
@@ -40,7 +40,7 @@ async function findOrMake(nats: Nats, { stream, subject, create }: StreamSetting
   const { jsm, nc } = nats;
   const what = `stream \`${stream}\` on ${nc.getServer()}`;
   try {
-    return await nats.answer(jsm.streams.info(stream));
+    return await patiently(() => nats.answer(jsm.streams.info(stream)));
   } catch (error) {
     if (codeOf(error) !== STREAM_NOT_FOUND || create === undefined)
       throw failureOf(error, `cannot open ${what}`);
@@ -54,7 +54,7 @@ async function findOrMake(nats: Nats, { stream, subject, create }: StreamSetting
   try {
     // Numbers that do not come again when the stream is deleted and made anew.
     const config = { subjects: [subject], first_seq: Date.now() * 1000, ...create, name: stream };
-    return await nats.answer(jsm.streams.add(config));
+    return await patiently(() => nats.answer(jsm.streams.add(config)));
   } catch (error) {
     // Another process made it meanwhile, with another configuration.
     if (codeOf(error) === NAME_IN_USE) return jsm.streams.info(stream);

@@ -36,7 +36,7 @@ export class Window<T> {
     const slot = this.slot(this.topic.publish(item));
     const evicted = this.ring[slot];
     this.ring[slot] = kept;
-    if (evicted !== undefined) this.base = { sequence: evicted.sequence, ms: evicted.ms };
+    if (evicted !== undefined) this.base = evicted;
     this.last = kept;
   }
 

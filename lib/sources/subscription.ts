@@ -3,6 +3,7 @@ import { answerOf, isBoolean } from '../hooks.ts';
 import { StatusError } from '../status/status.ts';
 import { MAX_AT_ONCE } from '../streams/turns.ts';
 import type { Items } from '../types.ts';
+import { broadcastOnce } from '../wire/broadcast.ts';
 import { Backlog } from './backlog.ts';
 import { type Failure, Feed, LATER, NONE } from './feed.ts';
 import type { History } from './history.ts';
@@ -87,6 +88,7 @@ export class SubscriptionFeed<T> extends Feed<T> implements TopicSubscription<T>
       if (this.cursor >= this.hub.history.first) return;
       // History has just let go of what was to be read next: from here on it is ours to keep.
       item = this.hub.history.evicted as T;
+      broadcastOnce(item);
       key = this.hub.history.evictedKey;
       this.cursor += 1;
     }
@@ -110,6 +112,7 @@ export class SubscriptionFeed<T> extends Feed<T> implements TopicSubscription<T>
         return LATER;
       }
       const item = history.get(this.cursor);
+      broadcastOnce(item);
       this.cursor = this.cursor < history.last ? this.cursor + 1 : undefined;
       if (this.filter === undefined || this.wants(item)) return item;
       if (this.ended) return NONE;

@@ -1,5 +1,5 @@
 import { answerOf } from '../hooks.ts';
-import { broadcastAnew } from '../wire/broadcast.ts';
+import { broadcastAnew, broadcastLater } from '../wire/broadcast.ts';
 import { checkBacklog } from './backlog.ts';
 import { checkAfter, checkFunction, checkInteger, checkOptions, checkSignal, expected } from './check.ts';
 import type { Failure } from './feed.ts';
@@ -144,7 +144,8 @@ class LocalTopic<T> implements Topic<T>, Hub<T> {
 
   publish(item: T): number {
     if (this.closed) return this.history.last;
-    if (typeof item === 'object' && item !== null) broadcastAnew(item);
+    if (typeof item === 'object' && item !== null)
+      (this.subscriptions.size > 0 ? broadcastAnew : broadcastLater)(item);
     const key = this.keyOf(item);
     const sequence = this.history.add(item, key);
     for (const subscription of this.subscriptions) {

@@ -37,6 +37,16 @@ export function broadcastAnew(message: object): void {
   mark(message, false);
 }
 
+/** For a message that may go to many calls later: nothing is kept for one that nobody gets. */
+export function broadcastLater(message: object): void {
+  if (encodings.has(message)) mark(message, false);
+}
+
+/** Marks such a message when it goes to a call, unless it went to one before. */
+export function broadcastOnce(message: unknown): void {
+  if (typeof message === 'object' && message !== null && !encodings.has(message)) mark(message, false);
+}
+
 function mark(message: object, lasting: boolean): void {
   marked = true;
   if (!encodings.get(message)?.lasting) encodings.set(message, { lasting });

@@ -3,6 +3,8 @@ import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { expect } from 'chai';
 import { jetstreamTopic } from '../../lib/nats/index.ts';
+import { Publisher } from '../../lib/nats/publisher.ts';
+import { taken } from '../sources/tools.ts';
 import { until } from '../support/harness.ts';
 import {
   configFile,
@@ -74,6 +76,7 @@ describe(`jetstreamTopic() and bad input, on ${nats}`, function () {
   before(async function () {
     const users = `authorization: { users: [
       { user: all, password: all },
+      { user: own, password: own, permissions: { subscribe: ["_INBOX_own.>"] } }
       { user: reader, password: reader, permissions: { publish: { deny: ["$JS.API.STREAM.CREATE.>", "updates"] } } }
     ] }, no_auth_user: all, max_payload: 64KB`;
     server = await startNats(this, '-js', '-c', configFile(users));
@@ -125,11 +128,31 @@ describe(`jetstreamTopic() and bad input, on ${nats}`, function () {
     expect(error.details).to.match(/^cannot make stream `updates` on .*NATS does not allow it/);
   });
 
-  it('says that it may not publish', async () => {
-    await open(server);
+  it('says that it may not publish, at once for all that are on their way, and goes on reading', async () => {
+    const writer = await open(server);
     const reader = await open(server, {}, { user: 'reader', pass: 'reader' });
-    const error = await rejected(reader.publish(1));
-    expect(error).to.include({ code: status.PERMISSION_DENIED });
+    const live = reader.subscribe();
+    for (const publishing of [reader.publish(1), reader.publish(2)]) {
+      const error = await rejected(publishing);
+      expect(error).to.include({ code: status.PERMISSION_DENIED });
+      expect(error.details).to.match(/^cannot publish to `updates` of .*NATS does not allow it/);
+    }
+    expect(reader.state).to.equal('live');
+    await writer.publish(3);
+    expect(await taken(live, 1)).to.deep.equal([3]);
+  });
+
+  it('hears acknowledgements where it may hear them, and says when it may nowhere', async () => {
+    const own = { user: 'own', pass: 'own' };
+    const here = await open(server, {}, { ...own, inboxPrefix: '_INBOX_own' });
+    expect(await here.publish(1)).to.be.above(0);
+    const nc = await server.connect({ ...own, inboxPrefix: '_INBOX_own' });
+    const deaf = new Publisher(nc, 'updates', '_INBOX');
+    for (const number of [1, 2]) {
+      const error = await rejected(deaf.publish('updates', String(number), { timeoutMs: 2000 }));
+      expect(error).to.include({ code: status.PERMISSION_DENIED });
+    }
+    await nc.close();
   });
 
   it('says that credentials are wrong, as NATS does', async () => {

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
+import { fitting, Sizes } from '../../lib/nats/sizes.ts';
 import { checkSubjects, covers, overlap } from '../../lib/nats/subjects.ts';
 import { Window } from '../../lib/nats/window.ts';
 import { failure } from '../sources/tools.ts';
@@ -42,6 +43,23 @@ describe('the subjects of NATS', () => {
       expect(() => checkSubjects('subjects', [subject])).not.to.throw();
     for (const subject of ['', '.', 'a.', '.a', 'a..b', 'a b', 'a.b*', '>.a', 'a.>.b', 1, null])
       expect(() => checkSubjects('subjects', [subject]), String(subject)).to.throw(TypeError);
+  });
+});
+
+describe('how many messages NATS is asked for', () => {
+  it('is as many as fit, by the size of what is stored and then of what comes', () => {
+    const sizes = new Sizes({ bytes: 1000, messages: 10 });
+    expect(sizes.fitting(5000, 500)).to.equal(50);
+    for (let n = 0; n < 1000; n++) sizes.saw(1_000_000);
+    expect(sizes.fitting(8_000_000, 500)).to.be.within(8, 9);
+    for (let n = 0; n < 2000; n++) sizes.saw(1);
+    expect(sizes.fitting(8_000_000, 500)).to.equal(500);
+  });
+
+  it('is at least one, and as many as are allowed when nothing is known or all is empty', () => {
+    expect(fitting(1000, 500, { bytes: 1e9, messages: 1 })).to.equal(1);
+    expect(fitting(1000, 500, { bytes: 0, messages: 0 })).to.equal(500);
+    expect(fitting(1000, 500, { bytes: 0, messages: 100 })).to.equal(500);
   });
 });
 

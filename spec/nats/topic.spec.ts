@@ -228,6 +228,16 @@ describe(`jetstreamTopic() on ${nats}`, function () {
     expect((await infoOf(here)).state.consumer_count).to.equal(1);
   });
 
+  it('N6 reads more than NATS lets wait on a connection, and keeps its connection', async () => {
+    const writer = await open<string>(server);
+    const text = 'x'.repeat(1_000_000);
+    for (let n = 0; n < 150; n += 10)
+      await Promise.all(Array.from({ length: 10 }, () => writer.publish(text)));
+    const reader = await open<string>(server);
+    expect(reader.last).to.equal(writer.last);
+    expect(reader.events.map(({ type }) => type)).to.deep.equal(['live']);
+  });
+
   it('N6 serves those who were away for a moment without asking NATS', async () => {
     const here = await open(server);
     await publishAll(here, 1, 600);

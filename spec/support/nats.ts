@@ -41,8 +41,7 @@ export class NatsServer {
   ) {}
 
   static async start(...args: string[]): Promise<NatsServer> {
-    const taken = await takePort();
-    if (taken === undefined) throw new Error('no free port');
+    const taken = await takeLowPort();
     await taken.giveBack();
     const store = mkdtempSync(join(tmpdir(), 'leat-nats-'));
     const server = new NatsServer(natsServer() ?? '', taken.port, store, args.length > 0 ? args : ['-js']);
@@ -117,6 +116,15 @@ export class NatsServer {
       ...options,
     });
   }
+}
+
+/** Below the ports of connections: one of those that dial a server that is down would take its port. */
+async function takeLowPort() {
+  for (let tries = 0; tries < 100; tries++) {
+    const taken = await takePort(10_000 + Math.floor(Math.random() * 20_000));
+    if (taken) return taken;
+  }
+  throw new Error('no free port');
 }
 
 /** A file with settings of a server. */
