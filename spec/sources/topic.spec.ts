@@ -298,7 +298,7 @@ describe('topic()', () => {
       const numbers = topic<number>({ history: 3, startAfter: 100 });
       for (const number of [1, 2, 3, 4, 5]) numbers.publish(number);
       // As proto-loader has an int64 unless it is told otherwise.
-      const long = { low: 0, high: 0, toString: () => '0' };
+      const long = { __isLong__: true, low: 0, high: 0, toString: () => '0' };
       const fresh = [null, undefined, '', 0, -0, 0n, '0', long as never].map(after =>
         numbers.subscribe({ after }),
       );
