@@ -76,11 +76,12 @@ export function callAbove(link: unknown): { readonly view: Call } | undefined {
 }
 
 export function lookBelow(link: unknown): Below {
-  const links: Link[] = [];
+  let links = NONE;
   let readable = true;
   let base = link as Link | undefined;
   while (base?.nextCall) {
     readable &&= isReadable(base);
+    if (links === NONE) links = [];
     links.push(base);
     base = base.nextCall;
   }
@@ -90,8 +91,11 @@ export function lookBelow(link: unknown): Below {
   // What shows no stream is no call of grpc-js, and no other mount gets down to it.
   const identity = base?.stream && base;
   const known = readable ? base : undefined;
-  return new Below(readable ? links : [], known, session, identity, link as Link | undefined);
+  return new Below(readable ? links : NONE, known, session, identity, link as Link | undefined);
 }
+
+/** Most calls have no interceptor: they share this. */
+const NONE: Link[] = [];
 
 function isReadable(link: Link): boolean {
   if (transparent in link) return true;

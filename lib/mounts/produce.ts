@@ -73,7 +73,12 @@ export function handle<Req, Res>(
     const port = portTo(stream, callback, serialize);
     const call = new ServerCall(stream, request, port, kindOf(stream, callback));
     inbox?.serve(call);
-    stream.once('cancelled', () => call.clientLeft());
+    const left = () => {
+      // `once` would make three objects more for each call.
+      stream.off('cancelled', left);
+      call.clientLeft();
+    };
+    stream.on('cancelled', left);
     call.begin(layers, () => {
       placed?.(call.view);
       if (callback === undefined) void pump(call, method as Method<Req, Res>);
