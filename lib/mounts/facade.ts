@@ -20,8 +20,9 @@ type Written = (error?: Error | null) => void;
 /** The last facade of a stream: a wrapped handler might hand its stream to another wrapped handler. */
 const last: unique symbol = Symbol('facade');
 
-export function facadeOf(stream: object): Facade | undefined {
-  return (stream as { readonly [last]?: Facade })[last];
+/** That of anything: users ask by `callOf`. */
+export function facadeOf(stream: unknown): Facade | undefined {
+  return (stream as { readonly [last]?: Facade } | null | undefined)?.[last];
 }
 
 /**

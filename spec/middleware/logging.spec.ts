@@ -45,7 +45,7 @@ describe('logging()', () => {
   describe('options', () => {
     const wrong: [LoggingOptions, string][] = [
       [{ logger: {} as never }, 'Expected `logger.debug` to be a function, got `undefined` (undefined)'],
-      [{ logger: null as never }, 'Expected `logger.debug` to be a function'],
+      [{ logger: null as never }, 'Expected `logger` to be a logger, got `null` (object)'],
       [{ objectFirst: 1 as never }, 'Expected `objectFirst` to be a boolean, got `1` (number)'],
       [{ start: 'no' as never }, 'Expected `start` to be a boolean, got `no` (string)'],
       [
