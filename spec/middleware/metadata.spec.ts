@@ -67,7 +67,10 @@ describe('metadata()', () => {
 
     const wrong: [MetadataOptions, string][] = [
       [{ header: 'x' as never }, 'Expected `header` to be an object of names and values, got `x` (string)'],
-      [{ trailer: null as never }, 'Expected `trailer` to be an object of names and values, got `null` (object)'],
+      [
+        { trailer: null as never },
+        'Expected `trailer` to be an object of names and values, got `null` (object)',
+      ],
       [
         { header: { x: null as never } },
         'Expected `header.x` to be text, a number, bytes or a list of these, got `null` (object)',
