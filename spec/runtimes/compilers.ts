@@ -62,10 +62,11 @@ async function compiles(
   try {
     await passes(cwd, process.execPath, tsc, '-p', `${outDir}.json`);
   } catch (error) {
-    // With 5.4, also grpc-js and NATS have types that it cannot read: users have `skipLibCheck` for that.
+    // With 5.4, also grpc-js and NATS have types that it cannot read, for which users have `skipLibCheck`; and by
+    // `bundler` it cannot read those of `long`, which the code that proto-loader generates is full of.
     const { stdout = '' } = error as { stdout?: string };
-    if (stdout.split('\n').some(line => line.includes('error') && !/^node_modules\/(?!leat\/)/.test(line)))
-      throw error;
+    const theirs = /^(node_modules\/(?!leat\/)|proto\/generated\/)/;
+    if (stdout.split('\n').some(line => line.includes('error') && !theirs.test(line))) throw error;
   }
   await serves(cwd, process.execPath, join(outDir, 'typed.js'));
 }
