@@ -205,12 +205,8 @@ export class FrameDelivery implements Delivery {
     }
     const size = bytes.length;
     this.given += size;
-    let delivery: FrameDelivery | undefined = this;
     const taken = (error?: Error | null) => {
-      // HTTP/2 might keep this function for as long as it keeps a closed stream.
-      const to = delivery;
-      delivery = undefined;
-      if (!error) to?.wasTaken(size, messages);
+      if (!error) this.wasTaken(size, messages);
     };
     try {
       outlet.write(bytes, taken);

@@ -27,7 +27,7 @@ describe('examples: npm run serve', function () {
     await killPrograms();
   });
 
-  it('serves each service on the port of its tutorial too', async function () {
+  it('serves each service on the port of its tutorial too, or says that somebody has it', async () => {
     const server = new Program(tsx(serve, '--speed', '100'));
     const ready = await server.line(/^listening on .*\n$/).catch(() => undefined);
     if (!ready) {
@@ -36,8 +36,7 @@ describe('examples: npm run serve', function () {
       for (const taker of takers) await taker?.giveBack();
       expect(stderr).to.contain('EADDRINUSE');
       if (!takers.includes(undefined)) throw new Error(stderr);
-      if (this.test) this.test.title += ' (skipped: somebody has one of the ports)';
-      return this.skip();
+      return;
     }
     const numbers = client(tutorial.NumberService, '127.0.0.1:50051');
     expect((await all(numbers.listNumbers({ max: 2 }))).messages).to.have.length(2);
