@@ -1,22 +1,26 @@
+import type { Metadata } from '@grpc/grpc-js';
+import { after } from '../timers.ts';
 import { callAbove, isOver } from './below.ts';
 
-/** How many turns of the event loop a client that leaves may take to say so after it has closed its side. */
-const TURNS = 2;
+/** How long a client that leaves may take to say so after it has closed its side, in milliseconds. */
+const LEAVING_MS = 2;
+
+/** Clients that reset their stream and close nothing before. Those of Node close their side first. */
+const RESETS_AT_ONCE = /\bgrpc-(?:go|java|c|dotnet)\b/;
 
 /**
- * Tells that a client has sent all, once that is what it means. One that leaves looks the same at first: HTTP/2 ends
- * what it sent, and only the stream that is closed by then shows that nothing is complete; a client of grpc-js closes
- * its side and resets the stream in the turn after. That there is no reset within two turns is no proof, but all that
- * can be had without a word from the client.
+ * Tells that a client has sent all, once that is what it means. One that leaves looks the same at first: `close()` of
+ * Node's HTTP/2, by which clients of grpc-js cancel, ends what was sent and resets the stream in a turn of its own,
+ * which is another packet. That there is no reset for a while is no proof, but all that can be had without a word from
+ * the client.
  */
-export function halfClosed(link: unknown, tell: () => void): void {
+export function halfClosed(link: unknown, metadata: Metadata, tell: () => void): void {
   // An interceptor of ours has waited already.
   if (callAbove(link)) return tell();
-  let turns = 0;
   const look = () => {
-    if (isOver(link)) return;
-    if (turns++ === TURNS) tell();
-    else setImmediate(look);
+    if (!isOver(link)) tell();
   };
-  look();
+  if (RESETS_AT_ONCE.test(String(metadata.get('user-agent')))) return look();
+  // What has come meanwhile is read in the turn after.
+  after(LEAVING_MS, () => setImmediate(look));
 }

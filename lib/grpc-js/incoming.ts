@@ -1,7 +1,11 @@
 import type { Readable } from 'node:stream';
+import type { Metadata } from '@grpc/grpc-js';
 import type { Kind } from '../types.ts';
 import { halfClosed } from './half-close.ts';
 import { linkOf } from './ports.ts';
+
+/** A call whose client streams. */
+export type Incoming = Readable & { readonly metadata: Metadata };
 
 /** Where requests go. */
 export interface Receiver {
@@ -10,7 +14,7 @@ export interface Receiver {
 }
 
 /** Whether the client streams, by what a handler of that kind is called with. */
-export function isRead(stream: object): stream is Readable {
+export function isRead(stream: object): stream is Incoming {
   return '_read' in stream;
 }
 
@@ -29,10 +33,10 @@ export function askOf(stream: Readable): void {
  * Takes what a client streams before it gets into the Readable that a handler is given, which ends its call when it
  * is not read to the end.
  */
-export function receive(stream: Readable, receiver: Receiver): void {
+export function receive(stream: Incoming, receiver: Receiver): void {
   const link = linkOf(stream);
   stream.push = request => {
-    if (request === null) halfClosed(link, () => receiver.end());
+    if (request === null) halfClosed(link, stream.metadata, () => receiver.end());
     else receiver.take(request);
     return true;
   };

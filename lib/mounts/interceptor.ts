@@ -89,7 +89,7 @@ class Intercepted implements ServerInterceptingCallInterface, Origin {
       },
       onReceiveHalfClose: () => {
         const tell = () => listener.onReceiveHalfClose();
-        if (this.streamed) return halfClosed(this.nextCall, () => this.inside(tell));
+        if (this.streamed) return halfClosed(this.nextCall, this.metadata, () => this.inside(tell));
         // grpc-js refuses a call without a request before it gets to a handler.
         if (this.request) this.begin(tell, cancel);
         else tell();

@@ -1,9 +1,8 @@
-import type { Readable } from 'node:stream';
 import { ServerCall } from '../call/call.ts';
 import { compose, listOf } from '../call/compose.ts';
 import { checkFunction, checkMiddleware } from '../check.ts';
 import { isOver } from '../grpc-js/below.ts';
-import { askOf, isRead, kindOf, receive } from '../grpc-js/incoming.ts';
+import { askOf, type Incoming, isRead, kindOf, receive } from '../grpc-js/incoming.ts';
 import {
   AnswerPort,
   type AnyStream,
@@ -88,7 +87,7 @@ export function handle<Req, Res>(
   return mark(produced, { method, middleware, named });
 }
 
-function inboxOf(stream: AnyStream & Readable): Inbox<unknown> {
+function inboxOf(stream: AnyStream & Incoming): Inbox<unknown> {
   const inbox = new Inbox(() => askOf(stream));
   receive(stream, inbox);
   return inbox;

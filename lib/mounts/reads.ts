@@ -1,6 +1,6 @@
-import type { Readable } from 'node:stream';
 import type { Reading, ServerCall } from '../call/call.ts';
 import { halfClosed } from '../grpc-js/half-close.ts';
+import type { Incoming } from '../grpc-js/incoming.ts';
 import { linkOf } from '../grpc-js/ports.ts';
 
 type Step = Promise<IteratorResult<unknown>>;
@@ -18,7 +18,7 @@ export class Reads implements Reading {
   private readonly owed: Step[] = [];
 
   constructor(
-    private readonly stream: Readable,
+    private readonly stream: Incoming,
     private readonly call: ServerCall,
   ) {
     const { push } = stream;
@@ -27,7 +27,7 @@ export class Reads implements Reading {
       push: (request: unknown) => {
         call.requested();
         const pushed = () => call.within(() => push.call(stream, request));
-        if (request === null) halfClosed(linkOf(stream), () => this.ended(pushed));
+        if (request === null) halfClosed(linkOf(stream), stream.metadata, () => this.ended(pushed));
         else pushed();
       },
       [Symbol.asyncIterator]: () => this.iterator(),

@@ -1,3 +1,4 @@
+import { mock } from 'node:test';
 import { expect } from 'chai';
 import { live } from '../../lib/call/live.ts';
 import type { Middleware, Outcome } from '../../lib/index.ts';
@@ -9,6 +10,14 @@ const framed = (json: unknown) => {
   const bytes = Buffer.from(JSON.stringify(json));
   return `00${bytes.length.toString(16).padStart(8, '0')}${bytes.toString('hex')}`;
 };
+
+/** Waits until something holds while no timer runs. */
+async function inTurns(what: string, holds: () => boolean) {
+  for (let turns = 0; !holds(); turns++) {
+    if (turns > 100_000) throw new Error(`not within ${turns} turns: ${what}`);
+    await turn();
+  }
+}
 
 const keepalive = { 'grpc.keepalive_time_ms': 30, 'grpc.keepalive_timeout_ms': 30 };
 
@@ -53,6 +62,67 @@ describe('clients that stream as they should not', () => {
             client.leave();
             await until('nothing is left', () => live.size === 0);
           });
+
+        describe('one that closes its side', () => {
+          const outcomes: Outcome[] = [];
+          let whole = false;
+          const method: AnyMethod = async requests => {
+            for await (const _ of requests);
+            whole = true;
+            return kind === 'bidi' ? [1] : 1;
+          };
+          const upload = async (agent: Record<string, string>) => {
+            outcomes.length = 0;
+            whole = false;
+            const told: Middleware = () => ({ end: outcome => void outcomes.push(outcome) });
+            const server = await serveKind(on, kind, method, [told]);
+            const client = new RawClient(server.port);
+            mock.timers.enable({ apis: ['setTimeout'] });
+            client.open({ ':path': service[kind].path, ...agent });
+            client.send(framed(1), true);
+            client.flush();
+            return client;
+          };
+          afterEach(() => mock.timers.reset());
+
+          it('and resets its stream in a later packet has left, and sent nothing that is complete', async () => {
+            const client = await upload({ 'user-agent': 'grpc-node-js/1.14.0' });
+            await inTurns('it has begun', () => live.size > 0);
+            for (let turns = 0; turns < 20; turns++) await turn();
+            expect(whole).to.equal(false);
+            client.reset(8);
+            client.flush();
+            await inTurns('it has ended', () => outcomes.length > 0);
+            mock.timers.tick(5);
+            for (let turns = 0; turns < 20; turns++) await turn();
+            expect(outcomes.map(({ reason }) => reason)).to.deep.equal(['cancelled']);
+            expect(whole).to.equal(false);
+            client.leave();
+          });
+
+          it('has sent all when no reset comes', async () => {
+            const client = await upload({});
+            await inTurns('it has begun', () => live.size > 0);
+            for (let turns = 0; turns < 20; turns++) await turn();
+            mock.timers.tick(2);
+            await inTurns('it has ended', () => outcomes.length > 0);
+            expect(outcomes.map(({ reason }) => reason)).to.deep.equal(['completed']);
+            expect(whole).to.equal(true);
+            client.leave();
+          });
+
+          for (const agent of [
+            'grpc-go/1.70.0',
+            'app/2 grpc-java-netty/1.70.0',
+            'grpc-python/1.70.0 grpc-c/45.0.0 (linux)',
+          ])
+            it(`is not waited for when it would have reset at once: ${agent}`, async () => {
+              const client = await upload({ 'user-agent': agent });
+              await inTurns('it has ended', () => outcomes.length > 0);
+              expect(outcomes.map(({ reason }) => reason)).to.deep.equal(['completed']);
+              client.leave();
+            });
+        });
 
         it('reads no more than 17 ahead of a method that reads no more, however long the client goes on', async () => {
           const gate = deferred();
