@@ -9,7 +9,7 @@ export function kindOfMethod(requestStream: boolean, responseStream: boolean): K
 }
 
 /** Whether a call is answered with one message. */
-export function answersOnce({ kind }: Call): boolean {
+export function answersOnce({ kind }: Pick<Call, 'kind'>): boolean {
   return kind === 'unary' || kind === 'clientStream';
 }
 

@@ -3,6 +3,7 @@ import { type Metadata, status } from '@grpc/grpc-js';
 import { isThenable } from '../check.ts';
 import { counts } from '../counters.ts';
 import type { Inside } from '../inside.ts';
+import { answersOnce } from '../kinds.ts';
 import { defaultSettings } from '../options.ts';
 import { watch } from '../orphan.ts';
 import { report } from '../report.ts';
@@ -264,8 +265,8 @@ export class ServerCall<Req = unknown> implements Inside, Sink<unknown>, Sender,
   /** Tells the source how its call will end, and lets it finish in its own way until then. */
   announce(outcome: Outcome): void {
     if (this.over) return;
-    this.surely(() => this.notice.announce(outcome));
-    this.surely(() => this.reading?.wake());
+    this.surely(() => this.notice.announce(outcome), outcome);
+    this.surely(this.wake, outcome);
   }
 
   /** The source is done. One that was told to stop and has a signal to hear that by did not say all it had to say. */
@@ -330,13 +331,13 @@ export class ServerCall<Req = unknown> implements Inside, Sink<unknown>, Sender,
 
   /** Of the one answer that a method gives, a small one has its status in the same turn; as with bare grpc-js. */
   private get prompt(): boolean {
-    return (this.kind === 'unary' || this.kind === 'clientStream') && this.wire.brief;
+    return this.wire.brief && answersOnce(this);
   }
 
   /** The call ends while its layers are made: no more are made, and those that there are hear of the end then. */
   private endEarly(outcome: Outcome): void {
     this.early = outcome;
-    this.surely(() => this.notice.give(outcome));
+    this.surely(this.give, outcome);
     this.hear?.(outcome);
   }
 
@@ -344,15 +345,16 @@ export class ServerCall<Req = unknown> implements Inside, Sink<unknown>, Sender,
     this.phase = Phase.Ending;
     this.outcome = outcome;
     this.timer?.stop();
-    if (this.counted) this.surely(() => this.counted?.wait(undefined, performance.now()));
-    this.within(() => this.tell(outcome));
+    if (this.counted) this.surely(() => this.counted?.wait(undefined, performance.now()), outcome);
+    if (this.context) this.context.runInAsyncScope(() => this.tell(outcome));
+    else this.tell(outcome);
   }
 
   private tell(outcome: Outcome): void {
-    this.surely(() => this.notice.give(outcome));
-    if (this.reading) this.surely(() => this.reading?.wake());
+    this.surely(this.give, outcome);
+    this.surely(this.wake, outcome);
     this.gate.open();
-    if (this.producer) this.surely(() => this.producer?.released());
+    this.surely(this.release, outcome);
     this.conclude(this.layer.end ? this.last(outcome) : outcome);
   }
 
@@ -361,18 +363,30 @@ export class ServerCall<Req = unknown> implements Inside, Sink<unknown>, Sender,
     let last: Outcome | void = outcome;
     this.surely(() => {
       last = this.layer.end?.(outcome);
-    });
+    }, outcome);
     return last ?? outcome;
   }
 
   private conclude(heard: Outcome): void {
     const outcome = heard.reason === 'completed' ? (this.spoiled ?? heard) : heard;
-    if (this.ownHeader && !this.headerSent) this.surely(() => this.sendHeader());
+    if (this.ownHeader && !this.headerSent) this.surely(this.sendHeader, outcome);
     this.phase = Phase.Ended;
     live.delete(this);
-    if (this.onEnded) this.surely(() => this.onEnded?.());
+    if (this.onEnded) this.surely(this.onEnded, outcome);
     if (isHidden(outcome)) this.report(outcome.cause);
-    this.surely(() => this.sendStatus(outcome));
+    this.surely(this.sendStatus, outcome);
+  }
+
+  private give(outcome: Outcome): void {
+    this.notice.give(outcome);
+  }
+
+  private wake(): void {
+    this.reading?.wake();
+  }
+
+  private release(): void {
+    this.producer?.released();
   }
 
   private sendStatus(outcome: Outcome): void {
@@ -384,9 +398,9 @@ export class ServerCall<Req = unknown> implements Inside, Sink<unknown>, Sender,
   }
 
   /** Takes one step towards the end of a call: what it throws is reported, and the steps after it are still taken. */
-  private surely(step: () => void): void {
+  private surely(step: (outcome: Outcome) => void, outcome: Outcome): void {
     try {
-      step();
+      step.call(this, outcome);
     } catch (error) {
       this.report(error);
     }

@@ -77,12 +77,14 @@ export function handle<Req, Res>(
       stream.off('cancelled', left);
       call.clientLeft();
     };
-    stream.on('cancelled', left);
     call.begin(layers, () => {
       placed?.(call.view);
       if (callback === undefined) void pump(call, method as Method<Req, Res>);
       else answer(call, method as Answer<Req, Res>);
     });
+    if (call.wire.done) return;
+    stream.on('cancelled', left);
+    if (stream.cancelled) left();
   }
   return mark(produced, { method, middleware, named });
 }

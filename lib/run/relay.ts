@@ -1,6 +1,7 @@
 import { type Metadata, status } from '@grpc/grpc-js';
 import type { ServerCall } from '../call/call.ts';
 import { counts } from '../counters.ts';
+import { answersOnce } from '../kinds.ts';
 import { sendableHeader } from '../status/metadata.ts';
 import type { Outcome } from '../types.ts';
 
@@ -30,7 +31,7 @@ export class Relay {
       counts.lateMessages += 1;
       return;
     }
-    this.answered = this.call.kind === 'unary' || this.call.kind === 'clientStream';
+    this.answered = answersOnce(this.call);
     this.call.messages.message(message);
     if (!this.call.open) return;
     const hold = this.call.gate.admit();

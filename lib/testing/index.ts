@@ -14,6 +14,7 @@ import {
   checkString,
   expected,
 } from '../check.ts';
+import { answersOnce } from '../kinds.ts';
 import { type AnyHandler, type Mounted, type MountedAnswer, partsOf } from '../mounts/handler.ts';
 import { handle } from '../mounts/produce.ts';
 import { wrap } from '../mounts/wrap.ts';
@@ -139,7 +140,7 @@ export function open(target: any, request: unknown, options: TestOptions = {}): 
   const origin = { path, peer, deadline: expiresAt, metadata, request, authContext };
   const stream = testStream(port, origin, streamed);
   // The transport has the answer: who is called back is nobody.
-  const callback = kind === 'unary' || kind === 'clientStream' ? () => {} : undefined;
+  const callback = answersOnce({ kind }) ? () => {} : undefined;
   const work = new Work();
   const parts = partsOf(target);
   const ended = new Promise<Outcome>(resolve => {

@@ -1,4 +1,5 @@
 import { status } from '@grpc/grpc-js';
+import { answersOnce } from '../kinds.ts';
 import { outcomeOf } from '../status/status.ts';
 import { sharedFrame } from './broadcast.ts';
 import { BLOCK_BYTES, type Block, Filling } from './filling.ts';
@@ -26,7 +27,8 @@ export class FrameDelivery implements Delivery {
   /** The block is written at the end of this turn, which is waited for. */
   private due = false;
   private closed = false;
-
+  /** There is one message, which nothing is gained for by waiting. */
+  private readonly alone: boolean;
   /** How many bytes come before each message. */
   private readonly prefix: number;
 
@@ -34,6 +36,7 @@ export class FrameDelivery implements Delivery {
     private readonly outlet: Outlet,
     private readonly carrier: Carrier,
   ) {
+    this.alone = answersOnce(carrier.sender);
     this.prefix = outlet.text ? 0 : PREFIX_BYTES;
   }
 
@@ -93,11 +96,12 @@ export class FrameDelivery implements Delivery {
       if (!this.due || counted.messages === 0) counted.handed(performance.now());
       counted.counted(size);
     }
-    if (!this.due) this.writeAtEndOfTurn();
+    if (!this.due && !this.alone) this.writeAtEndOfTurn();
     const { filling } = this;
     if (encoded) filling.put(encoded);
     else if (text !== undefined) filling.putText(text, size);
     else if (shared) filling.putShared(prefix === 0 ? shared.subarray(PREFIX_BYTES) : shared);
+    if (this.alone) this.write(false);
   }
 
   /** Writes what the window has room for; or all there is. */

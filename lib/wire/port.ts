@@ -2,7 +2,7 @@ import type { Metadata, status } from '@grpc/grpc-js';
 import type { WireStatus } from '../rpc.ts';
 import type { Settings } from '../settings.ts';
 import type { Tally } from '../stats.ts';
-import type { ConnectionInfo, Outcome } from '../types.ts';
+import type { ConnectionInfo, Kind, Outcome } from '../types.ts';
 
 export type { WireStatus };
 
@@ -40,6 +40,7 @@ export type Serialize = (message: unknown) => Uint8Array;
 /** A call, as the wire and what delivers its messages see it. */
 export interface Sender {
   readonly path: string;
+  readonly kind: Kind;
   readonly settings: Settings;
   /** The deadline, in milliseconds since the epoch, or Infinity. */
   readonly expiresAt: number;

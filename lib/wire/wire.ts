@@ -51,6 +51,11 @@ export class Wire implements Carrier {
     return this.delivery?.brief === true;
   }
 
+  /** Whether the status went, and nothing is waited for: it does not matter any more when the far side leaves. */
+  get done(): boolean {
+    return this.concluded && this.timer === undefined;
+  }
+
   get pendingBytes(): number {
     return this.delivery?.pendingBytes ?? 0;
   }
