@@ -73,14 +73,16 @@ export class Inbox<Req> implements Requests<Req>, Reading {
 
   private next(): Promise<IteratorResult<Req>> {
     const { call, readers, stored } = this;
+    if (stored.size > 0 && !this.left && !call.over) {
+      const value = stored.shift();
+      this.askOn();
+      return Promise.resolve({ done: false, value });
+    }
     return new Promise((resolve, reject) => {
       const reader = { resolve, reject };
       if (this.left) resolve(DONE);
       else if (call.over) this.dismiss(reader);
-      else if (stored.size > 0) {
-        resolve({ done: false, value: stored.shift() });
-        this.askOn();
-      } else if (this.complete) resolve(DONE);
+      else if (this.complete) resolve(DONE);
       else if (call.notice.announced) this.dismiss(reader);
       else {
         readers.push(reader);
