@@ -113,6 +113,14 @@ find('again').addEventListener('click', () => {
   if (link.state === 'lost') events.retry();
   else open(find('level').value);
 });
+// A browser takes its time to end what a closed page has open, and may keep a page that one comes back to.
+addEventListener('pagehide', () => {
+  events.pause();
+  events.stop();
+});
+addEventListener('pageshow', ({ persisted }) => {
+  if (persisted && !isPaused) events.resume();
+});
 find('log').addEventListener('keydown', event => {
   const button = { ' ': 'pause', e: 'errors', f: 'follow' }[event.key];
   if (button === undefined || event.ctrlKey || event.metaKey || event.altKey) return;

@@ -226,6 +226,24 @@ describe(`examples: the page of the log viewer${needsChromium}`, function () {
     expect(await numbersIn(page)).to.deep.equal(range(0, 300));
   });
 
+  it('leaves the server as it is closed, and comes back if a browser has kept it', async () => {
+    await open(100);
+    const ofPage = page.waitForRequest(request => request.url().includes('/producer'));
+    await page.getByRole('button', { name: 'Pause' }).click();
+    const producer = (await ofPage).url();
+    await page.getByRole('button', { name: 'Resume' }).click();
+    await state('live');
+    const streams = async () => (await fetch(producer)).text();
+    expect(await streams()).to.equal('{"sent":100,"waits":false}');
+    await page.evaluate("dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))");
+    for (let looks = 0; (await streams()) !== '{"sent":0,"waits":false}'; looks++)
+      expect(looks).to.be.below(10_000);
+    log.write(100);
+    await page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))");
+    await holds(page, "document.querySelectorAll('#lines li').length >= 200");
+    expect(await numbersIn(page)).to.deep.equal(range(0, 200));
+  });
+
   it('says it when the log lost lines while the page was gone', async () => {
     await open(100);
     viewer.program.kill('SIGKILL');

@@ -196,7 +196,7 @@ async function closed(): Promise<void> {
     }),
   );
   const chromium = await startChromium();
-  for (const way of ['aborted fetch', 'closed tab'] as const) {
+  for (const way of ['aborted fetch', 'closed tab whose page aborts', 'closed tab'] as const) {
     const times: number[] = [];
     const own: number[] = [];
     for (let run = 0; run < 100; run++) {
@@ -206,17 +206,19 @@ async function closed(): Promise<void> {
         `fetch('${path}', { headers: { accept: 'text/event-stream' }, signal: (window.left = new AbortController()).signal })
           .then(response => (window.reader = response.body.getReader()).read())`,
       );
+      if (way === 'closed tab whose page aborts')
+        await page.evaluate(`addEventListener('pagehide', () => left.abort())`);
       const finished = new Promise<number>(resolve => {
         ended = resolve;
       });
       heard = undefined;
       let from = Date.now();
-      if (way === 'closed tab') await page.close();
+      if (way !== 'aborted fetch') await page.close();
       else from = await page.evaluate<number>('const at = Date.now(); left.abort(); at');
       const at = await finished;
       times.push(at - from);
       own.push(at - (heard ?? at));
-      if (way !== 'closed tab') await page.close();
+      if (way === 'aborted fetch') await page.close();
     }
     console.log(`    ${way}: median ${quantile(times, 0.5)} ms, worst ${Math.max(...times)} ms`);
     console.log(`    of it, from the end of the connection: p99 ${quantile(own, 0.99)} ms`);
