@@ -135,7 +135,8 @@ export const promises: Record<string, Promised> = {
   },
   R17: {
     promise: 'it goes on for as long as one likes',
-    command: 'npm run scale-out -- --minutes 5 --fault-ms 2500 --rate 1000 --subscribers 8 --history 1000 --seed 42',
+    command:
+      'npm run scale-out -- --minutes 5 --fault-ms 2500 --rate 1000 --subscribers 8 --history 1000 --seed 42',
     recorded: () =>
       `lost, repeated, out of order, wrongly ended: ${soaked()}, in five minutes only ([scale](scale.md))`,
   },
