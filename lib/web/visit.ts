@@ -1,6 +1,7 @@
 import { status } from '@grpc/grpc-js';
 import type { Unread } from './body.ts';
 import { readBody } from './body.ts';
+import { linger } from './linger.ts';
 import type { WebSettings } from './options.ts';
 import { WebOrigin } from './origin.ts';
 import type { Carried } from './port.ts';
@@ -110,8 +111,10 @@ export class Visit implements Carried {
       const { stream } = response;
       response.once('finish', () => stream.close());
     } else if (!response.headersSent && Number(request.headers['content-length']) !== 0) {
-      if (request.headers['transfer-encoding'] || request.headers['content-length'])
+      if (request.headers['transfer-encoding'] || request.headers['content-length']) {
         response.setHeader('connection', 'close');
+        linger(request.socket);
+      }
     }
     request.resume();
   }

@@ -157,6 +157,30 @@ function withstands(on: WebName): void {
     expect(saidBy(fits)).to.equal('0 ');
   });
 
+  // Of HTTP/2 one stream closes, and nothing that others send.
+  const overHttp1 = on === 'web over HTTP/1.1' ? it : () => {};
+  overHttp1('B6 lets a client that sends too much read why, while it goes on sending', async () => {
+    const { port } = await start({ maxRequestBytes: 1000 });
+    const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+    const errors: string[] = [];
+    socket.on('error', error => errors.push(String(error)));
+    socket.write(
+      `POST ${One.path} HTTP/1.1\r\nhost: a\r\ncontent-type: application/grpc-web\r\ncontent-length: 1000000\r\n\r\n`,
+    );
+    let text = '';
+    for await (const chunk of socket.iterator({ destroyOnReturn: false })) text += chunk;
+    expect(text).to.include('grpc-status: 8').and.include('connection: close');
+    for (let piece = 0; piece < 10; piece++) {
+      socket.write(Buffer.alloc(10_000));
+      for (let turns = 0; turns < 10; turns++) await turn();
+    }
+    expect(errors).to.deep.equal([]);
+    const closed = new Promise(resolve => socket.on('close', resolve));
+    socket.end();
+    await closed;
+    expect(errors).to.deep.equal([]);
+  });
+
   it('B6 ends a body that does not come: at its deadline, and after requestTimeoutMs', async () => {
     const { port } = await start({ requestTimeoutMs: 100 });
     calls = 0;
