@@ -3,7 +3,7 @@ import type { JsMsg } from '@nats-io/jetstream';
 import { StatusError } from '../status/status.ts';
 import type { Settings } from './options.ts';
 import type { Entry } from './pages.ts';
-import { itemOf, StoredMessage } from './stored.ts';
+import { itemOf, type StoredMessage } from './stored.ts';
 
 /** Makes items of messages, and says what becomes of those of which none can be made. */
 export class Decoder<T> {
@@ -25,8 +25,7 @@ export class Decoder<T> {
     }
   }
 
-  entryOf(message: JsMsg): Entry<T> {
-    const stored = new StoredMessage(message);
+  entryOf(message: JsMsg, stored: StoredMessage): Entry<T> {
     const { sequence } = stored;
     let entry: Entry<T> = { sequence };
     const error = this.decode(message, stored, item => {

@@ -16,7 +16,7 @@ import { StoredPast } from './past.ts';
 import { outOfRange, type Position, positionOf } from './position.ts';
 import { checkPayload } from './publisher.ts';
 import { Reader, type ReaderTo } from './reader.ts';
-import { StoredMessage } from './stored.ts';
+import type { StoredMessage } from './stored.ts';
 import { openStream } from './stream.ts';
 import type { JetStreamTopic, PublishOptions } from './types.ts';
 import { Window } from './window.ts';
@@ -77,7 +77,7 @@ class OpenTopic<T> implements JetStreamTopic<T>, ReaderTo {
     const from = { sequence: Math.max(0, first - 1, last - topic.history), ms: undefined };
     this.decoder = new Decoder<T>(settings);
     this.window = new Window<T>(topic, from);
-    const pages = new Pages<T>(nats, maxCatchUps, message => this.decoder.entryOf(message), info);
+    const pages = new Pages<T>(nats, maxCatchUps, (...read) => this.decoder.entryOf(...read), info);
     this.past = new StoredPast<T>(this.window, pages, info.created, strict, () => this.state === 'live');
     this.reader = new Reader(nats, this, info, from, strict);
     void nats.nc.closed().then(() => this.disconnected());
@@ -149,13 +149,11 @@ class OpenTopic<T> implements JetStreamTopic<T>, ReaderTo {
 
   // What the reader tells.
 
-  message(message: JsMsg): Position {
-    const stored = new StoredMessage(message);
+  message(message: JsMsg, stored: StoredMessage): void {
     const poison = this.decoder.decode(message, stored, item => this.window.add(item, stored));
     if (poison !== undefined) this.window.restart(poison, stored);
     else this.window.pass(stored);
     this.past.wake();
-    return stored;
   }
 
   passed(to: Position): void {

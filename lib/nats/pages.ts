@@ -2,6 +2,7 @@ import type { ConsumerInfo, JsMsg, StreamInfo } from '@nats-io/jetstream';
 import { broadcastAnew } from '../wire/broadcast.ts';
 import type { Nats } from './nats.ts';
 import { fitting } from './sizes.ts';
+import { StoredMessage } from './stored.ts';
 
 /** A message that was read: its item, or why it has none; neither when it is to be left out. */
 export interface Entry<T> {
@@ -43,7 +44,7 @@ export class Pages<T> {
   constructor(
     private readonly nats: Nats,
     private readonly max: number,
-    private readonly entryOf: (message: JsMsg) => Entry<T>,
+    private readonly entryOf: (message: JsMsg, stored: StoredMessage) => Entry<T>,
     { state }: StreamInfo,
   ) {
     this.items = fitting(PAGE_BYTES, MAX_ITEMS, state);
@@ -133,10 +134,11 @@ export class Pages<T> {
     const reading = (async () => {
       for await (const message of messages) {
         // One was lost on the way here: what came before it is good.
-        if (over || message.info.deliverySequence !== entries.length + 1) return;
-        pending = message.info.pending;
+        const stored = new StoredMessage(message);
+        if (over || stored.delivery !== entries.length + 1) return;
+        pending = stored.pending;
         bytes += message.data.length;
-        const entry = this.entryOf(message);
+        const entry = this.entryOf(message, stored);
         // Encoded once for all who read it.
         if (typeof entry.item === 'object' && entry.item !== null) broadcastAnew(entry.item);
         entries.push(entry);

@@ -4,11 +4,12 @@ import { patiently, SilentError } from './failure.ts';
 import type { Nats } from './nats.ts';
 import { oddityAt, type Position } from './position.ts';
 import { Sizes } from './sizes.ts';
+import { StoredMessage } from './stored.ts';
 
 /** What a reader tells. */
 export interface ReaderTo {
   /** Each message once, in order. Must not throw. */
-  message(message: JsMsg): Position;
+  message(message: JsMsg, stored: StoredMessage): void;
   /** Nothing that is read here is stored up to there. */
   passed(to: Position): void;
   /** What was to be read next is not there any more. Answers where to go on. */
@@ -27,7 +28,7 @@ const HEARTBEAT_MS = 1000;
  * How many messages NATS may send before it is asked for more, and how many bytes they may have together: NATS gives
  * up a connection on which more than 64 MB wait.
  */
-const MAX_MESSAGES = 500;
+const MAX_MESSAGES = 4096;
 const MAX_BYTES = 8 << 20;
 /** How long a connection may be silent that a ping was sent on, in milliseconds. */
 const PING_MS = 750;
@@ -197,13 +198,14 @@ export class Reader {
 
   private take(turn: number, message: JsMsg): void {
     if (turn !== this.turn) return;
-    const { info } = message;
+    const stored = new StoredMessage(message);
     // One was lost on the way here.
-    if (info.deliverySequence !== this.delivered + 1) return this.anew();
+    if (stored.delivery !== this.delivered + 1) return this.anew();
     this.delivered += 1;
-    this.pending = info.pending;
+    this.pending = stored.pending;
     this.sizes.saw(message.data.length);
-    this.cursor = this.to.message(message);
+    this.cursor = stored;
+    this.to.message(message, stored);
   }
 
   /** What is wrong with the stream, for a reader at the cursor. */

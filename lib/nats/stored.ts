@@ -19,10 +19,17 @@ export class StoredMessage implements Stored {
   readonly sequence: number;
   readonly ms: number;
   readonly subject: string;
+  /** Its number among those that its consumer was sent. */
+  readonly delivery: number;
+  /** How many waited behind it. */
+  readonly pending: number;
 
   constructor(message: JsMsg) {
-    this.sequence = message.seq;
-    this.ms = Math.floor(message.info.timestampNanos / 1e6);
+    const { sequence, delivery, ms, pending } = deliveryOf(message);
+    this.sequence = sequence;
+    this.delivery = delivery;
+    this.ms = ms;
+    this.pending = pending;
     this.subject = message.subject;
   }
 
@@ -46,4 +53,53 @@ export function itemOf<T>(decode: Decode<T>, message: JsMsg, stored: StoredMessa
     decode(message.data, stored),
     isMessage as (item: unknown) => item is T & {},
   );
+}
+
+type Delivery = Pick<StoredMessage, 'sequence' | 'delivery' | 'ms' | 'pending'>;
+
+/**
+ * What NATS says of a message that it sends. Its reply has that: `$JS.ACK`, a domain and an account unless NATS is old,
+ * stream and consumer, how often it was sent, and these numbers. `info` reads the same, at three times the price.
+ * @see https://github.com/nats-io/nats-architecture-and-design/blob/main/adr/ADR-15.md
+ */
+function deliveryOf(message: JsMsg & { readonly reply?: string }): Delivery {
+  const { reply } = message;
+  if (reply === undefined) {
+    const { streamSequence: sequence, deliverySequence: delivery, timestampNanos, pending } = message.info;
+    return { sequence, delivery, ms: Math.floor(timestampNanos / 1e6), pending };
+  }
+  const first = placeDots(reply) === OLD_DOTS ? 4 : 6;
+  return {
+    sequence: numberIn(reply, first),
+    delivery: numberIn(reply, first + 1),
+    ms: numberIn(reply, first + 2, NANO_DIGITS),
+    pending: numberIn(reply, first + 3),
+  };
+}
+
+const DOT = 46;
+const ZERO = 48;
+/** How many there are in the reply of a NATS that knows no domains. */
+const OLD_DOTS = 8;
+/** How many digits of a time in nanoseconds are not of its milliseconds. */
+const NANO_DIGITS = 6;
+
+/** Where the dots are in the reply that is read, and its end. */
+const places = new Int32Array(16);
+
+/** Answers how many there are. */
+function placeDots(reply: string): number {
+  let dots = 0;
+  for (let at = 0; at < reply.length; at++) if (reply.charCodeAt(at) === DOT) places[dots++] = at;
+  places[dots] = reply.length;
+  return dots;
+}
+
+/** The number behind a dot, without so many of its digits. */
+function numberIn(reply: string, dot: number, without = 0): number {
+  const end = (places[dot + 1] as number) - without;
+  let number = 0;
+  for (let at = (places[dot] as number) + 1; at < end; at++)
+    number = 10 * number + reply.charCodeAt(at) - ZERO;
+  return number;
 }

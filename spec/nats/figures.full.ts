@@ -177,7 +177,7 @@ async function bareConsumer(
         const { streamSequence, timestampNanos } = message.info;
         taken(JSON.parse(message.string()), streamSequence, timestampNanos);
       },
-      ...{ max_messages: 500, expires: 5000, idle_heartbeat: 1000, abort_on_missing_resource: true },
+      ...{ max_messages: 4096, expires: 5000, idle_heartbeat: 1000, abort_on_missing_resource: true },
     });
 }
 
