@@ -6,6 +6,7 @@ import { PREFIX_BYTES } from '../wire/frame.ts';
 import type { Delivery, Outlet, Serialize } from '../wire/port.ts';
 import { letGoOnceClosed } from './let-go.ts';
 import { isTraced, StreamOutlet, type Tracker } from './stream-outlet.ts';
+import './ticks.ts';
 
 /**
  * What lies between a call and its HTTP/2 stream. All of it is private to grpc-js, and might be missing: then
@@ -86,7 +87,8 @@ export function lookBelow(link: unknown): Below {
     base = base.nextCall;
   }
   readable &&= typeof base?.stream?.writableLength === 'number';
-  if (base?.stream && !links.some(link => transparent in link)) letGoOnceClosed(base.stream);
+  if (base?.stream && (links === NONE || !links.some(link => transparent in link)))
+    letGoOnceClosed(base.stream);
   const session = base?.stream?.session;
   // What shows no stream is no call of grpc-js, and no other mount gets down to it.
   const identity = base?.stream && base;
@@ -126,7 +128,7 @@ export class Below {
     private readonly top: Link | undefined,
   ) {
     this.stream = base?.stream;
-    this.ours = links.find(link => transparent in link);
+    this.ours = links === NONE ? undefined : links.find(link => transparent in link);
     this.direct = this.stream !== undefined && links.length === 0;
     const { maxSendMessageSize = UNLIMITED } = base ?? {};
     this.maxBytes = maxSendMessageSize === UNLIMITED ? Number.POSITIVE_INFINITY : maxSendMessageSize;

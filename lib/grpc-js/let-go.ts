@@ -1,3 +1,4 @@
+import { EventEmitter } from 'node:events';
 import type { ServerHttp2Stream } from 'node:http2';
 
 /**
@@ -10,6 +11,9 @@ export function letGoOnceClosed(stream: ServerHttp2Stream): void {
 
 /** Who listens to the same event is called all the same. */
 function letGo(this: ServerHttp2Stream): void {
-  // While somebody hears of each that is removed, as HTTP/2 itself does, they are removed one by one.
-  this.removeAllListeners('removeListener').removeAllListeners();
+  // While somebody hears of each that is removed, as HTTP/2 itself does, they are removed one by one; and that of a
+  // Readable looks in another turn what it has left.
+  const { removeAllListeners } = EventEmitter.prototype;
+  removeAllListeners.call(this, 'removeListener');
+  removeAllListeners.call(this);
 }
