@@ -6,7 +6,8 @@ import { Values } from './values.ts';
 export interface WireStatus {
   readonly code: status;
   readonly details: string;
-  readonly metadata: Metadata;
+  /** Its trailers, if there are any. */
+  readonly metadata?: Metadata | undefined;
 }
 
 /** What the mounts of one RPC know of each other: an interceptor and a handler of ours might both see it. */

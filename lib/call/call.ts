@@ -19,6 +19,7 @@ import { Owned } from '../wire/broadcast.ts';
 import type { Port, Sender } from '../wire/port.ts';
 import { Wire } from '../wire/wire.ts';
 import { Gate } from './gate.ts';
+import { NO_LAYER } from './layers.ts';
 import { type Live, live, refusal } from './live.ts';
 import { Notice } from './notice.ts';
 import { viewOf } from './view.ts';
@@ -77,9 +78,7 @@ export class ServerCall<Req = unknown> implements Inside, Sink<unknown>, Sender,
   readonly expiresAt: number;
   /** Where the source, or the handler, sends: the innermost layer with a `message`, or this far end. */
   messages: Pick<Sink<unknown>, 'message'>;
-  layer: Layer<unknown> = {};
-  readonly gate: Gate = new Gate(this);
-  readonly notice: Notice = new Notice();
+  layer: Layer<unknown> = NO_LAYER;
   /** What users see of this call. */
   readonly view: Call<Req>;
   producer: Producer | undefined;
@@ -92,6 +91,10 @@ export class ServerCall<Req = unknown> implements Inside, Sink<unknown>, Sender,
   /** How the call was ended, when that was before all its layers were made. */
   private early: Outcome | undefined;
   private outcome: Outcome | undefined;
+  /** Its method came to its own end. */
+  finished = false;
+  private ownGate: Gate | undefined;
+  private ownNotice: Notice | undefined;
   /** What went wrong at the far end while the layers heard of the end. */
   private spoiled: Outcome | undefined;
   private heard: Promise<Outcome> | undefined;
@@ -153,6 +156,20 @@ export class ServerCall<Req = unknown> implements Inside, Sink<unknown>, Sender,
     return this.ownTrailer;
   }
 
+  get gate(): Gate {
+    this.ownGate ??= new Gate(this);
+    return this.ownGate;
+  }
+
+  get notice(): Notice {
+    this.ownNotice ??= new Notice(this);
+    return this.ownNotice;
+  }
+
+  get known(): Outcome | undefined {
+    return this.outcome ?? this.early;
+  }
+
   get stats(): Tally {
     this.counted ??= new Tally(this.wire);
     return this.counted;
@@ -164,8 +181,7 @@ export class ServerCall<Req = unknown> implements Inside, Sink<unknown>, Sender,
   }
 
   get ending(): Promise<Outcome> {
-    const known = this.outcome ?? this.early;
-    if (known) return Promise.resolve(known);
+    if (this.known) return Promise.resolve(this.known);
     this.heard ??= new Promise(resolve => {
       this.hear = resolve;
     });
@@ -183,7 +199,7 @@ export class ServerCall<Req = unknown> implements Inside, Sink<unknown>, Sender,
   }
 
   private composed(made: Layer<unknown> | void, start: () => void): void {
-    const layer = made ?? {};
+    const layer = made ?? NO_LAYER;
     this.phase = Phase.Open;
     this.layer = layer;
     if (layer.message) this.messages = new Owned(layer as Sink<unknown>);
@@ -245,7 +261,7 @@ export class ServerCall<Req = unknown> implements Inside, Sink<unknown>, Sender,
 
   /** The wire has something to say to those who wait for it. */
   wireMoved(): void {
-    this.gate.woken();
+    this.ownGate?.woken();
   }
 
   /** Runs something in the async context of the source, where it finds what the layers put there. */
@@ -271,23 +287,24 @@ export class ServerCall<Req = unknown> implements Inside, Sink<unknown>, Sender,
 
   /** The source is done. One that was told to stop and has a signal to hear that by did not say all it had to say. */
   sourceDone(): void | Promise<void> {
-    return this.settle(this.notice.heard ?? COMPLETED);
+    return this.settle(this.ownNotice?.heard ?? COMPLETED);
   }
 
   /** The source threw: the answer to being told to stop, or its own failure. */
   sourceThrew(error: unknown): void | Promise<void> {
-    const { announced } = this.notice;
+    const announced = this.ownNotice?.announced;
     return this.settle(announced && this.notice.isAbort(error) ? announced : outcomeOf(error));
   }
 
   /** The handler gave its status, or the one that it was told of. */
   handlerAnswered(outcome: Outcome, before?: () => void): void | Promise<void> {
-    const { announced, heard } = this.notice;
-    const same = announced?.code === outcome.code && announced.details === outcome.details;
+    if (this.ownNotice?.announced === undefined) return this.settle(outcome, before);
+    const { announced, heard } = this.ownNotice;
+    const same = announced.code === outcome.code && announced.details === outcome.details;
     // As with a source: a handler that was told to stop, and could hear that, did not say all it had to say.
     const stopped = outcome.reason === 'completed' && heard !== undefined;
-    const gaveUp = outcome.cause !== undefined && this.notice.isAbort(outcome.cause);
-    return this.settle(announced && (same || stopped || gaveUp) ? announced : outcome, before);
+    const gaveUp = outcome.cause !== undefined && this.ownNotice.isAbort(outcome.cause);
+    return this.settle(same || stopped || gaveUp ? announced : outcome, before);
   }
 
   /** The transport says that the call is over: the answer to our status, or the client left. */
@@ -318,7 +335,7 @@ export class ServerCall<Req = unknown> implements Inside, Sink<unknown>, Sender,
 
   /** Ends the call as its source did, once HTTP/2 took everything; `before` hears that it did. */
   private settle(outcome: Outcome, before?: () => void): void | Promise<void> {
-    this.notice.finished = true;
+    this.finished = true;
     if (this.open && !this.wire.idle && !this.prompt) return this.settleLater(outcome, before);
     if (this.open) before?.();
     this.end(outcome);
@@ -353,7 +370,7 @@ export class ServerCall<Req = unknown> implements Inside, Sink<unknown>, Sender,
   private tell(outcome: Outcome): void {
     this.surely(this.give, outcome);
     this.surely(this.wake, outcome);
-    this.gate.open();
+    this.ownGate?.open();
     this.surely(this.release, outcome);
     this.conclude(this.layer.end ? this.last(outcome) : outcome);
   }
@@ -378,7 +395,7 @@ export class ServerCall<Req = unknown> implements Inside, Sink<unknown>, Sender,
   }
 
   private give(outcome: Outcome): void {
-    this.notice.give(outcome);
+    this.ownNotice?.give(outcome);
   }
 
   private wake(): void {

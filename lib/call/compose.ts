@@ -1,7 +1,7 @@
 import { checkMiddleware } from '../check.ts';
 import { makes, middleware as middlewareOf } from '../made.ts';
 import type { Call, Middleware, Sink } from '../types.ts';
-import { Layers } from './layers.ts';
+import { Layers, NO_LAYER } from './layers.ts';
 
 /** A middleware that is a list: one that stands in another list is laid open there. */
 const list: unique symbol = Symbol.for('leat.list') as never;
@@ -19,7 +19,8 @@ export function compose<Req = any, Res = any>(
 ): Middleware<Req, Res> {
   checkMiddleware(middleware);
   const flat = middleware.flatMap(listOf);
-  const composed = (call: Call<Req>, next: Sink<Res>) => new Layers(call, next as Sink<unknown>).make(flat);
+  const composed = (call: Call<Req>, next: Sink<Res>) =>
+    flat.length === 0 ? NO_LAYER : new Layers(call, next as Sink<unknown>).make(flat);
   return Object.assign(middlewareOf(composed), { [list]: flat });
 }
 

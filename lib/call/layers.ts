@@ -90,7 +90,7 @@ export class Layers {
 
   private composed(): Layer<unknown> {
     const { stages, taking } = this;
-    if (stages.length === 0) return NONE;
+    if (stages.length === 0) return NO_LAYER;
     const layer = new Composed(stages);
     if (taking) {
       const inlet = new Next(this.next, taking);
@@ -148,7 +148,7 @@ function askAll(layers: readonly Layer<unknown>[]): void | Promise<void> {
 }
 
 /** What does nothing: most calls without middleware share it. */
-const NONE: Layer<unknown> = Object.freeze({});
+export const NO_LAYER: Layer<unknown> = Object.freeze({});
 
 const nothing = (): void => {};
 

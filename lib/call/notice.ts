@@ -2,21 +2,29 @@ import { errorOf } from '../status/status.ts';
 import type { Guest } from '../streams/hand-over.ts';
 import type { Outcome } from '../types.ts';
 
+/** The call of a method that may be told of its end. */
+export interface Told {
+  /** How it ended, or will as soon as its layers are made. */
+  readonly known: Outcome | undefined;
+  /** Its method came to its own end: the signal does not abort any more. */
+  readonly finished: boolean;
+}
+
 /** How a method hears that its call is to end, or has ended: by its signal. */
 export class Notice {
   /** How the call will end, for one that may still finish in its own way. */
   announced: Outcome | undefined;
-  /** The method came to its own end: its signal does not abort any more. */
-  finished = false;
   private controller: AbortController | undefined;
-  private outcome: Outcome | undefined;
   /** The stream that the method returned, when that can be told what its signal would say. */
   private guest: Pick<Guest, 'abort'> | undefined;
+
+  constructor(private readonly call: Told) {}
 
   get signal(): AbortSignal {
     if (this.controller === undefined) {
       this.controller = new AbortController();
-      if (this.outcome) this.give(this.outcome);
+      const outcome = this.call.known ?? this.announced;
+      if (outcome) this.give(outcome);
     }
     return this.controller.signal;
   }
@@ -27,8 +35,7 @@ export class Notice {
   }
 
   give(outcome: Outcome): void {
-    this.outcome = outcome;
-    if (!this.finished) this.controller?.abort(errorOf(outcome));
+    if (!this.call.finished) this.controller?.abort(errorOf(outcome));
   }
 
   announce(outcome: Outcome): void {

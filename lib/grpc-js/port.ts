@@ -1,4 +1,4 @@
-import { type Metadata, type status as Status, status } from '@grpc/grpc-js';
+import { Metadata, type status as Status, status } from '@grpc/grpc-js';
 import { DEADLINE_EXCEEDED } from '../status/status.ts';
 import type { ConnectionInfo, Outcome } from '../types.ts';
 import { FrameDelivery } from '../wire/frames.ts';
@@ -22,6 +22,11 @@ export abstract class GrpcPort implements Port {
   abstract header(metadata: Metadata): void;
   abstract message(message: unknown, ack: () => void): void;
   abstract status(last: WireStatus): void;
+
+  /** A status for others than grpc-js itself to see, who might look at its trailers, or put some in. */
+  protected shown(last: WireStatus): WireStatus & { readonly metadata: Metadata } {
+    return { ...last, metadata: last.metadata ?? new Metadata() };
+  }
 
   get identity(): object | undefined {
     return this.below.identity;

@@ -48,7 +48,7 @@ export class StreamPort extends GrpcPort {
 
   status(last: WireStatus): void {
     if (last.code === status.OK) this.stream.end(last.metadata);
-    else this.stream.emit('error', last);
+    else this.stream.emit('error', this.shown(last));
   }
 }
 
@@ -56,7 +56,7 @@ export class StreamPort extends GrpcPort {
 export class AnswerPort extends StreamPort {
   override status(last: WireStatus): void {
     const link = linkOf(this.stream) as StatusLink | undefined;
-    if (typeof link?.sendStatus === 'function') link.sendStatus(last);
+    if (typeof link?.sendStatus === 'function') link.sendStatus(this.direct ? last : this.shown(last));
     else super.status(last);
   }
 }
@@ -107,7 +107,7 @@ export class CallbackPort extends GrpcPort {
   status(last: WireStatus): void {
     const { code, metadata } = last;
     if (code === status.OK) this.callback(null, this.answer, metadata);
-    else this.callback(last);
+    else this.callback(this.shown(last));
   }
 }
 
@@ -141,8 +141,9 @@ export class HandlerPort extends GrpcPort {
 
   /** Where the call of grpc-js is hidden, its own listener is one of these: it keeps the status that it hears. */
   status(last: WireStatus): void {
-    if (typeof this.link?.sendStatus === 'function') return this.link.sendStatus(last);
-    for (const listener of this.listeners) listener(last);
+    if (typeof this.link?.sendStatus === 'function')
+      return this.link.sendStatus(this.direct ? last : this.shown(last));
+    for (const listener of this.listeners) listener(this.shown(last));
     this.final(() => {});
   }
 }

@@ -188,7 +188,7 @@ class NextPort extends GrpcPort {
   }
 
   status(last: WireStatus): void {
-    this.nextCall.sendStatus(last);
+    this.nextCall.sendStatus(this.shown(last));
   }
 }
 

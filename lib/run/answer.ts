@@ -1,5 +1,5 @@
 import { status } from '@grpc/grpc-js';
-import type { Producer, ServerCall } from '../call/call.ts';
+import type { ServerCall } from '../call/call.ts';
 import { isThenable, show } from '../check.ts';
 import { counts } from '../counters.ts';
 import { outcomeOf, StatusError } from '../status/status.ts';
@@ -9,8 +9,9 @@ import { hinted, missesCallback, withHint } from './hint.ts';
 
 /** Has a method answer its call with one message, and the status after that. */
 export function answer<Req, Res>(call: ServerCall<Req>, method: Answer<Req, Res>): void {
-  const hold = call.gate.admit();
-  if (hold === undefined) new Answering(call).run(method);
+  // Nothing was sent yet: only a layer can hold the answer.
+  const hold = call.layer.ready && call.gate.admit();
+  if (hold === undefined) run(call, method);
   else void answerLater(hold, call, method);
 }
 
@@ -24,68 +25,61 @@ async function answerLater<Req, Res>(
   if (call.open) answer(call, method);
 }
 
-class Answering<Req, Res> implements Producer {
-  private pending: PromiseLike<Res> | undefined;
-
-  constructor(private readonly call: ServerCall<Req>) {}
-
-  run(method: Answer<Req, Res>): void {
-    const { call } = this;
-    call.producer = this;
-    try {
-      const given = method(call.view.request, call.view);
-      if (isThenable(given)) this.wait(given as PromiseLike<Res>, method);
-      else this.send(given as Res, method);
-    } catch (error) {
-      this.failed(error, method);
-    }
+function run<Req, Res>(call: ServerCall<Req>, method: Answer<Req, Res>): void {
+  try {
+    const given = method(call.view.request, call.view);
+    if (isThenable(given)) wait(call, method, given as PromiseLike<Res>);
+    else send(call, method, given as Res);
+  } catch (error) {
+    failed(call, method, error);
   }
+}
 
-  released(): void {
-    if (this.pending) this.call.watch(this.pending);
-  }
+/** A call that is over while its method still works watches that. */
+function wait<Req, Res>(call: ServerCall<Req>, method: Answer<Req, Res>, given: PromiseLike<Res>): void {
+  call.producer = { released: () => call.watch(given) };
+  const settled = () => {
+    call.producer = undefined;
+  };
+  given.then(
+    message => {
+      settled();
+      send(call, method, message);
+    },
+    error => {
+      settled();
+      failed(call, method, error);
+    },
+  );
+  if (!call.open) call.watch(given);
+}
 
-  private wait(given: PromiseLike<Res>, method: Answer<Req, Res>): void {
-    this.pending = given;
-    given.then(
-      message => this.send(message, method),
-      error => this.failed(error, method),
-    );
-    if (!this.call.open) this.call.watch(given);
+function send<Req, Res>(call: ServerCall<Req>, method: Answer<Req, Res>, message: Res): void {
+  let mistake: TypeError | undefined;
+  try {
+    mistake = mistakeIn(message);
+  } catch (error) {
+    // A message may throw when it is looked at.
+    return failed(call, method, error);
   }
+  if (mistake) mistaken(call, mistake);
+  else if (call.open) {
+    call.messages.message(message);
+    if (call.open) void call.sourceDone();
+  } else counts.lateMessages += 1;
+}
 
-  private send(message: Res, method: Answer<Req, Res>): void {
-    const { call } = this;
-    this.pending = undefined;
-    let mistake: TypeError | undefined;
-    try {
-      mistake = mistakeIn(message);
-    } catch (error) {
-      // A message may throw when it is looked at.
-      return this.failed(error, method);
-    }
-    if (mistake) this.mistaken(mistake);
-    else if (call.open) {
-      call.messages.message(message);
-      if (call.open) void call.sourceDone();
-    } else counts.lateMessages += 1;
-  }
+function failed<Req, Res>(call: ServerCall<Req>, method: Answer<Req, Res>, error: unknown): void {
+  if (!call.open) {
+    if (!call.notice.isAbort(error)) call.report(error);
+  } else if (missesCallback(error, method)) mistaken(call, withHint(error));
+  else void call.sourceThrew(hinted(error));
+}
 
-  private failed(error: unknown, method: Answer<Req, Res>): void {
-    const { call } = this;
-    this.pending = undefined;
-    if (!call.open) {
-      if (!call.notice.isAbort(error)) call.report(error);
-    } else if (missesCallback(error, method)) this.mistaken(withHint(error));
-    else void call.sourceThrew(hinted(error));
-  }
-
-  /** The developer's mistake, which the client is told less of. */
-  private mistaken(mistake: TypeError): void {
-    const { call } = this;
-    call.report(mistake);
-    if (call.open) call.end(outcomeOf(new StatusError(status.INTERNAL, NO_ANSWER, { cause: mistake })));
-  }
+/** The developer's mistake, which the client is told less of. */
+function mistaken<Req>(call: ServerCall<Req>, mistake: TypeError): void {
+  call.report(mistake);
+  if (call.open) call.end(outcomeOf(new StatusError(status.INTERNAL, NO_ANSWER, { cause: mistake })));
 }
 
 /** What a client reads where the developer is told more. */

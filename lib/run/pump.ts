@@ -71,12 +71,12 @@ class Pull<Res> implements Producer {
 
   async run(): Promise<void> {
     const { call, puller } = this;
-    const { messages } = call;
+    const { gate, messages } = call;
     if (puller === undefined) return;
     const feed = call.straight && puller instanceof HandingOver ? (puller as HandingOver<Res>) : undefined;
     try {
       while (call.open) {
-        const hold = call.gate.admit();
+        const hold = gate.admit();
         if (hold !== undefined) {
           await hold;
           continue;

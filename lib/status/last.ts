@@ -1,4 +1,4 @@
-import { Metadata, status } from '@grpc/grpc-js';
+import { type Metadata, status } from '@grpc/grpc-js';
 import type { WireStatus } from '../rpc.ts';
 import type { Outcome } from '../types.ts';
 import { budgetOf, fitting, sendableDetails } from './budget.ts';
@@ -9,7 +9,7 @@ import { isErrorCode } from './status.ts';
 export function lastOf(outcome: Outcome, trailer: Metadata | undefined): WireStatus {
   const code = outcome.code === status.OK || isErrorCode(outcome.code) ? outcome.code : status.UNKNOWN;
   if (trailer === undefined && outcome.metadata === undefined && outcome.details === 'OK')
-    return { code, details: 'OK', metadata: new Metadata() };
+    return { code, details: 'OK' };
   const text = sendableDetails(outcome.details);
   const metadata = sendable([trailer, outcome.metadata], budgetOf('trailer', text));
   return { code, details: fitting(text, metadata), metadata };

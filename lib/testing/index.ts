@@ -160,7 +160,7 @@ export function open(target: any, request: unknown, options: TestOptions = {}): 
     const alive = after(Number.MAX_SAFE_INTEGER, () => {});
     const outcome = await ended;
     const gone = outcome.reason === 'cancelled' || outcome.reason === 'disconnected';
-    const trailer = gone ? new Metadata() : (await port.ended).metadata;
+    const trailer = (gone ? undefined : (await port.ended).metadata) ?? new Metadata();
     const finished = await work.finishes(graceMs);
     alive.stop();
     return { messages: port.messages, header: port.headers, trailer, outcome, finished };

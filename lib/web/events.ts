@@ -103,7 +103,7 @@ export class EventPort extends WebPort {
       message: code === status.OK ? '' : details,
       ...(trailers.length > 0 && { trailers: Object.fromEntries(trailers) }),
     };
-    const [hint] = metadata.get('grpc-retry-pushback-ms');
+    const [hint] = metadata?.get('grpc-retry-pushback-ms') ?? [];
     const passing = PASSING.includes(code) && !String(hint).startsWith('-');
     const first = passing ? `retry: ${this.spread(Number(hint) || 0)}` : `id: ${END}`;
     return `${first}\nevent: status\ndata: ${JSON.stringify(said)}\n\n`;

@@ -118,7 +118,7 @@ export class GrpcWebPort extends WebPort {
 function trailers({ code, details, metadata }: WireStatus): Buffer {
   let text = `grpc-status: ${code}\r\n`;
   if (details !== '' && code !== status.OK) text += `grpc-message: ${percentEncoded(details)}\r\n`;
-  for (const [key, values] of Object.entries(metadata.toJSON()))
+  for (const [key, values] of Object.entries(metadata?.toJSON() ?? {}))
     for (const value of values) text += `${key}: ${textOf(value)}\r\n`;
   const frame = Buffer.allocUnsafe(PREFIX_BYTES + text.length);
   frame.writeUInt8(TRAILERS, 0);

@@ -68,7 +68,7 @@ export function sharedFrame(message: unknown, serialize: Serialize): Buffer | un
   if (shared.serialize === serialize) return shared.frame;
   const known = shared.others?.get(serialize);
   if (known) return known;
-  const frame = frameOf(bytesOf(serialize(message)));
+  const frame = keptFrame(bytesOf(serialize(message)));
   if (shared.frame === undefined) {
     shared.frame = frame;
     shared.serialize = serialize;
@@ -79,7 +79,8 @@ export function sharedFrame(message: unknown, serialize: Serialize): Buffer | un
   return frame;
 }
 
-function frameOf(bytes: Uint8Array): Buffer {
+/** A frame in memory of its own: one that is kept would keep a whole pool. */
+function keptFrame(bytes: Uint8Array): Buffer {
   const frame = Buffer.allocUnsafeSlow(PREFIX_BYTES + bytes.byteLength);
   putFrame(frame, 0, bytes);
   return frame;

@@ -20,6 +20,13 @@ export function bytesOf(encoded: unknown): Uint8Array {
 /** Calling `set` costs more than so many bytes one by one. */
 const FEW_BYTES = 32;
 
+/** A message with its prefix. */
+export function frameOf(message: Uint8Array): Buffer {
+  const frame = Buffer.allocUnsafe(PREFIX_BYTES + message.byteLength);
+  putFrame(frame, 0, message);
+  return frame;
+}
+
 /** Writes a message with its prefix into `target`, from `at` on. */
 export function putFrame(target: Uint8Array, at: number, message: Uint8Array): void {
   const size = message.byteLength;

@@ -3,7 +3,7 @@ import { answersOnce } from '../kinds.ts';
 import { outcomeOf } from '../status/status.ts';
 import { sharedFrame } from './broadcast.ts';
 import { BLOCK_BYTES, type Block, Filling } from './filling.ts';
-import { bytesOf, PREFIX_BYTES } from './frame.ts';
+import { bytesOf, frameOf, PREFIX_BYTES } from './frame.ts';
 import type { Carrier, Delivery, Outlet } from './port.ts';
 
 /**
@@ -14,7 +14,7 @@ export class FrameDelivery implements Delivery {
   private unacked = 0;
   private unackedBytes = 0;
   /** What goes with the next write. */
-  private readonly filling: Filling = new Filling();
+  private readonly filling: Filling;
   /** Blocks that wait for the window. */
   private waiting: Block[] = NOTHING;
   /** Messages taken so far. */
@@ -27,7 +27,7 @@ export class FrameDelivery implements Delivery {
   /** The block is written at the end of this turn, which is waited for. */
   private due = false;
   private closed = false;
-  /** There is one message, which nothing is gained for by waiting. */
+  /** There is one message, which goes by itself. */
   private readonly alone: boolean;
   /** How many bytes come before each message. */
   private readonly prefix: number;
@@ -36,8 +36,9 @@ export class FrameDelivery implements Delivery {
     private readonly outlet: Outlet,
     private readonly carrier: Carrier,
   ) {
-    this.alone = answersOnce(carrier.sender);
     this.prefix = outlet.text ? 0 : PREFIX_BYTES;
+    this.alone = answersOnce(carrier.sender) && !outlet.text;
+    this.filling = this.alone ? NEVER_FILLED : new Filling();
   }
 
   get room(): boolean {
@@ -96,12 +97,12 @@ export class FrameDelivery implements Delivery {
       if (!this.due || counted.messages === 0) counted.handed(performance.now());
       counted.counted(size);
     }
-    if (!this.due && !this.alone) this.writeAtEndOfTurn();
+    if (this.alone) return this.send(shared ?? frameOf(encoded as Uint8Array), 1);
+    if (!this.due) this.writeAtEndOfTurn();
     const { filling } = this;
     if (encoded) filling.put(encoded);
     else if (text !== undefined) filling.putText(text, size);
     else if (shared) filling.putShared(prefix === 0 ? shared.subarray(PREFIX_BYTES) : shared);
-    if (this.alone) this.write(false);
   }
 
   /** Writes what the window has room for; or all there is. */
@@ -229,6 +230,9 @@ const PIECE_BYTES = 32_768;
 
 /** Most calls have nothing waiting: they share this. */
 const NOTHING: Block[] = [];
+
+/** What goes by itself waits in no block. */
+const NEVER_FILLED: Filling = new Filling();
 
 function endTurn(delivery: FrameDelivery): void {
   delivery.turnEnded();
