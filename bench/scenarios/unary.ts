@@ -6,7 +6,11 @@ import { atMost, cpuOf, cpuRows } from './cpu.ts';
 export const unary: Scenario = async options => {
   const request = number('Get', 7);
   const cpu = await cpuOf(
-    { count: 8000, run: (sink, port, calls) => sink.calls({ port, request, calls, atOnce: 32 }) },
+    {
+      count: 8000,
+      processes: 6,
+      run: (sink, port, calls) => sink.calls({ port, request, calls, atOnce: 32 }),
+    },
     options,
   );
   return {

@@ -1,8 +1,5 @@
 import { Server } from '@grpc/grpc-js';
 import { type Middleware, mount, type Requests } from 'leat';
-import { errors } from 'leat/errors';
-import { metrics } from 'leat/metrics';
-import { tracing } from 'leat/tracing';
 import { Kinds } from '../services.ts';
 import type { Num } from '../sources.ts';
 import { type Contender, listen } from './contender.ts';
@@ -25,10 +22,16 @@ export const methods = {
   },
 };
 
-/** With so many of tracing, metrics and errors. */
+/** With three layers, or none: who wants none has not loaded them either. */
 export async function serve(layers: number): Promise<Contender> {
-  const middleware: Middleware[] = [tracing(), metrics(), errors()].slice(0, layers);
   const server = new Server();
-  mount(server, Kinds, methods, ...middleware);
+  mount(server, Kinds, methods, ...(layers > 0 ? await threeLayers() : []));
   return { port: await listen(server) };
+}
+
+async function threeLayers(): Promise<Middleware[]> {
+  const { tracing } = await import('leat/tracing');
+  const { metrics } = await import('leat/metrics');
+  const { errors } = await import('leat/errors');
+  return [tracing(), metrics(), errors()];
 }
