@@ -18,6 +18,8 @@ export class Fifo<T> {
   /** The oldest item; only asked when there is one. */
   shift(): T {
     if (this.head === this.outgoing.length) {
+      // One at a time goes in and out all the time: that needs no new array.
+      if (this.incoming.length === 1) return this.incoming.pop() as T;
       this.outgoing = this.incoming;
       this.incoming = [];
       this.head = 0;
