@@ -37,7 +37,7 @@ export async function cpuOf(work: Work, { rounds, scale }: Options): Promise<Cos
   const names = Object.keys(contenders);
   const costs = new Map(Object.values(contenders).map(called => [called, [] as number[]]));
   const { processes = 1 } = work;
-  const each = { rounds: processes > 1 ? Math.ceil(rounds / 2) : rounds, scale };
+  const each = { rounds: Math.ceil(rounds / processes), scale };
   for (let n = 0; n < processes * scale; n++) {
     for (const [name, measured] of await costsIn(names, work, each))
       costs.get(String(contenders[name]))?.push(...measured);

@@ -7,7 +7,8 @@ export const unary: Scenario = async options => {
   const request = number('Get', 7);
   const cpu = await cpuOf(
     {
-      count: 8000,
+      // Seconds at a time: shorter bursts tell how soon a server is warm again that had nothing to do in between.
+      count: 24_000,
       processes: 6,
       run: (sink, port, calls) => sink.calls({ port, request, calls, atOnce: 32 }),
     },
