@@ -5,7 +5,7 @@ import { callAbove, isOver } from './below.ts';
 /** How long a client that leaves may take to say so after it has closed its side, in milliseconds. */
 const LEAVING_MS = 2;
 
-/** Clients that reset their stream and close nothing before (200 of 200 cancels each). Those of Node close their side first. */
+/** Clients of which 200 of 200 cancels reset the stream and closed nothing before. Those of Node close their side first. */
 const RESETS_AT_ONCE = /\bgrpc-(?:go|java|c)\b/;
 
 /**
