@@ -87,13 +87,16 @@ export function lookBelow(link: unknown): Below {
     base = base.nextCall;
   }
   readable &&= typeof base?.stream?.writableLength === 'number';
-  if (base?.stream && (links === NONE || !links.some(link => transparent in link)))
-    letGoOnceClosed(base.stream);
+  if (base?.stream && !links.some(isOurs)) letGoOnceClosed(base.stream);
   const session = base?.stream?.session;
   // What shows no stream is no call of grpc-js, and no other mount gets down to it.
   const identity = base?.stream && base;
   const known = readable ? base : undefined;
   return new Below(readable ? links : NONE, known, session, identity, link as Link | undefined);
+}
+
+function isOurs(link: Link): boolean {
+  return transparent in link;
 }
 
 /** Most calls have no interceptor: they share this. */
@@ -128,7 +131,7 @@ export class Below {
     private readonly top: Link | undefined,
   ) {
     this.stream = base?.stream;
-    this.ours = links === NONE ? undefined : links.find(link => transparent in link);
+    this.ours = links.find(isOurs);
     this.direct = this.stream !== undefined && links.length === 0;
     const { maxSendMessageSize = UNLIMITED } = base ?? {};
     this.maxBytes = maxSendMessageSize === UNLIMITED ? Number.POSITIVE_INFINITY : maxSendMessageSize;

@@ -77,7 +77,12 @@ class OpenTopic<T> implements JetStreamTopic<T>, ReaderTo {
     const from = { sequence: Math.max(0, first - 1, last - topic.history), ms: undefined };
     this.decoder = new Decoder<T>(settings);
     this.window = new Window<T>(topic, from);
-    const pages = new Pages<T>(nats, maxCatchUps, (...read) => this.decoder.entryOf(...read), info);
+    const pages = new Pages<T>(
+      nats,
+      maxCatchUps,
+      (message, stored) => this.decoder.entryOf(message, stored),
+      info,
+    );
     this.past = new StoredPast<T>(this.window, pages, info.created, strict, () => this.state === 'live');
     this.reader = new Reader(nats, this, info, from, strict);
     void nats.nc.closed().then(() => this.disconnected());

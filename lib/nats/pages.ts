@@ -133,8 +133,8 @@ export class Pages<T> {
     let bytes = 0;
     const reading = (async () => {
       for await (const message of messages) {
-        // One was lost on the way here: what came before it is good.
         const stored = new StoredMessage(message);
+        // One was lost on the way here: what came before it is good.
         if (over || stored.delivery !== entries.length + 1) return;
         pending = stored.pending;
         bytes += message.data.length;
