@@ -1,10 +1,10 @@
-import { randomUUID } from 'node:crypto';
 import { type ApiError, JetStreamApiError, PubHeaders } from '@nats-io/jetstream';
 import {
-  headers,
+  createInbox,
   type Msg,
-  type MsgHdrs,
+  MsgHdrsImpl,
   type NatsConnection,
+  nuid,
   type Subscription,
 } from '@nats-io/transport-node';
 import { show } from '../check.ts';
@@ -39,7 +39,7 @@ export class Publisher {
   private readonly sending: Map<number, Sending> = new Map();
   private readonly inbox: string;
   /** One for all, since it is encoded when it is sent. */
-  private readonly headers: MsgHdrs = headers();
+  private readonly headers: MsgHdrsImpl = new MsgHdrsImpl();
   private acks: Subscription | undefined;
   private last = 0;
   private timer: Timer | undefined;
@@ -49,9 +49,9 @@ export class Publisher {
   constructor(
     private readonly nc: NatsConnection,
     private readonly stream: string,
-    inboxPrefix = '_INBOX',
+    inboxPrefix?: string,
   ) {
-    this.inbox = `${inboxPrefix}.${randomUUID()}.`;
+    this.inbox = `${createInbox(inboxPrefix)}.`;
     this.headers.set(PubHeaders.ExpectedStreamHdr, stream);
   }
 
@@ -63,7 +63,7 @@ export class Publisher {
   publish(
     subject: string,
     payload: Uint8Array | string,
-    { id = randomUUID() as string, timeoutMs }: { id?: string | undefined; timeoutMs: number },
+    { id = nuid.next(), timeoutMs }: { id?: string | undefined; timeoutMs: number },
   ): Promise<number> {
     return new Promise((resolve, reject) => {
       const until = performance.now() + timeoutMs;
@@ -97,7 +97,8 @@ export class Publisher {
     sending.failed = undefined;
     try {
       this.acks ??= this.nc.subscribe(`${this.inbox}*`, { callback: (error, ack) => this.heard(error, ack) });
-      this.headers.set(PubHeaders.MsgIdHdr, id);
+      // What `set` checks of a name and a value is known of these.
+      this.headers.headers.set(PubHeaders.MsgIdHdr, [id]);
       this.nc.publish(subject, payload, { headers: this.headers, reply: this.inbox + number });
       this.wakeAt(sending.due);
     } catch (error) {
