@@ -52,7 +52,8 @@ export interface LimitsOptions {
   /**
    * How long a source may yield nothing, in milliseconds; then the stream ends with `UNAVAILABLE`. Heartbeats do
    * not count, nor does time in which the client is the slow one or a rate holds the source. What a layer holds
-   * back, such as a batch, counts when it is sent: allow for that. Minimum 1.
+   * back, such as a batch, counts when it is sent: allow for that. It has a quarter more, in which a process that
+   * was busy hears of what came meanwhile. Minimum 1.
    * @default no limit
    */
   readonly idleTimeoutMs?: number;
@@ -60,7 +61,8 @@ export interface LimitsOptions {
    * How long a client may leave all that HTTP/2 and the window hold where it is, in milliseconds; then the stream
    * ends with `ABORTED`: what it has missed by then is for the client to know. One that takes something is only slow,
    * and large messages are given to HTTP/2 in pieces of 32 KiB to tell; where an interceptor of somebody else stands
-   * below, only as they are. One that goes on taking nothing is reset, and reads `UNAVAILABLE`. Minimum 1.
+   * below, only as they are. One that goes on taking nothing is reset, and reads `UNAVAILABLE`. It has a quarter
+   * more, in which a process that was busy hears of what it took meanwhile. Minimum 1.
    * @default no limit
    */
   readonly maxStallMs?: number;

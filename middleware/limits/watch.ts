@@ -16,8 +16,8 @@ export class Watch {
   private timer: Timer | undefined;
   private readonly stats: Call['stats'] | undefined;
   private readonly endsAt: number;
-  /** The last look found a bound passed; perhaps only because this process was busy, so the next look decides. */
-  private late = false;
+  /** How much longer it was given when the last look found a bound passed, in ms: this process may have been busy. */
+  private grace = 0;
   private dueAt = Number.POSITIVE_INFINITY;
 
   constructor(
@@ -43,14 +43,13 @@ export class Watch {
     const { UNAVAILABLE, ABORTED } = status;
     if (age <= 0) return this.call.end(limited(UNAVAILABLE, 'the stream has reached its maximum age', 0));
     const late = Math.min(idle, stall) <= 0;
-    if (late && this.late) {
+    const missed = now - this.dueAt;
+    if (late && missed < this.grace) {
       if (idle <= 0) return this.call.end(limited(UNAVAILABLE, 'the stream was idle for too long', retryMs));
       return this.call.end(limited(ABORTED, 'the client did not read for too long', retryMs));
     }
-    this.late = late;
-    // What this process was late by, its client gets once more: it could not have been heard in that time.
-    const again = Math.max(1, Math.min(now - this.dueAt, idleMs, stallMs));
-    const soon = late ? again : Math.min(age, idle, stall);
+    this.grace = late ? graceOf(missed, Math.min(idleMs, stallMs)) : 0;
+    const soon = late ? this.grace : Math.min(age, idle, stall);
     this.dueAt = now + soon;
     this.timer = after(Math.ceil(soon), () => this.look()).unref();
   }
@@ -59,4 +58,12 @@ export class Watch {
     const { waiting, since } = this.stats ?? {};
     return waiting === reason && since !== undefined ? now - since : 0;
   }
+}
+
+/**
+ * While this process was busy nobody could be heard. How long it was shows in a look that comes late only as far as
+ * it was busy when that was due; so it is a quarter of the bound at least.
+ */
+function graceOf(missed: number, bound: number): number {
+  return Math.max(1, Math.min(bound, Math.max(missed, bound / 4)));
 }

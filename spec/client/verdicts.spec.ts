@@ -252,6 +252,20 @@ describe('what subscribe() decides', () => {
       expect(calls).to.have.length(1);
     });
 
+    it('is none while this process was busy for nearly that long', async () => {
+      const { open, calls } = await serve(call => send(call, [1]));
+      const stream = subscribe(open, {}, { ...quick, stallMs: 200 });
+      await stream.next();
+      const next = stream.next();
+      setImmediate(() => {
+        busy(190);
+        setTimeout(() => send(calls[0] as Call, [2]), 20);
+      });
+      expect((await next).value).to.deep.equal({ number: 2 });
+      await stream.return?.();
+      expect(calls).to.have.length(1);
+    });
+
     it('is none when the message has come and only waits to be read', async () => {
       const { open, calls } = await serve(call => send(call, [1]));
       const stream = subscribe(open, {}, { ...quick, stallMs: 100 });

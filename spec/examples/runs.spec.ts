@@ -51,7 +51,10 @@ describe('examples: npm run example', function () {
 
     it('fetch prints the responses as they come', async () => {
       const responses = [0, 1, 2, 3, 4].map(k => `Resp received: Request #${k} For Id:9`);
-      expect(await show('fetch')).to.deep.equal([...responses, 'finished']);
+      const shown = await show('fetch');
+      expect(shown.pop()).to.equal('finished');
+      // A server that was busy finds several producers done at once.
+      expect(shown).to.have.members(responses);
     });
 
     it('logs prints what there is, with headers and trailers, and follows', async () => {

@@ -30,12 +30,13 @@ const hint = ({ trailer }: Reply) => trailer.get('grpc-retry-pushback-ms')[0];
 const reading = ({ code, details }: Reply) => ({ code, details });
 
 /** Reads some KiB, then nothing for a moment, until the stream is closed. */
-const slowly = (port: number) => {
+const slowly = (port: number, after?: (bytes: number) => void) => {
   const raw = rawCall(port);
   let bytes = 0;
   raw.stream.on('data', chunk => {
     bytes += chunk.length;
     raw.stream.pause();
+    after?.(bytes);
     setTimeout(() => raw.stream.resume(), 12);
   });
   const since = performance.now();
@@ -409,6 +410,19 @@ function behaves(on: MountName): void {
         expect(bytes).to.equal(count * (size + 7));
         expect(ms).to.be.above(450);
       });
+
+    it('leaves it alone where this process was busy for nearly that long', async () => {
+      const source: AnySource = () => ['x'.repeat(1_000_000)];
+      const server = await serve(on, source, [limits({ maxStallMs: 400 })]);
+      let times = 0;
+      const busy = (bytes: number) => {
+        if (bytes < 150_000 * (times + 1)) return;
+        const until = performance.now() + 365 + 6 * ++times;
+        while (performance.now() < until);
+      };
+      expect(await slowly(server.port, busy)).to.include({ code: '0', reset: undefined, bytes: 1_000_007 });
+      expect(times).to.equal(6);
+    });
 
     it('leaves it what was sent before a limit ended its stream', async () => {
       const source: AnySource = async function* (_request, call: Call) {
