@@ -76,7 +76,7 @@ export function callAbove(link: unknown): { readonly view: Call } | undefined {
   return undefined;
 }
 
-export function lookBelow(link: unknown): Below {
+export function lookBelow(link: unknown, given: object | undefined): Below {
   let links = NONE;
   let readable = true;
   let base = link as Link | undefined;
@@ -87,7 +87,7 @@ export function lookBelow(link: unknown): Below {
     base = base.nextCall;
   }
   readable &&= typeof base?.stream?.writableLength === 'number';
-  if (base?.stream && !links.some(isOurs)) letGoOnceClosed(base.stream);
+  if (base?.stream && !links.some(isOurs)) letGoOnceClosed(base.stream, base, given);
   const session = base?.stream?.session;
   // What shows no stream is no call of grpc-js, and no other mount gets down to it.
   const identity = base?.stream && base;

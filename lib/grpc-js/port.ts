@@ -15,8 +15,10 @@ export abstract class GrpcPort implements Port {
     link: unknown,
     /** Tells the sizes of messages where others encode them. */
     protected readonly serialize?: Serialize | undefined,
+    /** What a handler of grpc-js was given, when nobody but us has it. */
+    given?: object,
   ) {
-    this.below = lookBelow(link);
+    this.below = lookBelow(link, given);
   }
 
   abstract header(metadata: Metadata): void;

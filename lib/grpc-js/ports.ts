@@ -35,7 +35,8 @@ export class StreamPort extends GrpcPort {
     protected readonly stream: AnyStream,
     serialize: Serialize | undefined,
   ) {
-    super(linkOf(stream), serialize);
+    // From one that is read, more may be read.
+    super(linkOf(stream), serialize, '_read' in stream ? undefined : stream);
   }
 
   header(metadata: Metadata): void {
