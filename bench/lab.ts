@@ -9,7 +9,7 @@ export type Sink = Remote<SinkApi>;
 
 /** How thorough a run is. */
 export interface Options {
-  /** Measurements of each contender: the median counts, and of ratios the median of those within a round. */
+  /** Measurements of each contender: the median counts, and of ratios the median of those within a round; of CPU, all. */
   rounds: number;
   /** Scales what one measurement does: 1 in a full run, less in a quick one. */
   scale: number;
@@ -104,6 +104,10 @@ export async function until(what: string, condition: () => Promise<boolean>): Pr
 /** How one contender did beside another, round by round: what disturbs the machine for a while disturbs both. */
 export function beside(each: readonly number[] = [], other: readonly number[] = []): number {
   return median(each.map((value, round) => value / (other[round] ?? Number.NaN)));
+}
+
+export function mean(values: readonly number[] = []): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 export function median(values: readonly number[]): number {

@@ -1,13 +1,4 @@
-import {
-  beside,
-  Lab,
-  median,
-  type Options,
-  type Promised,
-  type Row,
-  type Server,
-  type Sink,
-} from '../lab.ts';
+import { Lab, mean, type Options, type Promised, type Row, type Server, type Sink } from '../lab.ts';
 
 /** The servers that have methods of all kinds, by what tables call them. */
 const contenders: Readonly<Record<string, string>> = {
@@ -68,15 +59,15 @@ async function costsIn(
   return await lab.rounds(rounds, server => measure(server, some));
 }
 
-/** Beside grpc-js, which is 1. */
+/** Beside grpc-js, which is 1: of all that either used, since a collection is in one round and was made by several. */
 export function ratioOf(cpu: Costs, name: string): number {
-  return beside(cpu.get(name), cpu.get('grpc-js'));
+  return mean(cpu.get(name)) / mean(cpu.get('grpc-js'));
 }
 
 export function cpuRows(cpu: Costs, unit: string): Row[] {
   return [...cpu].map(([server, each]) => ({
     server,
-    [`CPU µs/${unit}`]: median(each),
+    [`CPU µs/${unit}`]: mean(each),
     'of grpc-js': ratioOf(cpu, server),
   }));
 }

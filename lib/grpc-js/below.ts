@@ -4,7 +4,7 @@ import { isLost } from '../lost.ts';
 import type { Call, ConnectionInfo } from '../types.ts';
 import { PREFIX_BYTES } from '../wire/frame.ts';
 import type { Delivery, Outlet, Serialize } from '../wire/port.ts';
-import { letGoOnceClosed } from './let-go.ts';
+import { letGoOf, letGoOnceClosed } from './let-go.ts';
 import { isTraced, StreamOutlet, type Tracker } from './stream-outlet.ts';
 import './ticks.ts';
 
@@ -87,7 +87,8 @@ export function lookBelow(link: unknown, given: object | undefined): Below {
     base = base.nextCall;
   }
   readable &&= typeof base?.stream?.writableLength === 'number';
-  if (base?.stream && !links.some(isOurs)) letGoOnceClosed(base.stream, base, given);
+  if (base?.stream && !links.some(isOurs)) letGoOnceClosed(base.stream);
+  if (base?.stream && given) letGoOf(given, base, base.stream);
   const session = base?.stream?.session;
   // What shows no stream is no call of grpc-js, and no other mount gets down to it.
   const identity = base?.stream && base;

@@ -10,26 +10,33 @@ interface Heard {
 const { removeAllListeners } = EventEmitter.prototype;
 
 /**
- * Lets go of all that a call leads to once its stream is closed: what is young then dies cheap. Two things would keep it
- * until the old part of the heap is collected. Node holds a closed stream, by a handle that points back to it. And V8
- * makes a closure that is assigned to a property in the old part at once: each Writable has one, that of grpc-js too,
- * which it gives to a handler. When some thousand have lived that long, V8 makes parts of all others there as well.
- *
- * @param given what the handler was given, when nobody but us has it.
+ * Lets go of all that listens to a stream once it is closed. Node holds a closed stream, by a handle that points back to
+ * it, until the old part of the heap is collected, and with it the call of grpc-js and ours; what is young dies cheap.
  */
-export function letGoOnceClosed(stream: ServerHttp2Stream, base: Heard, given: object | undefined): void {
-  stream.on('close', () => {
-    // While somebody hears of each that is removed, as HTTP/2 itself does, they are removed one by one; and that of a
-    // Readable looks in another turn what it has left. Who listens to this event as well is called all the same.
-    removeAllListeners.call(stream as EventEmitter, 'removeListener');
-    removeAllListeners.call(stream as EventEmitter);
-    // After the turn in which grpc-js tells that the call is over.
-    process.nextTick(letGo, base, given);
-  });
+export function letGoOnceClosed(stream: ServerHttp2Stream): void {
+  stream.on('close', letGo);
 }
 
-function letGo(base: Heard, given: object | undefined): void {
+/** Who listens to the same event is called all the same. */
+function letGo(this: ServerHttp2Stream): void {
+  // While somebody hears of each that is removed, as HTTP/2 itself does, they are removed one by one; and that of a
+  // Readable looks in another turn what it has left.
+  removeAllListeners.call(this as EventEmitter, 'removeListener');
+  removeAllListeners.call(this as EventEmitter);
+}
+
+/**
+ * The same for a Writable that grpc-js gives to a handler, when nobody but us has it. V8 makes a closure that is assigned
+ * to a property in the old part of the heap at once, and each Writable has one, by which it lives as long. When some
+ * thousand calls have lived so, V8 makes parts of all others there as well.
+ */
+export function letGoOf(given: object, base: Heard, stream: ServerHttp2Stream): void {
+  // After the turn in which grpc-js tells that the call is over.
+  stream.on('close', () => process.nextTick(forget, base, given));
+}
+
+function forget(base: Heard, given: object): void {
   base.listener = null;
   base.callEventTracker = null;
-  if (given instanceof EventEmitter) removeAllListeners.call(given);
+  removeAllListeners.call(given as EventEmitter);
 }
