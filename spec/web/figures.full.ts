@@ -4,9 +4,10 @@
  *     npx tsx spec/web/figures.full.ts [herd] [paused] [closed] [red] [memory]
  *
  * `herd`: 1,000 EventSources whose server is killed, and then drained: lost, repeated, and how they come back.
- * `paused`: what is pulled ahead of a client that reads nothing. `closed`: from a tab's closing, or an abort in it, to
- * the `finally` of its source. `red`: from the click on "Show errors" to the first red line. `memory`: of a tab
- * through 100,000 lines. The last three need Chromium. Fails when a figure is beyond its bound.
+ * `paused`: what is pulled ahead of a client that reads nothing. `closed`: from the closing of a tab that has been open
+ * for a second, or an abort in it, to the `finally` of its source. `red`: from the click on "Show errors" to the first
+ * red line. `memory`: of a tab through 100,000 lines. The last three need Chromium. Fails when a figure is beyond its
+ * bound.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { type EventEmitter, once } from 'node:events';
@@ -212,6 +213,8 @@ async function closed(): Promise<void> {
         ended = resolve;
       });
       heard = undefined;
+      // One that is still starting has other things to do than to leave.
+      if (way !== 'aborted fetch') await sleep(1000);
       let from = Date.now();
       if (way !== 'aborted fetch') await page.close();
       else from = await page.evaluate<number>('const at = Date.now(); left.abort(); at');
