@@ -87,8 +87,10 @@ export function lookBelow(link: unknown, given: object | undefined): Below {
     base = base.nextCall;
   }
   readable &&= typeof base?.stream?.writableLength === 'number';
-  if (base?.stream && !links.some(isOurs)) letGoOnceClosed(base.stream);
-  if (base?.stream && given) letGoOf(given, base, base.stream);
+  if (base?.stream) {
+    if (!links.some(isOurs)) letGoOnceClosed(base.stream);
+    if (given) letGoOf(given, base, base.stream);
+  }
   const session = base?.stream?.session;
   // What shows no stream is no call of grpc-js, and no other mount gets down to it.
   const identity = base?.stream && base;

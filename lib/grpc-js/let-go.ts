@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import type { ServerHttp2Stream } from 'node:http2';
 
-/** What leads from a call of grpc-js to whoever serves it: both are `null` before it starts, and may be again. */
+/** What leads from a call of grpc-js to whoever serves it; it expects both to be `null` where there is nobody. */
 interface Heard {
   listener?: unknown;
   callEventTracker?: unknown;
