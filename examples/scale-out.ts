@@ -9,13 +9,15 @@ import { inNats } from './nats-topic.ts';
 import { streamservice } from './protos.ts';
 import { Cable } from './scale-out/cable.ts';
 import { nginxCommand } from './scale-out/nginx.ts';
+import { Broken } from './scale-out/oracle.ts';
 import { folder, freePort, isThere, Killable } from './scale-out/place.ts';
+import { Publisher } from './scale-out/publisher.ts';
 import { randomOf } from './scale-out/random.ts';
-import { Broken, Subscriber } from './scale-out/subscriber.ts';
+import { Subscriber } from './scale-out/subscriber.ts';
 
 const USAGE =
-  'usage: npm run scale-out -- [--minutes N] [--rate N] [--subscribers N] [--servers N] [--history N] ' +
-  '[--fault-ms N] [--seed N] [--nginx]';
+  'usage: npm run scale-out -- [--minutes N] [--rate N] [--topics N] [--subscribers N] [--servers N] ' +
+  '[--history N] [--fault-ms N] [--seed N] [--nginx]';
 
 if (wantsHelp(process.argv.slice(2))) leave(0, USAGE);
 const flags = settings();
@@ -57,61 +59,32 @@ const clients = addresses.map(
       'grpc.use_local_subchannel_pool': 1,
     }),
 );
+const topics = Array.from({ length: flags.topics }, (_, index) => `orders-${index + 1}`);
 const broken = new Broken();
-const subscribers = Array.from(
-  { length: flags.subscribers },
-  (_, index) => new Subscriber(clients, index, broken),
-);
+const subscribers = Array.from({ length: flags.subscribers }, (_, index) => {
+  // By turns, so that each topic has some at each server.
+  const topic = topics[Math.floor(index / clients.length) % topics.length] as string;
+  return new Subscriber(clients, index, topic, broken);
+});
 const ended: unknown[] = [];
 for (const subscriber of subscribers) subscriber.run().catch(error => ended.push(error));
 
-const published = { sent: 0, stored: 0, first: 0, last: 0, again: 0 };
+const publisher = new Publisher(feed, topics, flags.seed);
 const silences = new Map<string, number[]>();
 const faults = new Map<string, number>();
 const started = performance.now();
 const until = started + flags.minutes * 60_000;
 let over = false;
 
-const publishing = publish();
+const publishing = publisher.run(flags.rate, () => over);
 const report = setInterval(line, 1000);
 await breakThings();
 over = true;
 await publishing;
+const stored = new Map(topics.map(topic => [topic, publisher.storedOf(topic)]));
 await caughtUp();
 clearInterval(report);
 conclude();
-
-/** In order, so that numbers and sequence numbers go the same way; those in flight are stored in order too. */
-async function publish(): Promise<void> {
-  const waiting = new Set<Promise<void>>();
-  for (let due = 0; !over; ) {
-    due = Math.min(due + 1000, ((performance.now() - started) / 1000) * flags.rate);
-    while (published.sent < due) {
-      const number = String(++published.sent);
-      const update = { topic: 'orders', message: number, metadata: { number } };
-      const sent = store(update, `${flags.seed}-${number}`).then(sequence => {
-        waiting.delete(sent);
-        published.stored += 1;
-        published.first ||= sequence;
-        published.last = Math.max(published.last, sequence);
-      });
-      waiting.add(sent);
-      if (waiting.size > 256) await Promise.race(waiting);
-    }
-    await new Promise(go => setTimeout(go, 5));
-  }
-  await Promise.all(waiting);
-}
-
-/** Until it is acknowledged: nobody knows whether what was not is stored, and its id makes it be stored once. */
-async function store(update: Parameters<typeof feed.publish>[0], id: string): Promise<number> {
-  for (;;) {
-    const sequence = (await feed.publish(update, id)) as number | undefined;
-    if (sequence !== undefined) return sequence;
-    published.again += 1;
-    await new Promise(go => setTimeout(go, 100));
-  }
-}
 
 async function breakThings(): Promise<void> {
   await new Promise(go => setTimeout(go, 3000));
@@ -156,14 +129,18 @@ async function breakThings(): Promise<void> {
 /** Waits until all have what is stored, or nothing comes any more. */
 async function caughtUp(): Promise<void> {
   let [count, at] = [delivered(), performance.now()];
-  while (subscribers.some(({ last }) => last < published.last) && performance.now() - at < 30_000) {
+  while (subscribers.some(isBehind) && performance.now() - at < 30_000) {
     await new Promise(go => setTimeout(go, 50));
     if (delivered() > count) [count, at] = [delivered(), performance.now()];
   }
 }
 
+function isBehind({ witness, topic }: Subscriber): boolean {
+  return witness.last !== (stored.get(topic)?.at(-1) ?? 0);
+}
+
 function delivered(): number {
-  return subscribers.reduce((sum, { count }) => sum + count, 0);
+  return subscribers.reduce((sum, { witness }) => sum + witness.count, 0);
 }
 
 function line(): void {
@@ -171,17 +148,19 @@ function line(): void {
   const resumes = subscribers.reduce((sum, { resumes }) => sum + resumes, 0);
   const gap = Math.max(...subscribers.map(({ worstGapMs }) => worstGapMs));
   console.log(
-    `${Math.round((performance.now() - started) / 1000)} s: published ${published.stored}, ` +
+    `${Math.round((performance.now() - started) / 1000)} s: published ${publisher.stored}, ` +
       `delivered ${delivered()}, subscribers ${by.join('/')}, resumes ${resumes}, ` +
       `longest gap ${Math.round(gap)} ms, broken promises ${broken.total}`,
   );
 }
 
 function conclude(): void {
+  for (const subscriber of subscribers) subscriber.witness.judge(stored.get(subscriber.topic) ?? []);
   line();
+  const all = [...stored.values()].flat().sort((one, other) => one - other);
   // The stream is dense: what is between the first and the last number that was stored is there.
-  const stored = published.last - published.first + 1;
-  const behind = subscribers.filter(({ last }) => last !== published.last).length;
+  const there = (all.at(-1) ?? 0) - (all[0] ?? 1) + 1;
+  const behind = subscribers.filter(isBehind).length;
   for (const [kind, list] of silences) {
     list.sort((one, other) => one - other);
     const at = (part: number) =>
@@ -190,7 +169,7 @@ function conclude(): void {
   }
   const { ordered, unique, reliable, resumable, bookmarkable, atomic, outOfRange } = broken;
   console.log(
-    `published ${published.stored}, stored ${stored}, given up and published again ${published.again}`,
+    `published ${publisher.stored}, stored ${there}, given up and published again ${publisher.again}`,
   );
   console.log(
     `lost ${reliable}, repeated ${unique}, out of order ${ordered}, wrongly OUT_OF_RANGE ${outOfRange}`,
@@ -201,7 +180,7 @@ function conclude(): void {
   console.log(`not at the end ${behind} of ${subscribers.length}, ended by an error ${ended.length}`);
   for (const error of ended.slice(0, 3)) console.error(error);
   for (const subscriber of subscribers) subscriber.leave();
-  const bad = broken.total + behind + ended.length + (stored === published.stored ? 0 : 1);
+  const bad = broken.total + behind + ended.length + (there === publisher.stored ? 0 : 1);
   leave(bad > 0 ? 1 : 0, bad > 0 ? 'promises were broken' : 'nothing lost, nothing repeated, in order');
 }
 
@@ -211,6 +190,7 @@ function settings() {
       {
         minutes: { type: 'string', default: '1' },
         rate: { type: 'string', default: '100' },
+        topics: { type: 'string', default: '1' },
         subscribers: { type: 'string', default: '200' },
         servers: { type: 'string', default: '3' },
         history: { type: 'string', default: '1000' },
@@ -223,6 +203,7 @@ function settings() {
     const given = {
       minutes: numberOf(values, 'minutes', 0.05),
       rate: numberOf(values, 'rate', 1),
+      topics: numberOf(values, 'topics', 1),
       subscribers: numberOf(values, 'subscribers', 1),
       servers: numberOf(values, 'servers', 1),
       history: numberOf(values, 'history', 0),
