@@ -57,15 +57,30 @@ export class Rpc {
   }
 }
 
+/** What a mount sees of its RPC when it looks below. */
+export interface Identity {
+  /** The lowest object it gets down to, which serves this RPC alone. */
+  readonly of: object;
+  /** Whether that is the call of grpc-js, so that there is nothing below. */
+  readonly isCall: boolean;
+}
+
 const records = new WeakMap<object, Rpc>();
 
+/** By the metadata of their clients, those RPCs that a mount which does not get down to them may be of. */
+const offered = new WeakMap<object, Rpc | undefined>();
+
 /**
- * The record of an RPC, found by the call of grpc-js itself or by the metadata that its client sent: an interceptor
- * of somebody else might hide that call, or copy that metadata.
+ * The record of an RPC, found by the call of grpc-js itself, or by the lowest of the objects that an interceptor of
+ * somebody else shows instead. What that one hides is found by the metadata that the client sent, once: many RPCs might
+ * be given the same metadata, and none of them may be taken for another.
  */
-export function recordOf(metadata: object, identity: object = metadata): Rpc {
-  const rpc = records.get(identity) ?? records.get(metadata) ?? new Rpc();
-  records.set(identity, rpc);
-  records.set(metadata, rpc);
+export function recordOf(metadata: object, identity?: Identity): Rpc {
+  const { of, isCall } = identity ?? { of: metadata, isCall: false };
+  const known = records.get(of);
+  if (known) return known;
+  const rpc = (isCall ? undefined : offered.get(metadata)) ?? new Rpc();
+  records.set(of, rpc);
+  offered.set(metadata, isCall && !offered.has(metadata) ? rpc : undefined);
   return rpc;
 }

@@ -1,6 +1,7 @@
 import { constants, type ServerHttp2Stream } from 'node:http2';
 import { ServerInterceptingCall, status } from '@grpc/grpc-js';
 import { isLost } from '../lost.ts';
+import type { Identity } from '../rpc.ts';
 import type { Call, ConnectionInfo } from '../types.ts';
 import { PREFIX_BYTES } from '../wire/frame.ts';
 import type { Delivery, Outlet, Serialize } from '../wire/port.ts';
@@ -92,10 +93,8 @@ export function lookBelow(link: unknown, given: object | undefined): Below {
     if (given) letGoOf(given, base, base.stream);
   }
   const session = base?.stream?.session;
-  // What shows no stream is no call of grpc-js, and no other mount gets down to it.
-  const identity = base?.stream && base;
   const known = readable ? base : undefined;
-  return new Below(readable ? links : NONE, known, session, identity, link as Link | undefined);
+  return new Below(readable ? links : NONE, known, session, base, link as Link | undefined);
 }
 
 function isOurs(link: Link): boolean {
@@ -129,8 +128,7 @@ export class Below {
     private readonly base: Link | undefined,
     /** Known also where what lies between cannot be looked into. */
     private readonly session: ServerHttp2Stream['session'],
-    /** What the RPC goes by, for all mounts that get down to it. */
-    readonly identity: object | undefined,
+    private readonly bottom: Link | undefined,
     private readonly top: Link | undefined,
   ) {
     this.stream = base?.stream;
@@ -138,6 +136,12 @@ export class Below {
     this.direct = this.stream !== undefined && links.length === 0;
     const { maxSendMessageSize = UNLIMITED } = base ?? {};
     this.maxBytes = maxSendMessageSize === UNLIMITED ? Number.POSITIVE_INFINITY : maxSendMessageSize;
+  }
+
+  /** What the RPC goes by, for all mounts that get down to the same. What shows no stream is no call of grpc-js. */
+  get identity(): Identity | undefined {
+    const { bottom } = this;
+    return bottom && { of: bottom, isCall: bottom.stream !== undefined };
   }
 
   /** Where frames may be written, once the headers are sent; nowhere when something lies between. */

@@ -2,7 +2,7 @@ import { Metadata, type status as Status, status } from '@grpc/grpc-js';
 import { DEADLINE_EXCEEDED } from '../status/status.ts';
 import type { ConnectionInfo, Outcome } from '../types.ts';
 import { FrameDelivery } from '../wire/frames.ts';
-import type { Carrier, Delivery, Port, Serialize, WireStatus } from '../wire/port.ts';
+import type { Carrier, Delivery, Identity, Port, Serialize, WireStatus } from '../wire/port.ts';
 import { type Below, lookBelow } from './below.ts';
 import { LinkDelivery } from './link-delivery.ts';
 
@@ -30,7 +30,7 @@ export abstract class GrpcPort implements Port {
     return { ...last, metadata: last.metadata ?? new Metadata() };
   }
 
-  get identity(): object | undefined {
+  get identity(): Identity | undefined {
     return this.below.identity;
   }
 

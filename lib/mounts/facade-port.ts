@@ -9,7 +9,7 @@ import {
   isWayOfStream,
 } from '../grpc-js/ports.ts';
 import type { ConnectionInfo } from '../types.ts';
-import type { Port, WireStatus } from '../wire/port.ts';
+import type { Identity, Port, WireStatus } from '../wire/port.ts';
 import { type Facade, facadeOf } from './facade.ts';
 
 /** The port of a stream that has a facade already: down to the layers of that first one. */
@@ -18,7 +18,7 @@ class FacadePort extends GrpcPort {
     super(undefined);
   }
 
-  override get identity(): object | undefined {
+  override get identity(): Identity | undefined {
     return this.outer.call.wire.identity;
   }
 

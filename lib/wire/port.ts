@@ -1,10 +1,10 @@
 import type { Metadata, status } from '@grpc/grpc-js';
-import type { WireStatus } from '../rpc.ts';
+import type { Identity, WireStatus } from '../rpc.ts';
 import type { Settings } from '../settings.ts';
 import type { Tally } from '../stats.ts';
 import type { ConnectionInfo, Kind, Outcome } from '../types.ts';
 
-export type { WireStatus };
+export type { Identity, WireStatus };
 
 /**
  * A transport, as one call sees it: HTTP/2 under grpc-js is one, the response to a browser or a test is another. It
@@ -12,8 +12,8 @@ export type { WireStatus };
  * it is.
  */
 export interface Port {
-  /** The object by which all mounts of an RPC find its record; `undefined` where there can be only one mount. */
-  readonly identity: object | undefined;
+  /** By which all mounts of an RPC find its record; `undefined` where there can be only one mount. */
+  readonly identity: Identity | undefined;
   /** Whether nobody lies between a call and its transport. */
   readonly direct: boolean;
   /** Whether the far side is gone, so that there is nothing to be reset any more. */

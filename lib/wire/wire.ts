@@ -3,7 +3,7 @@ import { counts } from '../counters.ts';
 import { outcomeOf, StatusError } from '../status/status.ts';
 import { after, type Timer } from '../timers.ts';
 import type { ConnectionInfo, Outcome } from '../types.ts';
-import type { Carrier, Delivery, Port, Sender, WireStatus } from './port.ts';
+import type { Carrier, Delivery, Identity, Port, Sender, WireStatus } from './port.ts';
 
 /**
  * Sends what a call sends, in order: headers, messages, status. A window of messages may be on their way and not
@@ -33,7 +33,7 @@ export class Wire implements Carrier {
   }
 
   /** What the RPC of this call goes by. */
-  get identity(): object | undefined {
+  get identity(): Identity | undefined {
     return this.port.identity;
   }
 

@@ -3,6 +3,7 @@ import { expect } from 'chai';
 import {
   configure,
   interceptor,
+  key,
   type Middleware,
   mount,
   type Outcome,
@@ -162,6 +163,83 @@ describe('law 13: a status that one mount of ours concluded', () => {
       details: 'changed',
       trailer: 'yes',
     });
+  });
+});
+
+describe('K9: what is known of a call', () => {
+  afterEach(stopAll);
+
+  const who = key<string>('who');
+  const auth: Middleware = call => {
+    const [name] = call.metadata.get('x-who');
+    if (name !== undefined) call.values.set(who, String(name));
+  };
+  const named = (name: string) => {
+    const metadata = new Metadata();
+    metadata.set('x-who', name);
+    return metadata;
+  };
+
+  /** Gives every call the same metadata. */
+  const same = new Metadata();
+  const strips: ServerInterceptor = (_method, call) =>
+    new ServerInterceptingCall(call, {
+      start: next =>
+        next({ onReceiveMetadata: (_sent: Metadata, tell: (sent: Metadata) => void) => tell(same) } as never),
+    });
+  /** Does all that a call does, and shows nothing of it. */
+  const hides: ServerInterceptor = (_method, call) => {
+    const names = Object.getOwnPropertyNames(ServerInterceptingCall.prototype);
+    const pass = (name: string) => [
+      name,
+      (...args: unknown[]) => Reflect.apply(Reflect.get(call, name), call, args),
+    ];
+    return Object.fromEntries(names.filter(name => typeof Reflect.get(call, name) === 'function').map(pass));
+  };
+
+  const seen = ['ada', 'nobody', 'bob', 'nobody'];
+  const unseen = ['nobody', 'nobody', 'nobody', 'nobody'];
+  for (const [how, between, expected] of [
+    ['nothing lies between', [], seen],
+    ['somebody between hides the call', [hides], seen],
+    ['all are given the same metadata', [strips], seen],
+    ['all are given the same metadata by one that hides the call', [strips, hides], unseen],
+  ] as [string, ServerInterceptor[], string[]][])
+    for (const below of [true, false])
+      it(`is never that of another, when ${how}${below ? ', and ours is below' : ''}`, async () => {
+        const told: unknown[] = [];
+        const server = await start(
+          one =>
+            mount(one, definition, {
+              stream(_request, { values }) {
+                told.push(values.has(who) ? values.get(who) : 'nobody');
+                values.set(who, 'the one before');
+                return [];
+              },
+            }),
+          { interceptors: below ? [interceptor(auth), ...between] : between },
+        );
+        for (const metadata of [named('ada'), new Metadata(), named('bob'), new Metadata()])
+          await server.call({}, { metadata });
+        expect(told).to.deep.equal(below ? expected : unseen);
+      });
+
+  it('is not taken from one that was there while others are, whose metadata is the same', async () => {
+    const told: unknown[] = [];
+    const server = await start(
+      one =>
+        mount(one, definition, {
+          async *stream(_request, { values, metadata }) {
+            told.push(values.has(who) ? values.get(who) : 'nobody');
+            values.set(who, `one of ${metadata.get('x-who').length}`);
+            yield 'first';
+            await new Promise(resolve => setTimeout(resolve, 10));
+          },
+        }),
+      { interceptors: [strips, interceptor(auth), hides] },
+    );
+    await Promise.all([1, 2, 3].map(() => server.call()));
+    expect(told).to.deep.equal(['nobody', 'nobody', 'nobody']);
   });
 });
 
