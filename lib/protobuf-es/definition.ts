@@ -92,8 +92,10 @@ function serializer(schema: DescMessage): (message: unknown) => Buffer {
   };
 }
 
+/** Of a list, an error, a date, bytes and the like `create` would make an empty message, or one of what it should not. */
 function isFields(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+  if (typeof value !== 'object' || value === null) return false;
+  return Object.prototype.toString.call(value) === '[object Object]' && !(Symbol.iterator in value);
 }
 
 /** Not of a `Buffer`: the fields that are bytes would be Buffers, too, whose `slice` does not copy. */
