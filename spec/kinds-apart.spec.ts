@@ -316,6 +316,49 @@ describe('leat/testing', () => {
     expect(left.outcome.reason).to.equal('cancelled');
   });
 
+  it('is left by a client whose requests cannot be begun', async () => {
+    const requests = {
+      [Symbol.iterator](): Iterator<number> {
+        throw new Error('no iterator');
+      },
+    };
+    const { outcome } = await collect(upload, requests, { kind: 'clientStream' });
+    expect(outcome.reason).to.equal('cancelled');
+  });
+
+  for (const nothing of [null, undefined])
+    it(`says which of the requests is ${nothing}, and does not take it for their end`, async () => {
+      const act = collect(upload, [1, nothing as never, 2], { kind: 'clientStream' });
+      const error = await act.then(
+        () => undefined,
+        reason => reason,
+      );
+      expect(String(error)).to.equal(
+        `TypeError: Expected \`requests[1]\` to be a message, got \`${nothing}\` (${typeof nothing})`,
+      );
+    });
+
+  it('says of a wrapped method that returns its answer what a server says', async () => {
+    const method = async () => ({ num: 1 });
+    const { outcome } = await collect(wrap(method as never, quiet) as never, {}, { kind: 'unary' });
+    expect(outcome).to.include({ code: 13, details: 'the method has no answer' });
+  });
+
+  it('gives a wrapped handler its `this`', async () => {
+    const service = {
+      num: 7,
+      get(_call: unknown, callback: (error: null, answer: object) => void) {
+        callback(null, { num: this.num });
+      },
+    };
+    const { messages } = await collect<any, any>(
+      wrap(service as never as { get: any }).get,
+      {},
+      { kind: 'unary' },
+    );
+    expect(messages).to.deep.equal([{ num: 7 }]);
+  });
+
   it('pulls no more requests than a method reads, and some ahead', async () => {
     let pulled = 0;
     const endless = (function* () {

@@ -159,6 +159,10 @@ export function open(target: any, request: unknown, options: TestOptions = {}): 
     // Timers of layers do not keep a process alive, and here is no server that does.
     const alive = after(Number.MAX_SAFE_INTEGER, () => {});
     const outcome = await ended;
+    if (stream.mistake) {
+      alive.stop();
+      throw stream.mistake;
+    }
     const gone = outcome.reason === 'cancelled' || outcome.reason === 'disconnected';
     const trailer = (gone ? undefined : (await port.ended).metadata) ?? new Metadata();
     const finished = await work.finishes(graceMs);

@@ -1,5 +1,6 @@
 import { Duplex, Writable } from 'node:stream';
 import type { Metadata } from '@grpc/grpc-js';
+import { expected } from '../check.ts';
 import { carryBy } from '../grpc-js/ports.ts';
 import { survive } from '../hooks.ts';
 import type { AuthContext } from '../types.ts';
@@ -19,6 +20,8 @@ export interface TestOrigin {
 /** What a handler is called with: a Writable that has its own transport, and what grpc-js tells of a call. */
 export interface TestStream extends Writable {
   cancelled: boolean;
+  /** Something among the requests was none: whoever wrote the test is told. */
+  readonly mistake?: TypeError | undefined;
   /** The client leaves, or is done. */
   cancel(): void;
 }
@@ -53,13 +56,13 @@ export function testStream(port: TestPort, origin: TestOrigin, streamed: boolean
 
 /** The requests of a client, pulled as they are asked for. */
 class Sending extends Duplex {
-  private readonly requests: AsyncIterator<unknown> | Iterator<unknown>;
+  mistake: TypeError | undefined;
+  private requests: AsyncIterator<unknown> | Iterator<unknown> | undefined;
+  private count = 0;
   private asked = false;
 
-  constructor({ request }: TestOrigin) {
+  constructor(private readonly origin: TestOrigin) {
     super({ objectMode: true });
-    const requests = request as Partial<AsyncIterable<unknown>> & Iterable<unknown>;
-    this.requests = requests[Symbol.asyncIterator]?.() ?? requests[Symbol.iterator]();
     this.once('cancelled', () => this.leave());
   }
 
@@ -68,19 +71,34 @@ class Sending extends Duplex {
     if (this.asked) return;
     this.asked = true;
     void this.next().then(
-      ({ done, value }) => {
+      request => {
         this.asked = false;
-        this.push(done ? null : value);
+        this.push(request);
       },
       () => (this as unknown as TestStream).cancel(),
     );
   }
 
-  private async next(): Promise<IteratorResult<unknown>> {
-    return this.requests.next();
+  /** The next request; `null` at their end, as a Readable wants it. */
+  private async next(): Promise<unknown> {
+    this.requests ??= iteratorOf(this.origin.request);
+    const { done, value } = await this.requests.next();
+    if (done) return null;
+    const index = this.count++;
+    if (value !== null && value !== undefined) return value;
+    this.mistake = expected(`requests[${index}]`, 'a message', value);
+    throw this.mistake;
   }
 
   private leave(): void {
-    survive(() => this.requests.return?.());
+    survive(() => this.requests?.return?.());
   }
+}
+
+function iteratorOf(requests: unknown): AsyncIterator<unknown> | Iterator<unknown> {
+  const { [Symbol.asyncIterator]: later, [Symbol.iterator]: now } = requests as Partial<
+    AsyncIterable<unknown>
+  > &
+    Iterable<unknown>;
+  return later ? later.call(requests) : now.call(requests);
 }

@@ -8,8 +8,11 @@ import type { Answer, Method, Source } from '../types.ts';
 export class Work {
   private readonly pending = new Set<unknown>();
 
+  /** One that is asked for its parameters answers as before. */
   ofHandler(handler: AnyHandler): AnyHandler {
-    return (stream, callback) => this.watch(handler(stream, callback));
+    return new Proxy(handler, {
+      apply: (called, self, given) => this.watch(Reflect.apply(called, self, given)),
+    });
   }
 
   ofAnswer<Req, Res>(method: Answer<Req, Res>): Answer<Req, Res> {
