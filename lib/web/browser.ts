@@ -3,7 +3,7 @@ import { expected } from '../check.ts';
 import type { AnyHandler } from '../mounts/handler.ts';
 import { callByEvents } from './by-events.ts';
 import { callByGrpcWeb } from './by-grpc-web.ts';
-import { exposing, permission, readable, standingOf } from './cors.ts';
+import { exposing, permission, readable, standingOf, VARY } from './cors.ts';
 import { grpcWebOf } from './grpc-web.ts';
 import { WebMethod } from './method.ts';
 import type { WebSettings } from './options.ts';
@@ -110,8 +110,9 @@ export class Browser {
     });
     const visit = new Visit(this, request, response, settings);
     try {
+      if (settings.cors.varies) visit.headers = VARY;
       const standing = standingOf(request, settings.cors);
-      if (standing === 'foreign') return visit.fail(403, 'Pages of this origin may not call');
+      if (standing === 'foreign') return visit.fail(403, 'Pages of this origin may not call', VARY);
       if (standing === 'allowed') {
         visit.headers = preflight ? permission(request, settings.cors) : readable(request, settings.cors);
         visit.exposes = exposing;
