@@ -85,7 +85,8 @@ export class Browser {
           });
         break;
       case 'OPTIONS':
-        if (isPreflight(request) && (ours || this.answersGrpcWeb(request)))
+        // By gRPC-Web it is answered here that there is no such method, which a page is to read.
+        if (isPreflight(request) && (ours || (this.settings.cors !== NO_CORS && namesGrpcWeb(request))))
           return this.visit(request, response, visit => visit.empty(204), true);
     }
     if (next) return next();
@@ -93,12 +94,6 @@ export class Browser {
       method ? visit.fail(405, 'Expected GET or POST', ALLOW) : visit.fail(404, NOTHING),
     );
   };
-
-  /** Whether a preflight is that of a call by gRPC-Web, which is answered here, also when there is no such method. */
-  private answersGrpcWeb(request: WebRequest): boolean {
-    const asked = headerOf(request, 'access-control-request-headers') ?? '';
-    return this.settings.cors !== NO_CORS && /(?:^|,)\s*x-grpc-web\s*(?:,|$)/i.test(asked);
-  }
 
   /** Refuses what comes from now on, and calls back when all that is open has ended. Called by `drain`. */
   tryShutdown(done: (error?: Error) => void): void {
@@ -151,6 +146,12 @@ const NOTHING = 'Expected the path of a method, /package.Service/Method';
 
 function isPreflight(request: WebRequest): boolean {
   return headerOf(request, 'access-control-request-method') !== undefined;
+}
+
+/** Whether a preflight is that of a call by gRPC-Web. */
+function namesGrpcWeb(request: WebRequest): boolean {
+  const asked = headerOf(request, 'access-control-request-headers') ?? '';
+  return /(?:^|,)\s*x-grpc-web\s*(?:,|$)/i.test(asked);
 }
 
 /** The part of a path that names a service, `/package.Service/`. */
