@@ -8,10 +8,11 @@ const MAX_VALUES = 100;
 /** Says that some of it was left out. */
 const MARK = 'leat-truncated';
 
-/** HTTP/2 refuses these in a response, with an exception that nobody can catch, or takes them for its own. */
+/** HTTP refuses these in a response, HTTP/2 with an exception that nobody can catch, or takes them for its own. */
 const HOP_BY_HOP = new Set([
   'connection',
   'te',
+  'trailer',
   'transfer-encoding',
   'keep-alive',
   'proxy-connection',

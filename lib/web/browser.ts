@@ -3,16 +3,26 @@ import { expected } from '../check.ts';
 import type { AnyHandler } from '../mounts/handler.ts';
 import { callByEvents } from './by-events.ts';
 import { callByGrpcWeb } from './by-grpc-web.ts';
-import { exposing, permission, readable, standingOf } from './cors.ts';
+import { exposing, NO_CORS, permission, readable, standingOf, VARY } from './cors.ts';
 import { grpcWebOf } from './grpc-web.ts';
 import { WebMethod } from './method.ts';
 import type { WebSettings } from './options.ts';
-import { headerOf, isGone, type Next, type WebRequest, type WebResponse } from './transport.ts';
+import {
+  headerOf,
+  isGone,
+  type Next,
+  targetOf,
+  type WebRequest,
+  type WebResponse,
+  wantsEvents,
+} from './transport.ts';
 import { Visit } from './visit.ts';
 
 /** Where services are mounted for browsers. */
 export class Browser {
   private readonly methods = new Map<string, WebMethod>();
+  /** As paths begin with them; a path without a service says nothing of those beside it. */
+  private readonly services = new Set<string>();
   /** How many requests are being answered. */
   private open = 0;
   private closing = false;
@@ -28,6 +38,7 @@ export class Browser {
       if (this.methods.has(path))
         throw new Error(`Expected each method to be mounted once, got \`${path}\` again`);
     for (const [name, definition] of names) {
+      if (serviceOf(definition.path) !== '/') this.services.add(serviceOf(definition.path));
       const { originalName = name } = definition;
       const handler: unknown = implementation[name] ?? implementation[originalName];
       if (handler === undefined) continue;
@@ -42,8 +53,11 @@ export class Browser {
    * `http.createServer`, `http2.createSecureServer`, or `app.use`.
    */
   readonly handler = (request: WebRequest, response: WebResponse, next?: Next): void => {
-    const [path = '', search = ''] = split(request.url ?? '');
+    const [path, search] = targetOf(request);
     const method = this.methods.get(path);
+    // A framework has streams and JSON of its own.
+    const ours = !next || method !== undefined || this.services.has(serviceOf(path));
+    const events = ours && wantsEvents(request);
     switch (request.method) {
       case 'POST': {
         const contentType = headerOf(request, 'content-type');
@@ -51,7 +65,7 @@ export class Browser {
         if (typeof web === 'object')
           return this.visit(request, response, visit => callByGrpcWeb(visit, web, path, method));
         const json = /^\s*application\/json\s*(?:;|$)/i.test(contentType ?? '');
-        if (json && (method || wantsEvents(request)))
+        if (json && (method || events))
           return this.visit(request, response, visit => callByEvents(visit, path, undefined, method));
         if (next && web === undefined) return next();
         return this.visit(request, response, visit =>
@@ -63,7 +77,7 @@ export class Browser {
         );
       }
       case 'GET':
-        if (method ? method.byGet || wantsEvents(request) : wantsEvents(request))
+        if (method?.byGet || events)
           return this.visit(request, response, visit => {
             if (method?.byGet === false)
               visit.fail(405, 'Expected POST: this method may have side effects', ALLOW);
@@ -71,7 +85,8 @@ export class Browser {
           });
         break;
       case 'OPTIONS':
-        if (headerOf(request, 'access-control-request-method') !== undefined && (method || !next))
+        // By gRPC-Web it is answered here that there is no such method, which a page is to read.
+        if (isPreflight(request) && (ours || (this.settings.cors !== NO_CORS && namesGrpcWeb(request))))
           return this.visit(request, response, visit => visit.empty(204), true);
     }
     if (next) return next();
@@ -110,8 +125,9 @@ export class Browser {
     });
     const visit = new Visit(this, request, response, settings);
     try {
+      if (settings.cors.varies) visit.headers = VARY;
       const standing = standingOf(request, settings.cors);
-      if (standing === 'foreign') return visit.fail(403, 'Pages of this origin may not call');
+      if (standing === 'foreign') return visit.fail(403, 'Pages of this origin may not call', VARY);
       if (standing === 'allowed') {
         visit.headers = preflight ? permission(request, settings.cors) : readable(request, settings.cors);
         visit.exposes = exposing;
@@ -128,11 +144,17 @@ const TYPES = 'application/grpc-web+proto, application/grpc-web-text+proto, appl
 const ALLOW = { allow: 'GET, POST, OPTIONS' };
 const NOTHING = 'Expected the path of a method, /package.Service/Method';
 
-function split(url: string): [path: string, search: string] {
-  const at = url.indexOf('?');
-  return at < 0 ? [url, ''] : [url.slice(0, at), url.slice(at + 1)];
+function isPreflight(request: WebRequest): boolean {
+  return headerOf(request, 'access-control-request-method') !== undefined;
 }
 
-function wantsEvents(request: WebRequest): boolean {
-  return /\btext\/event-stream\b/i.test(headerOf(request, 'accept') ?? '');
+/** Whether a preflight is that of a call by gRPC-Web. */
+function namesGrpcWeb(request: WebRequest): boolean {
+  const asked = headerOf(request, 'access-control-request-headers') ?? '';
+  return /(?:^|,)\s*x-grpc-web\s*(?:,|$)/i.test(asked);
+}
+
+/** The part of a path that names a service, `/package.Service/`. */
+function serviceOf(path: string): string {
+  return path.slice(0, path.lastIndexOf('/') + 1);
 }

@@ -6,6 +6,9 @@ import { Refusal } from './refusal.ts';
 import { headerOf } from './transport.ts';
 import type { Visit } from './visit.ts';
 
+/** For this id alone: who asks without it, or with another, is to get the stream. */
+const NO_MORE = { 'cache-control': 'no-store', vary: 'last-event-id' };
+
 /** Answers a call by events: the request is the query, when there is one, and otherwise JSON in the body. */
 export function callByEvents(
   visit: Visit,
@@ -14,7 +17,7 @@ export function callByEvents(
   method: WebMethod | undefined,
 ): void {
   const { request, settings, timeoutMs } = visit;
-  if (headerOf(request, 'last-event-id') === END) return visit.empty(204);
+  if (headerOf(request, 'last-event-id') === END) return visit.empty(204, NO_MORE);
   const refuse = (refusal: Refusal) => {
     visit.sever();
     new EventPort(visit, NO_EVENTS, settings).refuse(refusal);

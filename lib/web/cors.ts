@@ -1,12 +1,15 @@
 import { checkBoolean, checkDuration, checkOptions, expected } from '../check.ts';
 import { answerOf, isBoolean } from '../hooks.ts';
-import { headerOf, type WebRequest } from './transport.ts';
+import { isTls } from './origin.ts';
+import { authorityOf, headerOf, type WebRequest } from './transport.ts';
 
 /** Which pages of other origins may call, and what they may see. */
 export interface CorsOptions {
   /**
-   * The origins of pages that may call beside those of the same host: a list such as `['https://app.example.com']`, a
-   * function that is asked, or `'*'` for all, which goes without credentials.
+   * The origins of pages that may call beside those of the same origin: a list such as `['https://app.example.com']`, a
+   * function that is asked, or `'*'` for all, which goes without credentials. A pattern is for a function. The origin
+   * `null` is that of files and of sandboxed frames, which any page can have: it goes without credentials, too, and a
+   * function is not asked about it then.
    */
   readonly origins: '*' | readonly string[] | ((origin: string) => boolean);
   /**
@@ -26,13 +29,24 @@ export interface CorsOptions {
 export interface Cors {
   readonly allows: (origin: string) => boolean;
   readonly any: boolean;
+  /** Which page asks makes a difference to the answer, and caches are told. */
+  readonly varies: boolean;
   readonly credentials: boolean;
   readonly maxAge: string;
 }
 
+/** No page of another origin may call. */
+export const NO_CORS: Cors = {
+  allows: () => false,
+  any: false,
+  varies: false,
+  credentials: false,
+  maxAge: '0',
+};
+
 /** @throws TypeError when an option is out of its range. */
 export function corsOf(options: CorsOptions | undefined): Cors {
-  if (options === undefined) return { allows: () => false, any: false, credentials: false, maxAge: '0' };
+  if (options === undefined) return NO_CORS;
   checkOptions(options, ['origins', 'credentials', 'maxAgeMs'], 'cors');
   const { origins, credentials = false, maxAgeMs = 7_200_000 } = options;
   checkBoolean('cors.credentials', credentials);
@@ -41,29 +55,50 @@ export function corsOf(options: CorsOptions | undefined): Cors {
     throw new TypeError(
       'Expected `cors.origins` to name origins, or to be a function, as `cors.credentials` is set, got `*`: any page could act for its reader',
     );
-  const maxAge = String(Math.floor(maxAgeMs / 1000));
-  return { allows: ruleOf(origins), any: origins === '*', credentials, maxAge };
+  const allows = ruleOf(origins, credentials);
+  const any = origins === '*';
+  return { allows, any, varies: !any, credentials, maxAge: String(Math.floor(maxAgeMs / 1000)) };
 }
 
-function ruleOf(origins: CorsOptions['origins']): (origin: string) => boolean {
+function ruleOf(origins: CorsOptions['origins'], credentials: boolean): Cors['allows'] {
   if (origins === '*') return () => true;
   if (typeof origins === 'function')
-    return origin => answerOf('cors.origins', 'a boolean', origins(origin), isBoolean);
+    return origin => {
+      if (origin === 'null' && credentials) return false;
+      return answerOf('cors.origins', 'a boolean', origins(origin), isBoolean);
+    };
   if (!Array.isArray(origins))
     throw expected('cors.origins', "'*', a list of origins, or a function", origins);
   origins.forEach((origin: unknown, index) => {
-    if (!isOrigin(origin))
-      throw expected(`cors.origins[${index}]`, 'an origin such as `https://app.example.com`', origin);
+    const name = `cors.origins[${index}]`;
+    if (typeof origin === 'string' && origin.includes('*'))
+      throw new TypeError(
+        `Expected \`${name}\` to be one origin, got \`${origin}\`: patterns are for a function as \`cors.origins\`, such as ${PATTERN}, and all origins are \`cors.origins: '*'\``,
+      );
+    if (!isOrigin(origin)) throw expected(name, 'an origin such as `https://app.example.com`', origin);
+    if (origin === 'null' && credentials)
+      throw new TypeError(
+        `Expected \`${name}\` to name an origin, as \`cors.credentials\` is set, got \`null\`, which every page can be by a sandboxed frame: any page could act for its reader`,
+      );
   });
   const known = new Set<string>(origins);
   return origin => known.has(origin);
 }
 
+const PATTERN = '`origin => /^https:\\/\\/[a-z0-9-]+\\.example\\.com$/.test(origin)`';
+
+/** A host that has a name or an address: what looks like a pattern is the origin of no page. */
+const WRITTEN = /^[a-z][a-z0-9+.-]*:\/\/(?:[\w.-]*|\[[0-9a-f:.]+\])(?::\d+)?$/i;
+
+/** What has an origin, and no pages. */
+const NO_PAGES = /^(?:wss?|ftp):/;
+
 /** As a browser writes it: a scheme, a host, and a port when it is not the usual one. */
 function isOrigin(origin: unknown): boolean {
   if (origin === 'null') return true;
+  if (typeof origin !== 'string' || !WRITTEN.test(origin) || NO_PAGES.test(origin)) return false;
   try {
-    const url = new URL(origin as string);
+    const url = new URL(origin);
     return url.origin === origin || (url.origin === 'null' && `${url.protocol}//${url.host}` === origin);
   } catch {
     return false;
@@ -75,24 +110,33 @@ function isOrigin(origin: unknown): boolean {
  * saying whose it is, is no page, but for what a browser says came across sites: an image, a form, a link.
  */
 export function standingOf(request: WebRequest, cors: Cors): 'own' | 'allowed' | 'foreign' {
+  // So that whatever a cache has kept is for all.
+  if (cors.any) return 'allowed';
   const origin = headerOf(request, 'origin');
   const site = headerOf(request, 'sec-fetch-site');
   const across = site === 'cross-site' || site === 'same-site';
-  if (origin === undefined) return !across ? 'own' : cors.any ? 'allowed' : 'foreign';
-  if (site === 'same-origin' || isSameHost(origin, request)) return 'own';
-  return cors.allows(origin) ? 'allowed' : 'foreign';
+  if (origin === undefined) return across ? 'foreign' : 'own';
+  if (site === 'same-origin') return 'own';
+  if (cors.allows(origin)) return 'allowed';
+  return !across && isOfHost(origin, request) ? 'own' : 'foreign';
 }
 
-function isSameHost(origin: string, request: WebRequest): boolean {
-  const host = headerOf(request, ':authority') ?? headerOf(request, 'host');
-  return origin.replace(/^[a-z][a-z0-9+.-]*:\/\//, '') === host && origin !== host;
+/**
+ * For browsers that do not say where a request comes from, which none does to what it reaches without TLS. A proxy might
+ * have taken TLS away, but none adds it to a page: behind TLS of our own, a page without is another.
+ */
+function isOfHost(origin: string, request: WebRequest): boolean {
+  const host = authorityOf(request);
+  return origin === `https://${host}` || (origin === `http://${host}` && !isTls(request.socket));
 }
+
+export const VARY: Readonly<Record<string, string>> = { vary: 'Origin' };
 
 /** What a page of another origin may see of a response. */
 export function readable(request: WebRequest, cors: Cors): Record<string, string> {
   if (cors.any) return { 'access-control-allow-origin': '*' };
   const origin = headerOf(request, 'origin');
-  const headers: Record<string, string> = { vary: 'Origin' };
+  const headers: Record<string, string> = { ...VARY };
   if (origin !== undefined) headers['access-control-allow-origin'] = origin;
   if (cors.credentials) headers['access-control-allow-credentials'] = 'true';
   return headers;

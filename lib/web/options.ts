@@ -6,7 +6,7 @@ import { type Cors, type CorsOptions, corsOf } from './cors.ts';
 /** How pages are served. */
 export interface WebOptions {
   /**
-   * Which pages of other origins may call. Those of the same host always may, and what is no page.
+   * Which pages of other origins may call. Those of the same origin always may, and what is no page.
    * @default none
    */
   readonly cors?: CorsOptions;

@@ -3,7 +3,7 @@ import type { Metadata } from '@grpc/grpc-js';
 import type { Origin } from '../call/call.ts';
 import type { AuthContext, ConnectionInfo } from '../types.ts';
 import { metadataOf } from './request-metadata.ts';
-import { headerOf, type WebRequest } from './transport.ts';
+import { authorityOf, type WebRequest } from './transport.ts';
 
 /** What is known of a call when its request comes. A socket forgets its addresses when it closes. */
 export class WebOrigin implements Origin {
@@ -35,7 +35,7 @@ export class WebOrigin implements Origin {
   }
 
   getHost(): string {
-    return headerOf(this.request, ':authority') ?? headerOf(this.request, 'host') ?? '';
+    return authorityOf(this.request) ?? '';
   }
 
   getDeadline(): number {
@@ -61,6 +61,6 @@ export class WebOrigin implements Origin {
 }
 
 /** The socket of HTTP/2 is one that stands for it. */
-function isTls(socket: unknown): socket is TLSSocket {
+export function isTls(socket: unknown): socket is TLSSocket {
   return socket instanceof Tls || (socket as { encrypted?: boolean }).encrypted === true;
 }

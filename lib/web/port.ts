@@ -8,6 +8,7 @@ import { DEADLINE_EXCEEDED } from '../status/status.ts';
 import type { ConnectionInfo, Outcome } from '../types.ts';
 import { FrameDelivery } from '../wire/frames.ts';
 import type { Carrier, Delivery, Encoding, Port, WireStatus } from '../wire/port.ts';
+import { writeHead } from './head.ts';
 import { ResponseOutlet } from './outlet.ts';
 import type { Refusal } from './refusal.ts';
 import { isHttp2, type WebResponse } from './transport.ts';
@@ -126,16 +127,11 @@ export abstract class WebPort implements Port {
     const { carried } = this;
     const { response } = carried;
     const own = headersOf(metadata);
-    const all = {
-      ...this.headers(),
-      ...(this.lasting && !isHttp2(response) && LAST_OF_CONNECTION),
-      ...own,
-      ...carried.headers,
-      ...carried.expose(Object.keys(own)),
-    };
-    // As one of two types, its overloads are told apart by nobody.
-    (response as { writeHead(code: number, headers: object): unknown }).writeHead(200, all);
+    const last = this.lasting && !isHttp2(response) ? LAST_OF_CONNECTION : {};
+    const exposed = carried.expose(Object.keys(own));
+    writeHead(response, 200, this.headers(), last, own, carried.headers, exposed);
     const begin = this.begin();
+    // As one of two types, its overloads are told apart by nobody.
     if (begin !== undefined) (response as { write(chunk: string): unknown }).write(begin);
     else process.nextTick(flushed, this);
   }

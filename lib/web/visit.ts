@@ -1,6 +1,7 @@
 import { status } from '@grpc/grpc-js';
 import type { Unread } from './body.ts';
 import { readBody } from './body.ts';
+import { writeHead } from './head.ts';
 import { linger } from './linger.ts';
 import type { WebSettings } from './options.ts';
 import { WebOrigin } from './origin.ts';
@@ -8,12 +9,17 @@ import type { Carried } from './port.ts';
 import { timeoutOf } from './request-metadata.ts';
 import { headerOf, isHttp2, type WebRequest, type WebResponse } from './transport.ts';
 
+const NOSNIFF = { 'x-content-type-options': 'nosniff' };
+
+/** Some failures a cache would keep unasked: one that is there tomorrow might be mended today. */
+const FAILURE = { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' };
+
 const nothing = (): Record<string, string> => ({});
 
 /** One request and its response, on the way to a method. */
 export class Visit implements Carried {
   /** What a page of another origin may see; nothing for others. */
-  headers: Record<string, string> = {};
+  headers: Readonly<Record<string, string>> = {};
   exposes: (names: readonly string[]) => Record<string, string> = nothing;
   /** The server takes no more calls. */
   closing = false;
@@ -71,7 +77,7 @@ export class Visit implements Carried {
   fail(code: number, message: string, headers: Record<string, string> = {}): void {
     const said = CODES[code] ?? status.UNKNOWN;
     const text = JSON.stringify({ code: said, status: status[said], message });
-    this.answer(code, { ...headers, 'content-type': 'application/json; charset=utf-8' }, text);
+    this.answer(code, { ...headers, ...FAILURE }, text);
   }
 
   /** Nothing of an error is for a client. */
@@ -93,15 +99,10 @@ export class Visit implements Carried {
   private answer(code: number, headers: Record<string, string>, body: string | undefined): void {
     const { response } = this;
     if (response.writableEnded || response.destroyed) return;
-    const all = { ...headers, 'x-content-type-options': 'nosniff', ...this.headers, ...this.exposes([]) };
     if (!this.request.readableEnded) this.sever();
+    writeHead(response, code, headers, NOSNIFF, this.headers, this.exposes([]));
     // As one of two types, its overloads are told apart by nobody.
-    const { writeHead, end } = response as {
-      writeHead(code: number, headers: object): unknown;
-      end(chunk?: string): unknown;
-    };
-    writeHead.call(response, code, all);
-    end.call(response, body);
+    (response as { end(chunk?: string): unknown }).end(body);
   }
 
   /** The rest of a request is not read: its connection, or its stream, closes after the answer. */

@@ -38,6 +38,7 @@ describe('metadata()', () => {
     const hopByHop = [
       'connection',
       'te',
+      'trailer',
       'transfer-encoding',
       'keep-alive',
       'content-type',

@@ -34,6 +34,7 @@ const reserved = [
   'connection',
   'Connection',
   'te',
+  'trailer',
   'transfer-encoding',
   'keep-alive',
   'proxy-connection',

@@ -55,7 +55,16 @@ const anything = fc.anything({
 
 const key = fc.oneof(
   fc.constantFrom(
-    ...['grpc-status', 'grpc-message', 'grpc-status-details-bin', ':status', 'connection', 'te', 'host'],
+    ...[
+      'grpc-status',
+      'grpc-message',
+      'grpc-status-details-bin',
+      ':status',
+      'connection',
+      'te',
+      'host',
+      'trailer',
+    ],
     ...['transfer-encoding', 'keep-alive', 'upgrade', 'http2-settings', 'content-length', 'content-type'],
     ...['etag', 'date', 'age', 'set-cookie', 'x-a', 'x-b', 'x-a-bin', '__proto__', 'toString', '', ' '],
   ),
