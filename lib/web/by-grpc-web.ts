@@ -46,7 +46,7 @@ function requestOf(
 ): Refusal | { readonly decoded: unknown } {
   if (!Buffer.isBuffer(body))
     return new Refusal(status.INTERNAL, 'The request was read by somebody else before');
-  const bytes = web.text ? bytesOfText(body) : body;
+  const bytes = web.text ? bytesOfText(body, maxBytes) : body;
   const message = bytes instanceof Refusal ? bytes : messageOf(bytes, maxBytes);
   if (message instanceof Refusal) return message;
   try {

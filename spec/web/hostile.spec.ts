@@ -94,6 +94,26 @@ function withstands(on: WebName): void {
       '%%%%',
       '3 Expected a request in base64',
     ],
+    'text that ends within a byte': [
+      { 'content-type': 'application/grpc-web-text' },
+      'AAAAAAA=A',
+      '3 Expected a request in base64',
+    ],
+    'text in parts that are none': [
+      { 'content-type': 'application/grpc-web-text' },
+      'A='.repeat(1000),
+      '3 Expected a request in base64',
+    ],
+    'text with half of its padding': [
+      { 'content-type': 'application/grpc-web-text' },
+      'AA=AAAAA',
+      '3 Expected a request in base64',
+    ],
+    'two messages as text': [
+      { 'content-type': 'application/grpc-web-text' },
+      'AA=='.repeat(10),
+      '12 Expected a request with one message, got more',
+    ],
   };
   for (const [what, [headers, body, says]] of Object.entries(malformed))
     it(`B6 answers ${what} with one status, and no method hears of it`, async () => {
@@ -137,6 +157,11 @@ function withstands(on: WebName): void {
     for (const headers of [{ 'content-length': String(large.length) }, {}]) {
       const reply = await ask(on, 'POST', One.path, { ...typed, ...headers }, large);
       expect(saidBy(reply)).to.include('8 Received a message of more than 1000 bytes');
+    }
+    for (const text of [large.toString('base64'), 'AAAA'.repeat(400)]) {
+      const reply = await ask(on, 'POST', One.path, { 'content-type': 'application/grpc-web-text' }, text);
+      const bytes = Buffer.from(reply.text, 'base64');
+      expect(saidBy({ bytes })).to.include('8 Received a message of more than 1000 bytes');
     }
     const json = await ask(
       on,
