@@ -1,4 +1,5 @@
 import { status } from '@grpc/grpc-js';
+import { ENCODED, TAKEN } from './body.ts';
 import { END, EventPort, NO_EVENTS } from './events.ts';
 import { callable, type WebMethod } from './method.ts';
 import { jsonOfQuery, queryOf } from './query.ts';
@@ -45,7 +46,9 @@ export function callByEvents(
       start(() => (codec.fromQuery ? codec.fromQuery(query()) : codec.fromJson(jsonOfQuery(query()))));
     },
     why => {
-      if (why === 'too late') visit.fail(408, 'The request did not arrive in time');
+      if (why === 'encoded') visit.fail(415, ENCODED, { 'accept-encoding': 'identity' });
+      else if (why === 'too late') visit.fail(408, 'The request did not arrive in time');
+      else if (why === 'taken') visit.fail(500, TAKEN);
       else visit.fail(413, `Expected a request of no more than ${settings.maxRequestBytes} bytes`);
     },
   );

@@ -182,6 +182,32 @@ function withstands(on: WebName): void {
     expect(saidBy(fits)).to.equal('0 ');
   });
 
+  it('B6 answers 415 to a body that was compressed, and takes what says that it was not', async () => {
+    await start();
+    const ways: [type: string, path: string, body: Buffer | string][] = [
+      ['application/grpc-web', One.path, empty],
+      ['application/grpc-web-text', One.path, empty.toString('base64')],
+      ['application/json', Many.path, '{}'],
+    ];
+    for (const [type, path, body] of ways) {
+      for (const encoding of ['gzip', 'br', 'x-gzip', 'identity, gzip', 'GZIP', 'identitygzip']) {
+        const headers = { 'content-type': type, 'content-encoding': encoding };
+        const reply = await ask(on, 'POST', path, headers, body);
+        expect(reply.status, `${type} ${encoding}`).to.equal(415);
+        expect(reply.headers['accept-encoding']).to.equal('identity');
+        expect(JSON.parse(reply.text).message).to.include('without a content-encoding');
+        expect(calls).to.equal(0);
+      }
+      for (const encoding of ['identity', 'Identity', '', 'identity, identity']) {
+        const headers = { 'content-type': type, 'content-encoding': encoding };
+        expect((await ask(on, 'POST', path, headers, body)).status, `${type} ${encoding}`).to.equal(200);
+        expect(calls).to.equal(1);
+      }
+    }
+    const get = await ask(on, 'GET', Many.path, { 'content-encoding': 'gzip' });
+    expect(get.status).to.equal(200);
+  });
+
   // Of HTTP/2 one stream closes, and nothing that others send.
   const overHttp1 = on === 'web over HTTP/1.1' ? it : () => {};
   overHttp1('B6 lets a client that sends too much read why, while it goes on sending', async () => {
