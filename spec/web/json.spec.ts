@@ -213,6 +213,7 @@ describe('the JSON of events', () => {
     [{ sizes: [] }, '`sizes`'],
     [{ sizes: { a: 'b' } }, '`sizes.a`'],
     [{ byNumber: { x: {} } }, '`byNumber.x`'],
+    [{ byNumber: { '1': {}, '1.0': {} } }, '`byNumber.1.0` to be there alone, got another name of it'],
     [{ at: 'today' }, '`at`'],
     [{ at: '9999-99-99T00:00:00Z' }, '`at`'],
     [{ at: '2030-02-30T00:00:00Z' }, '`at` to be a time'],
@@ -306,6 +307,15 @@ describe('the JSON of events', () => {
     expect((codec().fromJson({ byFlag: { false: 'GREEN', true: 'RED' } }) as any).byFlag).to.deep.equal({
       false: 'GREEN',
       true: 'RED',
+    });
+  });
+
+  it('reads keys that are integers, however they are written', () => {
+    const { fromJson: read, toText } = codec();
+    const label = 'x';
+    const given = { byNumber: { '1.0': { label }, '2e1': { label }, '-0': { label } } };
+    expect(JSON.parse(toText(read(given)))).to.deep.equal({
+      byNumber: { 0: { label }, 1: { label }, 20: { label } },
     });
   });
 

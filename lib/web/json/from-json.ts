@@ -84,10 +84,11 @@ function entriesOf(json: unknown, type: MessageType, place: Place, query: boolea
   place.enter('');
   for (const key of Object.keys(json)) {
     place.turn(key);
-    // As a key, everything is a text.
-    scalarOf(key, ofKey.kind as Scalar, place, true);
+    // As a key, everything is a text, and `1.0` another one of 1.
+    const own = scalarOf(key, ofKey.kind as Scalar, place, true);
     // To protobuf.js the key of a map is true unless it is empty.
-    const as = ofKey.kind === 'bool' && key === 'false' ? '' : key;
+    const as = own === false ? '' : String(own);
+    if (as in entries) throw notAlone(place.path, 'another name of it');
     entries[as] = one(json[key], ofValue, place, query, depth);
   }
   place.leave();
