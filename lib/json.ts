@@ -1,4 +1,7 @@
-/** How the messages of one method are written as JSON: that of proto3, or whatever its clients read. */
+/**
+ * How the messages of one method are written as JSON: that of proto3, or whatever its clients read. Nothing waits for a
+ * promise: one is answered `INTERNAL`, and reported, as is a request or a message that is `undefined`.
+ */
 export interface JsonCodec {
   /** A request out of its JSON, already parsed; what it throws says which field does not fit, and clients read that. */
   fromJson(json: unknown): unknown;

@@ -1,4 +1,6 @@
 import { status } from '@grpc/grpc-js';
+import { answerOf, isMessage } from '../hooks.ts';
+import { ENCODED, TAKEN } from './body.ts';
 import { END, EventPort, NO_EVENTS } from './events.ts';
 import { callable, type WebMethod } from './method.ts';
 import { jsonOfQuery, queryOf } from './query.ts';
@@ -29,26 +31,29 @@ export function callByEvents(
   if (json === undefined)
     return refuse(new Refusal(status.UNIMPLEMENTED, `${path} has no JSON: call it by gRPC-Web`));
   const { codec, encoding } = json;
-  const start = (decode: () => unknown) => {
+  const start = (hook: string, decode: () => unknown) => {
     let decoded: unknown;
     try {
       decoded = decode();
     } catch (error) {
       return visit.fail(400, String((error as Error)?.message ?? error));
     }
+    const message = answerOf(hook, 'a request', decoded, isMessage);
     const port = new EventPort(visit, encoding, settings);
-    called.call(visit.origin, decoded, port);
+    called.call(visit.origin, message, port);
   };
   visit.read(
     path,
     settings.maxRequestBytes,
     body => {
-      if (search === undefined) return start(() => codec.fromJson(jsonOf(body)));
-      const query = () => queryOf(search);
-      start(() => (codec.fromQuery ? codec.fromQuery(query()) : codec.fromJson(jsonOfQuery(query()))));
+      if (search === undefined) start('fromJson', () => codec.fromJson(jsonOf(body)));
+      else if (codec.fromQuery) start('fromQuery', () => codec.fromQuery?.(queryOf(search)));
+      else start('fromJson', () => codec.fromJson(jsonOfQuery(queryOf(search))));
     },
     why => {
-      if (why === 'too late') visit.fail(408, 'The request did not arrive in time');
+      if (why === 'encoded') visit.fail(415, ENCODED, { 'accept-encoding': 'identity' });
+      else if (why === 'too late') visit.fail(408, 'The request did not arrive in time');
+      else if (why === 'taken') visit.fail(500, TAKEN);
       else visit.fail(413, `Expected a request of no more than ${settings.maxRequestBytes} bytes`);
     },
   );

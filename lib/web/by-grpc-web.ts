@@ -1,5 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import { PREFIX_BYTES } from '../wire/frame.ts';
+import { ENCODED, TAKEN } from './body.ts';
 import { bytesOfText, type GrpcWeb, GrpcWebPort, messageOf, textBytes, tooLarge } from './grpc-web.ts';
 import { callable, type WebMethod } from './method.ts';
 import { noMessages, Refusal } from './refusal.ts';
@@ -24,11 +25,17 @@ export function callByGrpcWeb(visit: Visit, web: GrpcWeb, path: string, method: 
       else called.call(visit.origin, request.decoded, port);
     },
     why => {
+      if (why === 'encoded') return visit.fail(415, ENCODED, { 'accept-encoding': 'identity' });
       const port = new GrpcWebPort(visit, web, noMessages);
       const late = new Refusal(status.DEADLINE_EXCEEDED, 'The request did not arrive in time');
-      port.refuse(why === 'too late' ? late : tooLarge(undefined, maxRequestBytes));
+      if (why === 'taken') port.refuse(taken());
+      else port.refuse(why === 'too late' ? late : tooLarge(undefined, maxRequestBytes));
     },
   );
+}
+
+function taken(): Refusal {
+  return new Refusal(status.INTERNAL, TAKEN);
 }
 
 function timeoutRefusal({ request, timeoutMs }: Visit): Refusal | undefined {
@@ -44,9 +51,8 @@ function requestOf(
   { definition }: WebMethod,
   maxBytes: number,
 ): Refusal | { readonly decoded: unknown } {
-  if (!Buffer.isBuffer(body))
-    return new Refusal(status.INTERNAL, 'The request was read by somebody else before');
-  const bytes = web.text ? bytesOfText(body) : body;
+  if (!Buffer.isBuffer(body)) return taken();
+  const bytes = web.text ? bytesOfText(body, maxBytes) : body;
   const message = bytes instanceof Refusal ? bytes : messageOf(bytes, maxBytes);
   if (message instanceof Refusal) return message;
   try {

@@ -1,5 +1,5 @@
 import { status } from '@grpc/grpc-js';
-import { answerOf } from '../hooks.ts';
+import { answerOf, isString } from '../hooks.ts';
 import type { JsonCodec } from '../json.ts';
 import { after, type Timer } from '../timers.ts';
 import { headerOf } from '../token.ts';
@@ -61,10 +61,15 @@ function isToken(token: unknown): token is unknown {
 }
 
 /** One line: within texts JSON has no line ends of its own. */
-export function textByCodec({ toJson }: Pick<JsonCodec, 'toJson'>, message: unknown): string {
-  const text = JSON.stringify(toJson(message));
-  if (text === undefined) throw new TypeError('Expected `toJson()` to return what JSON can hold');
-  return text;
+export function textByCodec(codec: Pick<JsonCodec, 'toJson'>, message: unknown): string {
+  const json = answerOf('toJson', JSON_HOLDS, codec.toJson(message), isThere);
+  return answerOf('toJson', JSON_HOLDS, JSON.stringify(json), isString);
+}
+
+const JSON_HOLDS = 'what JSON can hold';
+
+function isThere(answer: unknown): answer is unknown {
+  return answer !== undefined;
 }
 
 /** A response as Server-Sent Events. */

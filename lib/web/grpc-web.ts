@@ -1,6 +1,7 @@
 import { Metadata, status } from '@grpc/grpc-js';
 import { PREFIX_BYTES } from '../wire/frame.ts';
 import type { Encoding, Serialize, WireStatus } from '../wire/port.ts';
+import { bytesOfParts } from './base64.ts';
 import { type Carried, textOf, WebPort } from './port.ts';
 import { Refusal } from './refusal.ts';
 
@@ -55,13 +56,12 @@ function cutOff(bytes: number): Refusal {
   );
 }
 
-/** The bytes of base64 that was written in parts, each with its own padding. */
-export function bytesOfText(body: Buffer): Buffer | Refusal {
-  const text = body.toString('latin1').replace(/\s+/g, '');
-  const parts = text.match(/[^=]+={0,2}/g) ?? [];
-  if (parts.join('').length !== text.length || !/^[A-Za-z0-9+/=]*$/.test(text))
-    return new Refusal(status.INVALID_ARGUMENT, 'Expected a request in base64, got something else');
-  return Buffer.concat(parts.map(part => Buffer.from(part, 'base64')));
+/** The bytes of a body that is text. */
+export function bytesOfText(body: Buffer, maxBytes: number): Buffer | Refusal {
+  const bytes = bytesOfParts(body, maxBytes + PREFIX_BYTES);
+  if (bytes === 'too large') return tooLarge(undefined, maxBytes);
+  if (bytes !== 'no base64') return bytes;
+  return new Refusal(status.INVALID_ARGUMENT, 'Expected a request in base64, got something else');
 }
 
 /** How much text a body of so many bytes might be: there may be padding after each of them. */

@@ -3,6 +3,7 @@ import { type MethodDefinition, status } from '@grpc/grpc-js';
 import { ServerCall } from '../call/call.ts';
 import { compose } from '../call/compose.ts';
 import { carryBy } from '../grpc-js/ports.ts';
+import { answerOf } from '../hooks.ts';
 import { type JsonCodec, jsonOf } from '../json.ts';
 import { kindOfMethod } from '../kinds.ts';
 import { type AnyHandler, partsOf } from '../mounts/handler.ts';
@@ -60,7 +61,8 @@ export class WebMethod {
   get json(): Json | undefined {
     if (this.known !== undefined) return this.known || undefined;
     const { definition, settings } = this;
-    const own = settings.json?.(definition) ?? jsonOf(definition);
+    const given = settings.json?.(definition) ?? jsonOf(definition);
+    const own = answerOf('json', CODEC, given, isCodec);
     const proto = own ? undefined : protoJson(definition);
     const codec = own ?? proto;
     const toText = proto?.toText ?? (message => textByCodec(own as JsonCodec, message));
@@ -70,6 +72,15 @@ export class WebMethod {
     console.error('leat:', new TypeError(`${what}: give \`json\` to \`web\``));
     return undefined;
   }
+}
+
+const CODEC = 'a codec, `{ fromJson, toJson }` and maybe `fromQuery`, all functions, or nothing';
+
+function isCodec(answer: unknown): answer is JsonCodec | undefined {
+  if (answer === undefined) return true;
+  const { fromJson, fromQuery, toJson } = Object(answer) as Record<string, unknown>;
+  const others = fromQuery === undefined || typeof fromQuery === 'function';
+  return typeof fromJson === 'function' && typeof toJson === 'function' && others;
 }
 
 /** The method that is to be called, or why none is, whichever way it was asked for. */

@@ -306,6 +306,84 @@ function tells(on: WebName): void {
     expect(printed.join()).to.include('Expected the definition of `/spec.Service/Stream` to have JSON');
   });
 
+  const sound = { fromJson: (json: any) => json, toJson: (message: any) => message };
+  const rejected = async () => {
+    throw new TypeError('Expected `text`');
+  };
+  const broken: [what: string, json: () => unknown, says: string][] = [
+    ['a codec that is none', () => ({}), '`json()` to return a codec'],
+    ['a codec that cannot write', () => ({ fromJson: sound.fromJson }), '`json()` to return a codec'],
+    ['a query that is no function', () => ({ ...sound, fromQuery: 1 }), '`json()` to return a codec'],
+    ['a text for a codec', () => 'json', '`json()` to return a codec'],
+    ['a promise of a codec', async () => sound, '`json()` to return a codec'],
+    ['a promise that rejects for a codec', rejected, '`json()` to return a codec'],
+    ['a promise of a request', () => ({ ...sound, fromJson: async () => ({}) }), '`fromJson()` to return a'],
+    ['a promise that rejects', () => ({ ...sound, fromJson: rejected }), '`fromJson()` to return a request'],
+    ['no request', () => ({ ...sound, fromJson: () => {} }), '`fromJson()` to return a request'],
+    ['null for a request', () => ({ ...sound, fromJson: () => null }), '`fromJson()` to return a request'],
+  ];
+  it('answers 500 and reports where a codec is broken, runs no method, and goes on', async () => {
+    const { error } = console;
+    let printed: string[] = [];
+    let ran = 0;
+    console.error = (...args) => void printed.push(args.map(String).join(' '));
+    try {
+      for (const [what, json, says] of broken) {
+        const server = await serve({ many: () => [{ n: ++ran }] }, { json: json as never });
+        printed = [];
+        const { status, text } = await post(server, Many.path, '{}');
+        expect(status, what).to.equal(500);
+        expect(JSON.parse(text), what).to.include({ code: 13, message: 'internal error' });
+        expect(printed.join(), what).to.include(says);
+        expect(printed, what).to.have.length(1);
+      }
+      const fromQuery = { ...sound, fromQuery: rejected };
+      const server = await serve({ many: () => [{ n: ++ran }] }, { json: () => fromQuery as never });
+      printed = [];
+      expect((await get(server, Many.path)).status).to.equal(500);
+      expect(printed.join()).to.include('`fromQuery()` to return a request').and.include('not waited for');
+      expect(ran).to.equal(0);
+      expect((await post(server, Many.path, '{}')).events[1]).to.deep.equal({ data: '{"n":1}' });
+    } finally {
+      console.error = error;
+    }
+  });
+
+  it('answers 400 with what a codec throws', async () => {
+    const fromJson = () => {
+      throw new RangeError('Expected `text`');
+    };
+    const server = await serve({ many: () => [] }, { json: () => ({ ...sound, fromJson }) });
+    const { status, text } = await post(server, Many.path, '{}');
+    expect(status).to.equal(400);
+    expect(JSON.parse(text)).to.include({ code: 3, message: 'Expected `text`' });
+  });
+
+  it('ends with INTERNAL, and sends no message, where a codec makes no JSON of it', async () => {
+    for (const toJson of [async () => ({ a: 1 }), rejected, () => {}, () => () => 1, () => Symbol('x')]) {
+      const server = await serve({ many: () => [{}] }, { json: () => ({ ...sound, toJson }) });
+      const { text, events } = await post(server, Many.path, '{}');
+      expect(text, String(toJson)).to.not.match(/^data: [^{]|^data: \{\}/m);
+      expect(JSON.parse(events.at(-1)?.data as string), String(toJson)).to.include({ code: 13 });
+      expect(events).to.have.length(2);
+    }
+  });
+
+  it('takes a codec that is an instance of a class', async () => {
+    class Codec {
+      readonly tag = 'own';
+      fromJson(json: unknown) {
+        return { [this.tag]: json };
+      }
+      toJson(message: object) {
+        return { ...message, by: this.tag };
+      }
+    }
+    const server = await serve({ many: (request: object) => [request] }, { json: () => new Codec() });
+    const { events } = await post(server, Many.path, '{}');
+    expect(events[1]).to.deep.equal({ data: '{"own":{},"by":"own"}' });
+  });
+
   it('sends what is shared and what is not in their order, and as UTF-8, however much of both a turn has', async () => {
     const texts = Array.from({ length: 700 }, (_, i) => `${i} ü€🎈`.repeat(i % 50));
     const methods = {

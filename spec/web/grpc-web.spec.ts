@@ -43,7 +43,7 @@ async function post(
   for await (const chunk of response) chunks.push(chunk);
   const bytes = Buffer.concat(chunks);
   const text = String(response.headers['content-type']).includes('-text');
-  const { frames } = framesOf(text ? (bytesOfText(bytes) as Buffer) : bytes);
+  const { frames } = framesOf(text ? (bytesOfText(bytes, 2 ** 30) as Buffer) : bytes);
   const last = frames.at(-1);
   const trailers = last?.flags === 0x80 ? last.bytes.toString('latin1') : '';
   return { status: response.status, headers: response.headers, frames, trailers, bytes };

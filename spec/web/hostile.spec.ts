@@ -94,6 +94,26 @@ function withstands(on: WebName): void {
       '%%%%',
       '3 Expected a request in base64',
     ],
+    'text that ends within a byte': [
+      { 'content-type': 'application/grpc-web-text' },
+      'AAAAAAA=A',
+      '3 Expected a request in base64',
+    ],
+    'text in parts that are none': [
+      { 'content-type': 'application/grpc-web-text' },
+      'A='.repeat(1000),
+      '3 Expected a request in base64',
+    ],
+    'text with half of its padding': [
+      { 'content-type': 'application/grpc-web-text' },
+      'AA=AAAAA',
+      '3 Expected a request in base64',
+    ],
+    'two messages as text': [
+      { 'content-type': 'application/grpc-web-text' },
+      'AA=='.repeat(10),
+      '12 Expected a request with one message, got more',
+    ],
   };
   for (const [what, [headers, body, says]] of Object.entries(malformed))
     it(`B6 answers ${what} with one status, and no method hears of it`, async () => {
@@ -138,6 +158,11 @@ function withstands(on: WebName): void {
       const reply = await ask(on, 'POST', One.path, { ...typed, ...headers }, large);
       expect(saidBy(reply)).to.include('8 Received a message of more than 1000 bytes');
     }
+    for (const text of [large.toString('base64'), 'AAAA'.repeat(400)]) {
+      const reply = await ask(on, 'POST', One.path, { 'content-type': 'application/grpc-web-text' }, text);
+      const bytes = Buffer.from(reply.text, 'base64');
+      expect(saidBy({ bytes })).to.include('8 Received a message of more than 1000 bytes');
+    }
     const json = await ask(
       on,
       'POST',
@@ -155,6 +180,32 @@ function withstands(on: WebName): void {
       frame(One.requestSerialize({ text: 'x'.repeat(990) })),
     );
     expect(saidBy(fits)).to.equal('0 ');
+  });
+
+  it('B6 answers 415 to a body that was compressed, and takes what says that it was not', async () => {
+    await start();
+    const ways: [type: string, path: string, body: Buffer | string][] = [
+      ['application/grpc-web', One.path, empty],
+      ['application/grpc-web-text', One.path, empty.toString('base64')],
+      ['application/json', Many.path, '{}'],
+    ];
+    for (const [type, path, body] of ways) {
+      for (const encoding of ['gzip', 'br', 'x-gzip', 'identity, gzip', 'GZIP', 'identitygzip']) {
+        const headers = { 'content-type': type, 'content-encoding': encoding };
+        const reply = await ask(on, 'POST', path, headers, body);
+        expect(reply.status, `${type} ${encoding}`).to.equal(415);
+        expect(reply.headers['accept-encoding']).to.equal('identity');
+        expect(JSON.parse(reply.text).message).to.include('without a content-encoding');
+        expect(calls).to.equal(0);
+      }
+      for (const encoding of ['identity', 'Identity', '', 'identity, identity']) {
+        const headers = { 'content-type': type, 'content-encoding': encoding };
+        expect((await ask(on, 'POST', path, headers, body)).status, `${type} ${encoding}`).to.equal(200);
+        expect(calls).to.equal(1);
+      }
+    }
+    const get = await ask(on, 'GET', Many.path, { 'content-encoding': 'gzip' });
+    expect(get.status).to.equal(200);
   });
 
   // Of HTTP/2 one stream closes, and nothing that others send.

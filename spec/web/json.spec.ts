@@ -1,6 +1,7 @@
 import { fromBinary, fromJson, toBinary, toJson } from '@bufbuild/protobuf';
 import { expect } from 'chai';
 import fc from 'fast-check';
+import { Place } from '../../lib/web/json/place.ts';
 import { protoJson } from '../../lib/web/json/proto-json.ts';
 import { messageOf, registryOf } from '../support/protoc.ts';
 import { everything } from '../support/web-service.ts';
@@ -198,6 +199,11 @@ describe('the JSON of events', () => {
     [{ flag: 'true' }, '`flag`'],
     [{ text: 1 }, '`text`'],
     [{ data: '!' }, '`data`'],
+    [{ data: 'YWJjZ' }, '`data` to be base64, got `YWJjZ`'],
+    [{ data: 'a' }, '`data`'],
+    [{ data: 'a=' }, '`data`'],
+    [{ data: 'a===' }, '`data`'],
+    [{ boxedData: 'YWJjZ===' }, '`boxedData.value`'],
     [{ color: 'PINK' }, '`color` to be one of RED, GREEN, BLUE, got `PINK`'],
     [{ color: 1.5 }, '`color`'],
     [{ inner: 'x' }, '`inner` to be an object'],
@@ -207,9 +213,22 @@ describe('the JSON of events', () => {
     [{ sizes: [] }, '`sizes`'],
     [{ sizes: { a: 'b' } }, '`sizes.a`'],
     [{ byNumber: { x: {} } }, '`byNumber.x`'],
+    [{ byNumber: { '1': {}, '1.0': {} } }, '`byNumber.1.0` to be there alone, got another name of it'],
     [{ at: 'today' }, '`at`'],
     [{ at: '9999-99-99T00:00:00Z' }, '`at`'],
+    [{ at: '2030-02-30T00:00:00Z' }, '`at` to be a time'],
+    [{ at: '2030-02-29T00:00:00+01:00' }, '`at`'],
+    [{ at: '2030-04-31t00:00:00z' }, '`at`'],
+    [{ at: '2030-01-31T24:00:00Z' }, '`at`'],
+    [{ times: ['2028-02-29T00:00:00Z', '2030-02-29T00:00:00Z'] }, '`times[1]`'],
     [{ took: '1' }, '`took`'],
+    [{ name: 'a', id: 1 }, '`id` to be there alone, got `name` as well'],
+    [{ id: 0, name: '' }, '`name` to be there alone, got `id` as well'],
+    [
+      { inners: [{ thing: { deep: {}, name: 'a' } }] },
+      '`inners[0].thing.name` to be there alone, got `deep`',
+    ],
+    [{ someCount: 1, some_count: 1 }, '`some_count` to be there alone, got another name of it'],
     [{ boxedLong: {} }, '`boxedLong.value`'],
     [{ any: {} }, '`any`'],
     [[], '`the request` to be an object'],
@@ -223,10 +242,80 @@ describe('the JSON of events', () => {
     for (const [json, says] of wrong) expect(() => read(json), says).to.throw(TypeError, says);
   });
 
+  it('writes down where it is only when something does not fit there', () => {
+    const { fromJson: read } = codec();
+    const path = Object.getOwnPropertyDescriptor(Place.prototype, 'path') as { get(): string };
+    let written = 0;
+    const get = function (this: Place) {
+      written += 1;
+      return path.get.call(this);
+    };
+    Object.defineProperty(Place.prototype, 'path', { ...path, get });
+    try {
+      const times = ['2030-01-31T12:00:00Z', '2030-01-31T12:00:00Z'];
+      const given = { numbers: [1, 2, 3], sizes: { a: 1, b: 2 }, times, list: [1, [2]], inners: [{}, {}] };
+      read(given);
+      expect(written).to.equal(0);
+      const misfit = { ...given, inners: [{}, { thing: { sizes: { a: 1, b: true } } }] };
+      expect(() => read(misfit)).to.throw('`inners[1].thing.sizes.b`');
+      expect(written).to.equal(1);
+    } finally {
+      Object.defineProperty(Place.prototype, 'path', path);
+    }
+  });
+
+  it('has one field of a oneof, the one that whoever decodes it has', () => {
+    const asIs = codec({ ...Many, responseSerialize: (bytes: unknown) => bytes });
+    for (const given of [
+      { name: 'a', id: 1 },
+      { id: 1, name: 'a' },
+      { name: 'a', deep: { label: 'x' }, maybe: 0 },
+      { inner: { thing: { name: 'a', id: 1 } } },
+      { id: 1, name: 'a', byNumber: { 1: { thing: { id: 1, name: 'a' } } } },
+    ]) {
+      const bytes = everything().Many.responseSerialize(given);
+      const decoded = JSON.stringify(toJson(Thing, fromBinary(Thing, bytes), { registry }));
+      expect(JSON.parse(asIs.toText(bytes))).to.deep.equal(JSON.parse(decoded));
+      expect(asIs.toJson(bytes)).to.deep.equal(JSON.parse(decoded));
+    }
+    const [first, second] = [{ deep: {} }, { name: 'a' }].map(given => Many.responseSerialize(given));
+    expect(asIs.toText(Buffer.concat([first, second] as Buffer[]))).to.equal('{"name":"a"}');
+    expect(codec().fromJson({ name: 'a', id: null })).to.deep.equal(codec().fromJson({ name: 'a' }));
+    expect(() => codec().fromQuery?.({ name: 'a', id: '1' })).to.throw('`id` to be there alone, got `name`');
+  });
+
+  it('says what JSON cannot hold', () => {
+    const { toText } = codec();
+    const value = (numberValue: number) => ({ kind: 'numberValue', numberValue });
+    for (const number of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])
+      for (const given of [
+        { value: value(number) },
+        { list: { values: [value(1), value(number)] } },
+        { fields: { fields: { a: value(number) } } },
+      ])
+        expect(() => toText(given)).to.throw(TypeError, `to be finite, got ${number}`);
+    expect(JSON.parse(toText({ value: value(0), list: { values: [value(-1.5)] } }))).to.deep.equal({
+      value: 0,
+      list: [-1.5],
+    });
+    for (const took of [{ seconds: '315576000001' }, { seconds: 1, nanos: -1 }, { nanos: 1_000_000_000 }])
+      expect(() => toText({ took })).to.throw(TypeError, 'a duration of no more than 10000 years');
+    expect(toText({ took: { seconds: 0, nanos: -5e8 } })).to.equal('{"took":"-0.500s"}');
+  });
+
   it('reads keys that are booleans, which protobuf.js takes for texts', () => {
     expect((codec().fromJson({ byFlag: { false: 'GREEN', true: 'RED' } }) as any).byFlag).to.deep.equal({
       false: 'GREEN',
       true: 'RED',
+    });
+  });
+
+  it('reads keys that are integers, however they are written', () => {
+    const { fromJson: read, toText } = codec();
+    const label = 'x';
+    const given = { byNumber: { '1.0': { label }, '2e1': { label }, '-0': { label } } };
+    expect(JSON.parse(toText(read(given)))).to.deep.equal({
+      byNumber: { 0: { label }, 1: { label }, 20: { label } },
     });
   });
 

@@ -78,6 +78,50 @@ describe('web()', () => {
     expect(await ask('application/grpc-web', '\0\0\0\0\x07{"a":1}'))
       .to.include('{"a":1}')
       .and.include('grpc-status: 0');
+    const encoded = { 'content-type': 'application/json', 'content-encoding': 'gzip' };
+    const inflated = await fetch(url, { method: 'POST', headers: encoded, body: '{"a":1}' });
+    expect(inflated.status, 'whoever parsed it has inflated it').to.equal(200);
+    app.closeAllConnections();
+    app.close();
+  });
+
+  it('says at once that somebody has read a body and left nothing, which a GET does without', async () => {
+    const browser = web({ json: () => ({ fromJson: json => json, toJson: message => message }) });
+    let ran = 0;
+    mount(browser, definition, { stream: request => [{ ran: ++ran, request }] }, quiet);
+    let reads: (request: http.IncomingMessage) => Promise<unknown> = async () => {};
+    const app = http.createServer(async (request, response) => {
+      await reads(request);
+      browser.handler(request, response);
+    });
+    await new Promise<void>(resolve => app.listen(0, '127.0.0.1', resolve));
+    const url = `http://127.0.0.1:${(app.address() as { port: number }).port}${path}`;
+    const post = (type: string) =>
+      fetch(url, { method: 'POST', headers: { 'content-type': type }, body: '{"a":1}' });
+    const toItsEnd = async (request: http.IncomingMessage) => {
+      for await (const _ of request);
+    };
+    const apart = (request: http.IncomingMessage) =>
+      new Promise<void>(resolve => {
+        request.once('data', () => {
+          request.pause();
+          resolve();
+        });
+      });
+    for (reads of [toItsEnd, apart]) {
+      const json = await post('application/json');
+      expect(json.status).to.equal(500);
+      expect(await json.json()).to.include({
+        code: 13,
+        message: 'The request was read by somebody else before',
+      });
+      expect(await (await post('application/grpc-web')).text())
+        .to.include('grpc-status: 13')
+        .and.include('read%20by%20somebody%20else');
+    }
+    expect(ran).to.equal(0);
+    reads = toItsEnd;
+    expect(await (await fetch(`${url}?a=1`)).text()).to.include('data: {"ran":1,"request":{"a":"1"}}');
     app.closeAllConnections();
     app.close();
   });

@@ -81,20 +81,19 @@ export class Registry {
       const type = messageType(full, [], options?.mapEntry === true, show);
       this.known.set(full, type);
       unfinished.push(() => {
-        Object.assign(
-          type,
-          messageType(
-            full,
-            field.map(one => this.field(one, full, explicit)),
-            type.entry,
-            show,
-          ),
-        );
+        const oneofs = oneofsOf(field);
+        const fields = field.map(one => this.field(one, full, explicit, oneofs));
+        Object.assign(type, messageType(full, fields, type.entry, show));
       });
     }
   }
 
-  private field(described: DescribedField, scope: string, explicit: boolean): Field {
+  private field(
+    described: DescribedField,
+    scope: string,
+    explicit: boolean,
+    oneofs: ReadonlyMap<number | undefined, Field[]>,
+  ): Field {
     const { name, number, label, type, typeName = '', oneofIndex } = described;
     const kind = KINDS[type];
     const message = kind === 'message' ? find(this.known, typeName, scope) : undefined;
@@ -102,17 +101,24 @@ export class Registry {
     if (kind === undefined || (kind === 'message' && !message))
       throw new TypeError(`Expected the field \`${name}\` of ${scope} to have a known type`);
     const presence = explicit || oneofIndex !== undefined || kind === 'message';
-    return {
-      number,
-      name,
-      json: jsonName(name),
-      kind,
-      message,
-      enumeration,
-      repeated: label === REPEATED,
-      presence,
-    };
+    const oneof = oneofs.get(oneofIndex);
+    const [json, repeated] = [jsonName(name), label === REPEATED];
+    const field = { number, name, json, kind, message, enumeration, repeated, presence, oneof };
+    oneof?.push(field);
+    return field;
   }
+}
+
+/** Where the fields of each oneof will be; one with a single field, as `optional` makes it, excludes nothing. */
+function oneofsOf(list: readonly DescribedField[]): Map<number | undefined, Field[]> {
+  const oneofs = new Map<number | undefined, Field[]>();
+  const seen = new Set<number>();
+  for (const { oneofIndex } of list)
+    if (oneofIndex !== undefined) {
+      if (seen.has(oneofIndex)) oneofs.set(oneofIndex, []);
+      seen.add(oneofIndex);
+    }
+  return oneofs;
 }
 
 function within(scope: string, name: string): string {

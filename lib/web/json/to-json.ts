@@ -22,6 +22,8 @@ export function read(reader: Reader, type: MessageType, messages: Messages): unk
     if (field === undefined || field.kind === 'group') reader.skip(wire);
     else if (field.message?.entry) entry(reader.part(), field, field.message, json, messages);
     else if (!field.repeated) {
+      // The last one counts, as to whoever decodes it.
+      if (field.oneof) for (const other of field.oneof) delete json[other.json];
       const value = one(reader, field, messages);
       if (field.presence || !isDefault(value, field)) json[field.json] = value;
       else if (field.json in json) delete json[field.json];

@@ -15,6 +15,7 @@ export function toText(bytes: Uint8Array, type: MessageType, messages: Messages)
 function textOf(reader: Reader, type: MessageType, messages: Messages): string | undefined {
   let text = '';
   let last = 0;
+  let picked: Field['oneof'][] | undefined;
   while (reader.more) {
     const tag = reader.uint32();
     const number = tag >>> 3;
@@ -25,6 +26,11 @@ function textOf(reader: Reader, type: MessageType, messages: Messages): string |
     }
     if (number <= last) return undefined;
     last = number;
+    if (field.oneof) {
+      if (picked?.includes(field.oneof)) return undefined;
+      picked ??= [];
+      picked.push(field.oneof);
+    }
     const value = field.repeated ? severalOf(reader, tag, field, messages) : fieldOf(reader, field, messages);
     if (value === undefined) return undefined;
     if (value !== '') text += `${text === '' ? '' : ','}"${field.json}":${value}`;

@@ -17,6 +17,8 @@ export interface Field {
   readonly repeated: boolean;
   /** Whether its absence is told from its default. */
   readonly presence: boolean;
+  /** Several fields, this one among them, of which a message has no more than one. */
+  readonly oneof?: readonly Field[] | undefined;
 }
 
 export interface MessageType {

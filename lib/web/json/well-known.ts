@@ -1,4 +1,4 @@
-import { expected } from '../../check.ts';
+import type { Place } from './place.ts';
 import { jsonName, type Show } from './types.ts';
 
 const ANY = 'google.protobuf.Any';
@@ -27,7 +27,7 @@ export const shown: ReadonlyMap<string, Show> = new Map<string, Show>([
   ['google.protobuf.FieldMask', ({ paths = [] }) => paths.map(jsonName).join(',')],
   ['google.protobuf.Struct', ({ fields = {} }) => fields],
   ['google.protobuf.ListValue', ({ values = [] }) => values],
-  ['google.protobuf.Value', json => Object.values(json)[0] ?? null],
+  ['google.protobuf.Value', anyValue],
   [ANY, ({ typeUrl = '', value = '' }, inner) => any(typeUrl, value, inner)],
   ...Object.entries(WRAPPERS).map(([name, zero]): [string, Show] => [
     `google.protobuf.${name}`,
@@ -41,6 +41,13 @@ function any(typeUrl: string, base64: string, inner: Parameters<Show>[1]): unkno
   return shown.has(name) ? { '@type': typeUrl, value } : { '@type': typeUrl, ...(value as object) };
 }
 
+/** What is not finite is a text elsewhere in JSON; here, a text means a text. */
+function anyValue({ numberValue, ...others }: Parameters<Show>[0]): unknown {
+  if (typeof numberValue === 'string')
+    throw new TypeError(`Expected the number in a google.protobuf.Value to be finite, got ${numberValue}`);
+  return numberValue ?? Object.values(others)[0] ?? null;
+}
+
 /** From the year 1 to 9999. */
 const [FIRST, LAST] = [-62_135_596_800, 253_402_300_799];
 
@@ -50,7 +57,15 @@ function timestamp(seconds: number, nanos: number): string {
   return `${new Date(seconds * 1000).toISOString().slice(0, 19)}${fraction(nanos)}Z`;
 }
 
+/** In seconds. */
+const LONGEST = 315_576_000_000;
+
 function duration(seconds: string, nanos: number): string {
+  const whole = Number(seconds);
+  if (Math.abs(whole) > LONGEST || Math.abs(nanos) > 999_999_999 || whole * nanos < 0)
+    throw new TypeError(
+      'Expected a duration of no more than 10000 years, its nanos with the sign of its seconds',
+    );
   const sign = nanos < 0 || seconds.startsWith('-') ? '-' : '';
   return `${sign}${seconds.replace('-', '')}${fraction(Math.abs(nanos))}s`;
 }
@@ -64,7 +79,7 @@ function fraction(nanos: number): string {
 }
 
 /** The JSON that any other message would have, of what stands for one of these; by its type. */
-export const meant: ReadonlyMap<string, (json: unknown, name: string) => unknown> = new Map([
+export const meant: ReadonlyMap<string, (json: unknown, place: Place) => unknown> = new Map([
   [TIMESTAMP, timestampOf],
   [DURATION, durationOf],
   ['google.protobuf.FieldMask', fieldMaskOf],
@@ -75,36 +90,45 @@ export const meant: ReadonlyMap<string, (json: unknown, name: string) => unknown
   ...Object.keys(WRAPPERS).map(name => [`google.protobuf.${name}`, (value: unknown) => ({ value })] as const),
 ]);
 
-function timestampOf(json: unknown, name: string): object {
-  const [, whole, digits = '', zone] =
-    /^(\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)$/.exec(String(json)) ?? [];
+function timestampOf(json: unknown, place: Place): object {
+  const [, whole, day, digits = '', zone] =
+    /^(\d{4}-\d\d-(\d\d)[Tt]\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)$/.exec(String(json)) ?? [];
   const seconds = Date.parse(`${whole}${zone}`.toUpperCase()) / 1000;
-  if (typeof json !== 'string' || !(seconds >= FIRST && seconds <= LAST))
-    throw expected(name, 'a time such as `2030-01-31T12:00:00Z`', json);
+  // `Date` takes February 30 for March 1, and the hour 24 for the next day.
+  const isDay = new Date(`${whole}Z`.toUpperCase()).getUTCDate() === Number(day);
+  if (typeof json !== 'string' || !isDay || !(seconds >= FIRST && seconds <= LAST))
+    throw place.unfit('a time such as `2030-01-31T12:00:00Z`', json);
   return { seconds: String(seconds), nanos: Number(digits.padEnd(9, '0')) };
 }
 
-function durationOf(json: unknown, name: string): object {
+function durationOf(json: unknown, place: Place): object {
   const [, sign = '', seconds, digits = ''] = /^(-)?(\d{1,12})(?:\.(\d{1,9}))?s$/.exec(String(json)) ?? [];
-  if (typeof json !== 'string' || seconds === undefined || Number(seconds) > 315_576_000_000)
-    throw expected(name, 'a duration such as `1.5s`', json);
+  if (typeof json !== 'string' || seconds === undefined || Number(seconds) > LONGEST)
+    throw place.unfit('a duration such as `1.5s`', json);
   const nanos = Number(digits.padEnd(9, '0'));
   return { seconds: `${sign}${seconds}`, nanos: sign && nanos ? -nanos : nanos };
 }
 
-function fieldMaskOf(json: unknown, name: string): object {
-  if (typeof json !== 'string') throw expected(name, 'names of fields with commas between', json);
+function fieldMaskOf(json: unknown, place: Place): object {
+  if (typeof json !== 'string') throw place.unfit('names of fields with commas between', json);
   const snake = (path: string) => path.replace(/[A-Z]/g, letter => `_${letter.toLowerCase()}`);
   return { paths: json === '' ? [] : json.split(',').map(snake) };
 }
 
 function anyValueOf(json: unknown): object {
-  if (json === null) return { nullValue: 0 };
-  if (Array.isArray(json)) return { listValue: json };
-  if (typeof json === 'object') return { structValue: json };
-  return { [`${typeof json}Value`.replace('booleanValue', 'boolValue')]: json };
+  switch (typeof json) {
+    case 'number':
+      return { numberValue: json };
+    case 'boolean':
+      return { boolValue: json };
+    case 'object':
+      if (json === null) return { nullValue: 0 };
+      return Array.isArray(json) ? { listValue: json } : { structValue: json };
+    default:
+      return { stringValue: json };
+  }
 }
 
-function refuseAny(json: unknown, name: string): never {
-  throw expected(name, 'no Any, which is not read from JSON', json);
+function refuseAny(json: unknown, place: Place): never {
+  throw place.unfit('no Any, which is not read from JSON', json);
 }
