@@ -1,6 +1,7 @@
+import { Writable } from 'node:stream';
 import type { Metadata } from '@grpc/grpc-js';
 import { counts } from '../counters.ts';
-import type { Callback } from '../grpc-js/ports.ts';
+import type { AnyStream, Callback } from '../grpc-js/ports.ts';
 import { mistakeIn } from '../run/answer.ts';
 import { completed } from '../run/relay.ts';
 import { outcomeOfGiven } from '../status/given.ts';
@@ -12,6 +13,8 @@ import type { AnyHandler } from './handler.ts';
 /** The facade of a handler that answers by its callback. */
 export class AnswerFacade extends Facade {
   private answered = false;
+  /** What the handler destroyed its stream with, which that is about to emit. */
+  private letGo: Error | undefined;
   override readonly callback: Callback = (error, message, trailer) => this.respond(error, message, trailer);
 
   private respond(error: unknown, message: unknown, trailer: Metadata | undefined): void {
@@ -48,6 +51,20 @@ export class AnswerFacade extends Facade {
     this.answered = true;
     void relay.status(outcome);
     return true;
+  }
+
+  /** Who destroys what is read, as `pipeline` does, reads no more. The answer is still that of the callback. */
+  protected override destroyed(error: Error | undefined): AnyStream {
+    const { stream } = this;
+    if (!stream.destroyed) this.letGo = error;
+    return Writable.prototype.destroy.call(stream, error) as AnyStream;
+  }
+
+  protected override failed(args: unknown[]): boolean {
+    const { letGo } = this;
+    if (letGo === undefined || args[0] !== letGo) return super.failed(args);
+    this.letGo = undefined;
+    return this.tell(args);
   }
 
   /** One that has no parameter for its callback, and has an answer, is a method. */
