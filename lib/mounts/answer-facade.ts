@@ -5,8 +5,10 @@ import type { AnyStream, Callback } from '../grpc-js/ports.ts';
 import { mistakeIn } from '../run/answer.ts';
 import { completed } from '../run/relay.ts';
 import { outcomeOfGiven } from '../status/given.ts';
+import { after, type Timer } from '../timers.ts';
 import type { Outcome } from '../types.ts';
 import type { WireStatus } from '../wire/port.ts';
+import { codeOf } from './code.ts';
 import { Facade } from './facade.ts';
 import type { AnyHandler } from './handler.ts';
 
@@ -15,6 +17,8 @@ export class AnswerFacade extends Facade {
   private answered = false;
   /** What the handler destroyed its stream with, which that is about to emit. */
   private letGo: Error | undefined;
+  /** Tells what a handler that did not call back was. */
+  private verdict: Timer | undefined;
   override readonly callback: Callback = (error, message, trailer) => this.respond(error, message, trailer);
 
   private respond(error: unknown, message: unknown, trailer: Metadata | undefined): void {
@@ -67,15 +71,49 @@ export class AnswerFacade extends Facade {
     return this.tell(args);
   }
 
-  /** One that has no parameter for its callback, and has an answer, is a method. */
+  /**
+   * One that has no parameter for its callback, and has an answer, is a method. One that takes whatever it is given might
+   * hand its callback on, and is waited for; what it returned might be no answer, as the timer of a `setTimeout`.
+   */
   protected override returned(value: unknown, later: boolean, handler: AnyHandler): void {
     super.returned(value, later, handler);
     if (value === undefined || value === null || this.answered || handler.length > 1) return;
-    if (later || Object.getPrototypeOf(value) === Object.prototype)
+    const plain = Object.getPrototypeOf(value) === Object.prototype;
+    if (!later && !plain) return;
+    if (takesNoCallback(handler)) return this.isMethod();
+    if (!plain && !isMessage(value)) return;
+    this.verdict = after(this.call.settings.cleanupGraceMs, () => this.isMethod()).unref();
+  }
+
+  private isMethod(): void {
+    if (!this.answered && this.relay.open)
       this.mistaken(
         new TypeError(
           'Expected a handler that calls back, got a method that returns its answer: it goes into `produce`',
         ),
       );
   }
+
+  override released(): void {
+    this.verdict?.stop();
+    super.released();
+  }
+}
+
+/** Whether its text shows that a function has no second parameter, by whatever name. */
+function takesNoCallback(handler: AnyHandler): boolean {
+  const { params, tokens } = codeOf(handler) ?? {};
+  if (params === undefined || params.includes('...') || params.includes('=')) return false;
+  return !tokens?.includes('arguments');
+}
+
+/** Whether it could be an answer, and is not what a handler has left of somebody who calls it back: a timer, an emitter. */
+function isMessage(value: object): boolean {
+  const { on, ref } = value as { on?: unknown; ref?: unknown };
+  return (
+    typeof value === 'object' &&
+    !Array.isArray(value) &&
+    typeof on !== 'function' &&
+    typeof ref !== 'function'
+  );
 }
