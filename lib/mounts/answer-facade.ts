@@ -100,11 +100,19 @@ export class AnswerFacade extends Facade {
   }
 }
 
+/** Of handlers that returned something: a text is read once. */
+const known = new WeakMap<AnyHandler, boolean>();
+
 /** Whether its text shows that a function has no second parameter, by whatever name. */
 function takesNoCallback(handler: AnyHandler): boolean {
-  const { params, tokens } = codeOf(handler) ?? {};
-  if (params === undefined || params.includes('...') || params.includes('=')) return false;
-  return !tokens?.includes('arguments');
+  let takesNone = known.get(handler);
+  if (takesNone === undefined) {
+    const { params, tokens } = codeOf(handler) ?? {};
+    takesNone = tokens !== undefined && !['...', '='].some(token => params?.includes(token));
+    takesNone &&= !tokens?.includes('arguments');
+    known.set(handler, takesNone);
+  }
+  return takesNone;
 }
 
 /** Whether it could be an answer, and is not what a handler has left of somebody who calls it back: a timer, an emitter. */
