@@ -315,13 +315,13 @@ export class ServerCall<Req = unknown> implements Inside, Sink<unknown>, Sender,
     this.end(verdict);
   }
 
-  /** The wire can send no more. */
-  wireFailed(outcome: Outcome): void {
+  /** The wire can send no more; whoever ended it below has `told` of that where it had to be. */
+  wireFailed(outcome: Outcome, told = false): void {
     if (this.taking) {
       this.failing = true;
-      return queueMicrotask(() => this.wireFailed(outcome));
+      return queueMicrotask(() => this.wireFailed(outcome, told));
     }
-    if (outcome.cause !== undefined && !isHidden(outcome)) this.report(outcome.cause);
+    if (!told && outcome.cause !== undefined && !isHidden(outcome)) this.report(outcome.cause);
     if (this.phase === Phase.Ending) this.spoiled ??= outcome;
     this.end(outcome);
   }

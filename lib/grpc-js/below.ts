@@ -2,7 +2,7 @@ import { constants, type ServerHttp2Stream } from 'node:http2';
 import { ServerInterceptingCall, status } from '@grpc/grpc-js';
 import { isLost } from '../lost.ts';
 import type { Identity } from '../rpc.ts';
-import type { Call, ConnectionInfo } from '../types.ts';
+import type { Call, ConnectionInfo, Outcome } from '../types.ts';
 import { PREFIX_BYTES } from '../wire/frame.ts';
 import type { Delivery, Outlet, Serialize } from '../wire/port.ts';
 import { letGoOf, letGoOnceClosed } from './let-go.ts';
@@ -16,6 +16,8 @@ import './ticks.ts';
 interface Link {
   /** The wire of an interceptor of ours. */
   readonly wire?: Pick<Delivery, 'pendingBytes' | 'takenAt'> | undefined;
+  /** Its call, which an interceptor of ours has. */
+  readonly call?: { readonly view: Call; readonly known: Outcome | undefined } | undefined;
   readonly nextCall?: Link;
   readonly processingMetadata?: boolean;
   readonly processingMessage?: boolean;
@@ -73,7 +75,7 @@ export function isOver(link: unknown): boolean {
 /** The call that the nearest interceptor of ours made of this RPC. */
 export function callAbove(link: unknown): { readonly view: Call } | undefined {
   for (let next = link as Link | undefined; next; next = next.nextCall)
-    if (transparent in next) return (next as { call?: { readonly view: Call } }).call;
+    if (transparent in next) return next.call;
   return undefined;
 }
 
@@ -192,6 +194,11 @@ export class Below {
   /** Whether grpc-js ended the call by itself while it was sending. */
   gaveUp(): boolean {
     return this.stream?.writableEnded === true;
+  }
+
+  /** How an interceptor of ours below ended the call, if it did: its own layers did, or it could not send a message. */
+  conclusion(): Outcome | undefined {
+    return this.ours?.call?.known;
   }
 
   /** Whether grpc-js ended the call by itself, and the stream is not closed by the other side. */

@@ -111,6 +111,9 @@ export class LinkDelivery implements Delivery {
       return carrier.sender.wireFailed(outcomeOf(error));
     }
     if (below.gaveUp()) {
+      // It was told of there, and must not be told of as if it were another.
+      const concluded = below.conclusion();
+      if (concluded) return carrier.sender.wireFailed(concluded, true);
       const refusal = below.refusal(message);
       const code = below.sentStatus() ?? refusal.code;
       const what = code === status.RESOURCE_EXHAUSTED ? 'is too large' : 'could not be serialised';

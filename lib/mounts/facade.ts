@@ -175,7 +175,8 @@ export class Facade implements Producer {
     return stream;
   }
 
-  private destroyed(error: Error | undefined): AnyStream {
+  /** Where the handler writes, nothing can be said on what was destroyed: that is its end. */
+  protected destroyed(error: Error | undefined): AnyStream {
     const { relay, stream } = this;
     if (relay.open) this.fail(outcomeOf(error ?? new Error('the handler destroyed its call')));
     else Writable.prototype.destroy.call(stream, error);
@@ -197,13 +198,18 @@ export class Facade implements Producer {
     this.outer?.clientLeft();
   }
 
-  /**
-   * The handler emits a status, and all who listen for errors hear of it. One listener is grpc-js, which throws at some
-   * errors. It cannot be told from others who listened before the handler was called: what those throw is ignored.
-   */
-  private failed(args: unknown[]): boolean {
-    const { call, early, stream } = this;
+  /** The handler emits a status, and all who listen for errors hear of it. */
+  protected failed(args: unknown[]): boolean {
     this.fail(outcomeOfGiven(args[0]));
+    return this.tell(args);
+  }
+
+  /**
+   * Tells all who listen for errors. One listener is grpc-js, which throws at some errors. It cannot be told from others
+   * who listened before the handler was called: what those throw is ignored.
+   */
+  protected tell(args: unknown[]): boolean {
+    const { call, early, stream } = this;
     this.telling = true;
     for (const event of [EventEmitter.errorMonitor, 'error'])
       for (const listener of stream.rawListeners(event)) {

@@ -1,22 +1,19 @@
-import { partsOf } from './handler.ts';
+import { type Code, codeOf } from './code.ts';
+import { isGenerator, partsOf } from './handler.ts';
 
-/** A function whose parameters can be read: of its first two, those that are plain names. */
-const HEAD =
-  /^(?:async\s+)?(?:function\s*)?[\w$]*\s*\(\s*(?<first>[\w$]+)\s*(?:,\s*(?<second>[\w$]+)\s*)?\)|^(?:async\s+)?(?<only>[\w$]+)\s*=>/;
-
-/** What is no code of it: strings and comments. */
-const NO_CODE = /\/\*[\s\S]*?\*\/|\/\/.*|'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"|`(?:\\.|[^`\\])*`/g;
+/** What a handler does with its call: a request has no such methods. */
+const WAYS = new Set(['write', 'emit', 'end', 'on', 'once', 'pipe', 'sendMetadata']);
 
 /**
  * What a function does that only a handler of grpc-js can do, such as `call.write()`, as far as its text shows: a
- * request has no such methods, and a call of ours is no callback. Nothing when it does not show.
+ * request has no such methods, and a call of ours is no callback. Nothing when it does not show beyond doubt.
  */
 function handlersWay(method: (...args: never[]) => unknown): string | undefined {
-  const code = Function.prototype.toString.call(method).replace(NO_CODE, "''");
-  const { first, second, only } = code.match(HEAD)?.groups ?? {};
-  return (
-    usedBy(code, first ?? only, '\\.(?:write|emit|end|on|once|pipe|sendMetadata)') ?? usedBy(code, second, '')
-  );
+  const code = codeOf(method);
+  if (code === undefined) return undefined;
+  const [first, comma = ',', second, ...more] = code.params;
+  if (comma !== ',' || more.length > (more[0] === ',' ? 1 : 0)) return undefined;
+  return usedBy(code, first, true) ?? usedBy(code, second, false);
 }
 
 /**
@@ -24,24 +21,61 @@ function handlersWay(method: (...args: never[]) => unknown): string | undefined 
  * call.
  */
 export function checkMethod(name: string, method: (...args: never[]) => unknown): void {
-  const way = partsOf(method) ? undefined : handlersWay(method);
+  const way = partsOf(method) || isGenerator(method) ? undefined : handlersWay(method);
   if (way !== undefined)
     throw new TypeError(
       `Expected \`${name}\` to be a method, got a handler of grpc-js, as it calls \`${way}\`: it goes in by \`wrap(handler)\``,
     );
 }
 
-function usedBy(code: string, name: string | undefined, way: string): string | undefined {
-  if (name === undefined) return undefined;
-  const word = `(?<![\\w$.])${name.replaceAll('$', '\\$')}(?![\\w$])`;
-  // Where there is another of that name, it might be that one.
-  const bound = [
-    `${word}\\s*=>`,
-    `(?:const|let|var|function|class|catch\\s*\\()\\s+${word}`,
-    `[(,{[]\\s*${word}[\\w$\\s,:=.\\]}[{]*\\)\\s*(?:=>|\\{)`,
-  ];
-  const body = code.slice(code.search(/\)\s*(?:=>|\{)|=>/));
-  if (bound.some(pattern => new RegExp(pattern).test(body.slice(1)))) return undefined;
-  const used = body.match(new RegExp(`${word}${way}\\s*\\(`));
-  return used ? `${used[0].replace(/\s*\($/, '')}()` : undefined;
+/** What a function does with one of its parameters: calls a method of it that is of a handler, or calls itself. */
+function usedBy(code: Code, name: string | undefined, methods: boolean): string | undefined {
+  const { body, tokens } = code;
+  let used: string | undefined;
+  for (let index = body; name !== undefined && index < tokens.length; index++) {
+    if (tokens[index] !== name || /^\??\.$/.test(tokens[index - 1] as string)) continue;
+    // Where there might be another of that name, it might be that one.
+    if (isOther(code, index)) return undefined;
+    const method = methods && tokens[index + 1] === '.' ? tokens[index + 2] : undefined;
+    if (method !== undefined && WAYS.has(method) && isCalled(code, index + 2)) used ??= `${name}.${method}()`;
+    if (!methods && isCalled(code, index)) used ??= `${name}()`;
+  }
+  return used;
+}
+
+/** A method that is defined reads as a call does, but that its body follows. */
+function isCalled({ pairs, tokens }: Code, index: number): boolean {
+  return tokens[index + 1] === '(' && tokens[(pairs.get(index + 1) as number) + 1] !== '{';
+}
+
+/** Before a name that is declared, or that is asked what it is. */
+const DECLARES = /^(?:const|let|var|function|class|typeof|new)$/;
+const ASSIGNS = /^(?:=|of|in)$/;
+/** Before brackets that declare nothing, though a block follows. */
+const CONTROLS = /^(?:if|while|for|await|switch|with)$/;
+
+/** Whether a name might be declared or assigned here: as a variable, as a parameter, or in a pattern of those. */
+function isOther(code: Code, index: number): boolean {
+  const { body, pairs, tokens } = code;
+  const before = tokens[index - 1] as string;
+  const after = tokens[index + 1] as string;
+  if (DECLARES.test(before) || ASSIGNS.test(after) || after === '=>') return true;
+  if (after === '(') return before === '*' && !isCalled(code, index);
+  if (/^(?:\.|\?\.|\[|:)$/.test(after)) return false;
+  let inner = true;
+  for (let at = index - 1; at >= body - 1; at--) {
+    const closed = pairs.get(at);
+    if (closed === undefined) continue;
+    if (closed < at) {
+      at = closed;
+      continue;
+    }
+    const [opening, control, next] = [tokens[at], tokens[at - 1] as string, tokens[closed + 1] as string];
+    if (ASSIGNS.test(next) || (opening === '(' && next === '=>')) return true;
+    if (opening === '(' && next === '{' && !CONTROLS.test(control)) return true;
+    // Of several variables, or of what is no more than a list.
+    if (inner && before === ',' && (opening === '{' || control === 'for')) return true;
+    inner = false;
+  }
+  return inner && before === ',';
 }

@@ -50,3 +50,8 @@ export function mark(handler: AnyHandler, parts: Made): AnyHandler {
 export function partsOf(handler: unknown): Made | undefined {
   return (handler as { [made]?: Made })[made];
 }
+
+/** A generator is never a handler: whoever calls it gets what nobody would read. */
+export function isGenerator(value: object): boolean {
+  return /^(Async)?GeneratorFunction$/.test(Reflect.get(value, Symbol.toStringTag));
+}

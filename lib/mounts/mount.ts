@@ -7,10 +7,18 @@ import type { Answer, Call, Method, Middleware, Requests, Source } from '../type
 import type { Serialize } from '../wire/port.ts';
 import type { Names, RequestOf, ResponseOf, ResponsesOf, ServiceFor, ServiceOf } from './definition.ts';
 import { checkMethod } from './hand-written.ts';
-import { type AnyHandler, type Made, type Mounted, type MountedAnswer, mark, partsOf } from './handler.ts';
+import {
+  type AnyHandler,
+  isGenerator,
+  type Made,
+  type Mounted,
+  type MountedAnswer,
+  mark,
+  partsOf,
+} from './handler.ts';
 import { handle } from './produce.ts';
 import { serviceOf } from './service.ts';
-import { isGenerator, wrapHandler } from './wrap.ts';
+import { wrapHandler } from './wrap.ts';
 
 /**
  * What stands for one method. Where the definition says of which kind the method is (ts-proto), only that kind

@@ -18,7 +18,15 @@ import { AnswerFacade } from './answer-facade.ts';
 import type { SentBy } from './definition.ts';
 import { Facade } from './facade.ts';
 import { portOf } from './facade-port.ts';
-import { type AnyHandler, type Handler, type Mounted, type MountedAnswer, mark, partsOf } from './handler.ts';
+import {
+  type AnyHandler,
+  type Handler,
+  isGenerator,
+  type Mounted,
+  type MountedAnswer,
+  mark,
+  partsOf,
+} from './handler.ts';
 import { handle } from './produce.ts';
 
 /**
@@ -147,9 +155,4 @@ function relayed(
     });
   }
   return mark(wrapped, { wrapped: handler, middleware, named });
-}
-
-/** A generator is never a handler: whoever calls it gets what nobody would read. */
-export function isGenerator(value: object): boolean {
-  return /^(Async)?GeneratorFunction$/.test(Reflect.get(value, Symbol.toStringTag));
 }

@@ -48,8 +48,8 @@ export interface Sender {
   readonly counted: Tally | undefined;
   /** There is room again, or everything was taken. */
   wireMoved(): void;
-  /** The call can send no more. */
-  wireFailed(outcome: Outcome): void;
+  /** The call can send no more; `told` when the developer need not hear of it any more. */
+  wireFailed(outcome: Outcome, told?: boolean): void;
 }
 
 /** The wire, as what delivers its messages sees it. */

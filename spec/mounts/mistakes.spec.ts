@@ -1,3 +1,4 @@
+import { runInThisContext } from 'node:vm';
 import { Server, type ServiceDefinition, status } from '@grpc/grpc-js';
 import { expect } from 'chai';
 import {
@@ -89,6 +90,10 @@ const handlers: Record<string, (...args: any[]) => unknown> = {
   },
   sendMetadata: (call: any) => void call.sendMetadata(undefined),
   callback: (_call, callback) => callback(null, 1),
+  'callback, beside what reads like no code': (call, callback) => {
+    const text = `${`it's //${call.path}`}'`;
+    if (/'/.test(text)) return callback(/\//);
+  },
 };
 
 /** Methods that look a little like handlers. */
@@ -98,10 +103,55 @@ const methods: Record<string, (...args: any[]) => unknown> = {
   'that only mentions it': request => [`call.write() of ${request}`, 'request.write(1)'],
   'that has a part of that name': request => [request.call.write(1)],
   'that takes it apart': ({ write }) => [write(1)],
+  'that puts a template into a template': (request, call) => ({
+    text: `it's ${`call(${call.peer})`} of ${request}`,
+  }),
+  'that has a template that reads like a comment, and another': (request, call) => [
+    `http://${`${request}`}`,
+    `it's call(${call.peer})`,
+  ],
   'that is bound': ((call: any) => call.write(1)).bind(undefined),
   async *'that yields'(request) {
     yield request.on('data');
   },
+};
+
+/** Methods, and what is theirs of the name of their call or request; as text, since names are changed on the way here. */
+const texts: Record<string, string> = {
+  'calls its own private method':
+    '(class { #call(x) { return x; } f(request, call) { return this.#call(request); } }).prototype.f',
+  'makes an object with such a method': '(request, call) => ({ peer: call.peer, call(x) { return x; } })',
+  'makes a class with such a method':
+    '(request, call) => { class A { async call() {} static call() {} *call() {} get call() {} } return new A().call(); }',
+  'calls such a method, on the next line': '(request, call) => request\n  .call(1)',
+  'might have none': '(request, call) => call?.(1)',
+  'asks what it is': "(request, call) => (typeof call === 'function' ? call(1) : 1)",
+  'has a regular expression with a quote': "(request, call) => [/'/.test(request), 'call(1)', /[/]call(1)/]",
+  'has a regular expression after a condition':
+    '(request, call) => { if (request) /call(1)/.test(request); }',
+  divides: "(request, call) => [request.a / call.b, 'call(1)/', 4 / 2]",
+  'has a comment with a quote': "(request, call) => {\n  // it's\n  return 'call(1)'; /* don't call(2) */ }",
+  'catches another': '(request, call) => { try { request(); } catch (call) { call(1); } }',
+  'takes another apart': '(request, call) => { { const { a, call } = request; return call(a); } }',
+  'takes another out of a pattern': '(request, call) => { { const { a: [, call] } = request; call(1); } }',
+  'declares another beside others': '(request, call) => { { let a = 1, call; call(a); } }',
+  'loops over others': '(request, call) => { for (const [, call] of request) call(1); }',
+  'has a parameter of that name': '(request, call) => request.map((x, { y: call }) => call(x))',
+  'has a method with a parameter of that name': '(request, call) => ({ do(x, call) { return call(x); } })',
+  'has a function with a default of that name': '(request, call) => ((x, call = y => y) => call(x))(1)',
+  'has a function of that name': '(request, call) => { { function* call() {} call(); } }',
+  'gives it another value': '(request, call) => { call = String; return call(1); }',
+  'has another request of that name': '(request) => [].map(({ request }) => request.write(1))',
+};
+
+/** Handlers, as they are written also. */
+const shown: Record<string, string> = {
+  'with a comma after its parameters': '(call,\n  callback,\n) => { callback(null, 1); }',
+  'of a name that is computed': "({ ['a' + 'b'](call, callback) { callback(null, 1); } }).ab",
+  'that hands its callback on, too':
+    '(call, callback) => { if (call.x) f(callback); else callback(null, 1); }',
+  'in a block':
+    '(call, callback) => { for (const x of [1]) { f(x, callback); callback(null, { callback }); } }',
 };
 
 describe('a handler of grpc-js where a method is expected', () => {
@@ -121,6 +171,16 @@ describe('a handler of grpc-js where a method is expected', () => {
   for (const [name, method] of Object.entries(methods))
     it(`is not seen in a method ${name}`, () => {
       expect(() => produce(method as never)).not.to.throw();
+    });
+
+  for (const [name, text] of Object.entries(texts))
+    it(`is not seen in a method that ${name}`, () => {
+      expect(() => produce(runInThisContext(text))).not.to.throw();
+    });
+
+  for (const [name, text] of Object.entries(shown))
+    it(`is refused: one ${name}`, () => {
+      expect(() => produce(runInThisContext(text))).to.throw(TypeError, 'as it calls `callback()`');
     });
 
   it('is told of with the stack of where it failed', async () => {

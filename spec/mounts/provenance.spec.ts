@@ -1,4 +1,10 @@
-import { Metadata, ServerInterceptingCall, type ServerInterceptor, status } from '@grpc/grpc-js';
+import {
+  Metadata,
+  ServerInterceptingCall,
+  type ServerInterceptor,
+  type ServerOptions,
+  status,
+} from '@grpc/grpc-js';
 import { expect } from 'chai';
 import {
   configure,
@@ -13,6 +19,7 @@ import {
 } from '../../lib/index.ts';
 import { errors } from '../../middleware/errors.ts';
 import { definition, type Handler, type Reply, start, stopAll } from '../support/harness.ts';
+import { calling, kinds, serveKind, streamsOut } from '../support/kinds.ts';
 
 const DETAILS = 'meant for the client';
 const CODES = Array.from({ length: 16 }, (_, index) => (index + 1) as status);
@@ -257,6 +264,84 @@ describe('the status of a handler that is not ours, under an interceptor', () =>
         expect(said(await server.call())).to.deep.equal({ code, details, trailer: 'yes' });
         await server.close();
       }
+    });
+});
+
+/** Messages that cannot be sent, and what is told of them. */
+const unsendable: Record<string, { message: unknown; options?: ServerOptions; told: string }> = {
+  'cannot be encoded': { message: { a: 1n }, told: 'could not be serialised' },
+  'is too large': {
+    message: 'x'.repeat(500),
+    options: { 'grpc.max_send_message_length': 100 },
+    told: 'has 502 bytes, and 100 may be sent',
+  },
+};
+
+describe('a message that cannot be sent, under interceptors', () => {
+  afterEach(stopAll);
+
+  for (const [what, { message, options = {}, told }] of Object.entries(unsendable))
+    for (const kind of kinds)
+      for (const on of ['wrap', 'mount', 'interceptor'] as const)
+        for (const above of [1, 2])
+          it(`is told of once when it ${what}: ${kind} on ${on}, under ${above}`, async () => {
+            const reports: unknown[] = [];
+            const outcomes: Outcome[] = [];
+            const heard = configure({ onError: error => void reports.push(error) });
+            const listen: Middleware = () => ({ end: outcome => void outcomes.push(outcome) });
+            const method = () => (streamsOut(kind) ? [message] : message);
+            const server = await serveKind(on, kind, method, [heard, listen], {
+              ...options,
+              interceptors: Array(above).fill(interceptor(heard, listen)),
+            });
+            const { code, details } = await calling(server, kind, [1]).reply;
+            expect(details).to.include(told);
+            expect(reports.map(String)).to.have.length(1);
+            expect(String(reports[0])).to.include(told);
+            for (const outcome of outcomes)
+              expect([outcome.code, outcome.details, outcome.cause]).to.deep.equal([
+                code,
+                details,
+                reports[0],
+              ]);
+          });
+});
+
+describe('a call that a layer of an interceptor ends at a message', () => {
+  afterEach(stopAll);
+
+  const ways: Record<string, Middleware> = {
+    'ends it': call => ({
+      message: () => call.end({ code: status.ABORTED, details: DETAILS, reason: 'error' }),
+    }),
+    'throws a status': () => ({ message: () => thrown(status.ABORTED) }),
+  };
+  const both = Object.entries(ways).flatMap(([way, ends]) =>
+    (['wrap', 'mount'] as const).map(on => ({ way, ends, on })),
+  );
+
+  for (const { way, ends, on } of both)
+    it(`ends so for the layers above, and nobody is told of it: one that ${way}, on ${on}`, async () => {
+      const reports: unknown[] = [];
+      const outcomes: Outcome[] = [];
+      const server = await serveKind(
+        on,
+        'serverStream',
+        () => [1, 2],
+        [
+          configure({ onError: error => void reports.push(error) }),
+          () => ({ end: outcome => void outcomes.push(outcome) }),
+        ],
+        { interceptors: [interceptor(ends)] },
+      );
+      expect(await calling(server, 'serverStream').reply).to.deep.include({
+        code: status.ABORTED,
+        details: DETAILS,
+      });
+      expect(outcomes.map(({ code, details }) => ({ code, details }))).to.deep.equal([
+        { code: status.ABORTED, details: DETAILS },
+      ]);
+      expect(reports).to.deep.equal([]);
     });
 });
 

@@ -1,5 +1,7 @@
+import { PassThrough, Readable, Transform } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { expect } from 'chai';
-import { callOf, drain, wrap } from '../../lib/index.ts';
+import { callOf, drain, StatusError, wrap } from '../../lib/index.ts';
 import { quiet, start, stopAll, turn, until } from '../support/harness.ts';
 import { calling, service } from '../support/kinds.ts';
 
@@ -105,4 +107,87 @@ describe('what a wrapped handler reads', () => {
         expect(messages).to.deep.equal([[1, 2, 'end']]);
       });
     });
+});
+
+/** Ways in which a handler reads no more; each rejects, or comes to its end, when it does. */
+const ends: Record<string, (stream: any) => Promise<unknown>> = {
+  'destroy()': async stream => void stream.destroy(),
+  'destroy(error)': async stream => {
+    stream.destroy(new Error('destroyed'));
+    await new Promise(resolve => stream.once('close', resolve));
+  },
+  'a loop over iterator() that is left': async stream => {
+    for await (const _ of stream.iterator()) break;
+  },
+  'a loop over iterator() that throws': async stream => {
+    for await (const _ of stream.iterator()) throw new Error('row 1 is bad');
+  },
+  'a loop over a copy that throws': async stream => {
+    for await (const _ of Readable.from(stream)) throw new Error('row 1 is bad');
+  },
+  'a pipeline whose sink throws': stream =>
+    pipeline(stream, async (requests: AsyncIterable<unknown>) => {
+      for await (const _ of requests) throw new Error('row 1 is bad');
+    }),
+  'a pipeline whose transform fails': stream =>
+    pipeline(
+      stream,
+      new Transform({ objectMode: true, transform: (_row, _encoding, done) => done(new Error('bad')) }),
+      new PassThrough({ objectMode: true }),
+    ),
+  'a pipeline that is stopped': stream => {
+    const stopping = new AbortController();
+    stream.once('data', () => stopping.abort());
+    return pipeline(stream, new PassThrough({ objectMode: true }).resume(), { signal: stopping.signal });
+  },
+};
+
+/** How a handler that calls back goes on after that. */
+const answers: Record<string, Handler> = {
+  'with a status': (_stream, callback) => callback({ code: 3, details: 'row 1 is bad' }),
+  'with a message': (_stream, callback) => callback(null, { rows: 1 }),
+  'with the status that it emits once more': stream =>
+    void stream.emit('error', { code: 3, details: 'row 1 is bad' }),
+};
+
+describe('a wrapped handler that reads no more', () => {
+  afterEach(stopAll);
+
+  for (const [way, end] of Object.entries(ends))
+    for (const [how, answer] of Object.entries(answers))
+      it(`answers ${how} after ${way}`, async () => {
+        const handler: Handler = (stream, callback) => {
+          const then = () => void answer(stream, callback);
+          end(stream).then(then, then);
+        };
+        // On a stream that was destroyed, grpc-js itself sends nothing that is emitted.
+        const mounts =
+          answer.length < 2 ? [wrap(handler as never, quiet)] : [handler, wrap(handler as never, quiet)];
+        for (const mounted of mounts) {
+          const server = await start(one =>
+            one.addService({ clientStream: service.clientStream }, { clientStream: mounted as never }),
+          );
+          const { code, details, messages } = await calling(server, 'clientStream', [1, 2, 3]).reply;
+          expect({ code, details, messages }).to.deep.equal(
+            how === 'with a message'
+              ? { code: 0, details: 'OK', messages: [{ rows: 1 }] }
+              : { code: 3, details: 'row 1 is bad', messages: [] },
+          );
+        }
+      });
+
+  it('may reject after that, and that is its status', async () => {
+    const server = await serve('clientStream', async stream => {
+      stream.destroy();
+      throw new StatusError(3, 'row 1 is bad');
+    });
+    const { code, details } = await calling(server, 'clientStream', [1]).reply;
+    expect({ code, details }).to.deep.equal({ code: 3, details: 'row 1 is bad' });
+  });
+
+  it('fails with what it destroyed a call with that it writes to: there is no other answer', async () => {
+    const server = await serve('bidi', stream => stream.destroy(new StatusError(3, 'row 1 is bad')));
+    const { code, details } = await calling(server, 'bidi', [1]).reply;
+    expect({ code, details }).to.deep.equal({ code: 3, details: 'row 1 is bad' });
+  });
 });

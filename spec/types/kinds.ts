@@ -120,6 +120,31 @@ export function literalKinds(server: grpc.Server, service: WithKinds, handlers: 
   });
 }
 
+/** Handlers that call back, written where they are wrapped. */
+export function inline(server: grpc.Server, service: WithKinds): void {
+  mount(server, service, {
+    getFeature: wrap((call: grpc.ServerUnaryCall<Point, Summary>, callback: grpc.sendUnaryData<Summary>) =>
+      callback(null, { count: call.request.latitude }),
+    ),
+    recordRoute: wrap(
+      (call: grpc.ServerReadableStream<Point, Summary>, callback: grpc.sendUnaryData<Summary>) =>
+        void call.once('end', () => callback(null, { count: 1 })),
+    ),
+  });
+  const named: Pick<Handlers, 'getFeature' | 'recordRoute'> = {
+    getFeature: wrap<Handlers['getFeature']>((call, callback) => {
+      expectType<Point>()(call.request);
+      callback(null, { count: call.request.latitude });
+    }),
+    recordRoute: wrap<Handlers['recordRoute']>((call, callback) => {
+      call.once('end', () => callback(null, { count: 1 }));
+      // @ts-expect-error an answer with a wrong field
+      callback(null, { count: 'one' });
+    }),
+  };
+  void named;
+}
+
 export function unknownKinds(server: grpc.Server, service: WithoutKinds): void {
   mount(server, service, {
     getFeature: point => ({ count: point.latitude }),
