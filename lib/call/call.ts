@@ -208,6 +208,7 @@ export class ServerCall<Req = unknown> implements Inside, Sink<unknown>, Sender,
     const run = () => {
       if (layer.start) this.context = new AsyncResource('leat.call');
       this.counted?.wait('source', performance.now());
+      this.ownNotice?.begin();
       if (this.open) start();
     };
     if (layer.start) layer.start(run);
@@ -285,9 +286,17 @@ export class ServerCall<Req = unknown> implements Inside, Sink<unknown>, Sender,
     this.surely(this.wake, outcome);
   }
 
-  /** The source is done. One that was told to stop and has a signal to hear that by did not say all it had to say. */
+  /** The source is done. */
   sourceDone(): void | Promise<void> {
-    return this.settle(this.ownNotice?.heard ?? COMPLETED);
+    return this.settle(this.stopped ?? COMPLETED);
+  }
+
+  /**
+   * What a method stopped for: one that was told to, and looked at its signal to hear that, did not say all it had to
+   * say. One that gave its only answer did.
+   */
+  private get stopped(): Outcome | undefined {
+    return answersOnce(this) ? undefined : this.ownNotice?.heard;
   }
 
   /** The source threw: the answer to being told to stop, or its own failure. */
@@ -299,10 +308,9 @@ export class ServerCall<Req = unknown> implements Inside, Sink<unknown>, Sender,
   /** The handler gave its status, or the one that it was told of. */
   handlerAnswered(outcome: Outcome, before?: () => void): void | Promise<void> {
     if (this.ownNotice?.announced === undefined) return this.settle(outcome, before);
-    const { announced, heard } = this.ownNotice;
+    const { announced } = this.ownNotice;
     const same = announced.code === outcome.code && announced.details === outcome.details;
-    // As with a source: a handler that was told to stop, and could hear that, did not say all it had to say.
-    const stopped = outcome.reason === 'completed' && heard !== undefined;
+    const stopped = outcome.reason === 'completed' && this.stopped !== undefined;
     const gaveUp = outcome.cause !== undefined && this.ownNotice.isAbort(outcome.cause);
     return this.settle(same || stopped || gaveUp ? announced : outcome, before);
   }
