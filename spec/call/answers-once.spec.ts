@@ -1,8 +1,37 @@
 import { status } from '@grpc/grpc-js';
 import { expect } from 'chai';
-import { callOf, drain, interceptor, type Middleware, wrap } from '../../lib/index.ts';
-import { deferred, mountNames, quiet, start, stopAll, until } from '../support/harness.ts';
+import { live } from '../../lib/call/live.ts';
+import {
+  callOf,
+  compose,
+  configure,
+  drain,
+  interceptor,
+  type Middleware,
+  type Outcome,
+  only,
+  wrap,
+} from '../../lib/index.ts';
+import { limits } from '../../middleware/limits.ts';
+import { within } from '../support/answered.ts';
+import { deferred, mountNames, quiet, start, stopAll, turn, until } from '../support/harness.ts';
 import { calling, serveKind, service } from '../support/kinds.ts';
+
+const OK: Outcome = { code: status.OK, details: 'OK', reason: 'completed' };
+
+function reporting(): { reports: unknown[]; outcomes: Outcome[]; middleware: Middleware } {
+  const reports: unknown[] = [];
+  const outcomes: Outcome[] = [];
+  const loud = configure({ onError: error => reports.push(error) });
+  return {
+    reports,
+    outcomes,
+    middleware(call, next) {
+      void loud(call, next);
+      return { end: outcome => void outcomes.push(outcome) };
+    },
+  };
+}
 
 const looks: Middleware = async call => {
   call.signal.throwIfAborted();
@@ -86,4 +115,138 @@ describe('a call that is answered once', () => {
         await drained;
       });
   });
+
+  for (const on of ['wrap', 'interceptor'] as const)
+    for (const kind of ['unary', 'clientStream'] as const)
+      it(`ends ${kind} with the first message of a handler that writes and then calls back, on ${on}`, async () => {
+        const { reports, middleware } = reporting();
+        const handler = (stream: any, callback: any) => {
+          stream.on('data', () => {});
+          stream.write('written');
+          stream.write('written again');
+          callback(null, 'called back');
+        };
+        const definition = { [kind]: service[kind] };
+        const server = await (on === 'wrap'
+          ? start(one => one.addService(definition, { [kind]: wrap(handler as never, middleware) }))
+          : start(one => one.addService(definition, { [kind]: handler }), {
+              interceptors: [interceptor(middleware)],
+            }));
+        const { messages, reply } = calling(server, kind, [1]);
+        const { code } = await within(3000, 'the call hangs', reply);
+        expect({ code, messages }).to.deep.equal({ code: status.OK, messages: ['written'] });
+        const told = [
+          `TypeError: Expected one message to answer ${service[kind].path}, got another one, which is not sent`,
+        ];
+        expect(reports.map(String)).to.deep.equal(told);
+        expect([...live]).to.deep.equal([]);
+      });
+
+  const layers: Record<string, Middleware> = {
+    'keeps its message': () => ({ message() {} }),
+    'keeps its message within a list': compose(
+      () => ({}),
+      only(
+        () => true,
+        () => ({ message() {} }),
+      ),
+    ),
+    'hands its message on too late': (_call, next) => ({
+      async message(message) {
+        await turn();
+        next.message(message);
+      },
+    }),
+    'ends it OK while it is made': call => call.end(OK),
+    'ends it OK before it starts': call => ({ start: () => call.end(OK) }),
+    'turns a failure to OK': () => ({
+      message: () => {
+        throw new Error('no');
+      },
+      end: () => OK,
+    }),
+  };
+
+  for (const on of mountNames)
+    for (const kind of ['unary', 'clientStream'] as const)
+      describe(`${kind} on ${on}`, () => {
+        for (const [name, layer] of Object.entries(layers))
+          it(`K1 ends INTERNAL, for all who hear of it, when a layer ${name}`, async () => {
+            const { reports, outcomes, middleware } = reporting();
+            const server = await serveKind(on, kind, () => ({ a: 1 }), [middleware, layer]);
+            const { messages, reply } = calling(server, kind, [1]);
+            const { code, details } = await within(3000, 'the call hangs', reply);
+            expect({ code, details, messages }).to.deep.equal({
+              ...{ code: status.INTERNAL, details: 'the method has no answer', messages: [] },
+            });
+            expect(outcomes.map(one => one.code)).to.deep.equal([status.INTERNAL]);
+            expect(
+              reports.filter(one => /^TypeError: Expected one message .*, got none/.test(String(one))),
+            ).to.have.length(1);
+          });
+
+        it('M2 sends the first of two messages, and tells once that there are more', async () => {
+          const { reports, outcomes, middleware } = reporting();
+          const twice: Middleware = (_call, next) => ({
+            message(message) {
+              for (let i = 0; i < 3; i++) next.message(message);
+            },
+          });
+          const server = await serveKind(on, kind, () => ({ a: 1 }), [middleware, twice]);
+          const { messages, reply } = calling(server, kind, [1]);
+          const { code } = await within(3000, 'the call hangs', reply);
+          expect({ code, messages }).to.deep.equal({ code: status.OK, messages: [{ a: 1 }] });
+          expect(outcomes.map(one => one.code)).to.deep.equal([status.OK]);
+          expect(reports.map(String)).to.deep.equal([
+            `TypeError: Expected one message to answer ${service[kind].path}, got another one, which is not sent`,
+          ]);
+        });
+
+        it('is answered by a layer, when it is made, starts or hears of the end', async () => {
+          const answers: Middleware[] = [
+            (call, next) => {
+              next.message('cached');
+              call.end(OK);
+            },
+            (call, next) => ({
+              start() {
+                next.message('cached');
+                call.end(OK);
+              },
+            }),
+            (_call, next) => ({
+              message() {},
+              end: () => next.message('cached'),
+            }),
+            (_call, next) => ({
+              message() {
+                throw new Error('no');
+              },
+              end() {
+                next.message('cached');
+                return OK;
+              },
+            }),
+          ];
+          for (const answer of answers) {
+            const { reports, middleware } = reporting();
+            const server = await serveKind(on, kind, () => ({ a: 1 }), [middleware, answer]);
+            const { messages, reply } = calling(server, kind, [1]);
+            expect({ code: (await reply).code, messages }).to.deep.equal({
+              code: status.OK,
+              messages: ['cached'],
+            });
+            expect(reports).to.deep.equal([]);
+          }
+        });
+
+        it('has its only answer at once, whatever the rate', async () => {
+          const server = await serveKind(on, kind, () => ({ a: 1 }), [
+            limits({ maxMessagesPerSecond: 0.001, maxBytesPerSecond: 0.001 }),
+          ]);
+          const { messages, reply } = calling(server, kind, [1]);
+          const { code } = await within(3000, 'the rate holds its end', reply);
+          expect({ code, messages }).to.deep.equal({ code: status.OK, messages: [{ a: 1 }] });
+        });
+      });
 });
