@@ -36,6 +36,8 @@ export interface Origin {
 
 /** What a call reads from its client, when that streams. */
 export interface Reading {
+  /** The method waits for its client to send more, as far as that shows. */
+  readonly waits: boolean;
   /** The call is to end, or has ended: nobody is to wait for more. */
   wake(): void;
 }
@@ -292,10 +294,14 @@ export class ServerCall<Req = unknown> implements Inside, Sink<unknown>, Sender,
     return true;
   }
 
-  /** Its client has sent something: a method that yields nothing meanwhile is not idle. */
+  /** Its client has sent something, or the method took or asks for it: one that yields nothing is not idle. */
   requested(): void {
     const { counted } = this;
     if (counted?.waiting === 'source') counted.wait('source', performance.now());
+  }
+
+  get mayIdle(): boolean {
+    return !answersOnce(this) || this.reading?.waits === true;
   }
 
   /** The wire has something to say to those who wait for it. */
