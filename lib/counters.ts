@@ -2,7 +2,7 @@
 export interface Counters {
   /** Sources and handlers that had not finished `cleanupGraceMs` after their call was over. */
   readonly orphans: number;
-  /** Messages that came after the end of their call. */
+  /** Messages that came after the end of their call, or after its only answer. */
   readonly lateMessages: number;
   /** Statuses and errors that came after the end of their call. */
   readonly lateEnds: number;

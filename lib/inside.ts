@@ -14,6 +14,10 @@ export interface Inside {
   readonly over: boolean;
   /** How the call was ended, as soon as it is. */
   readonly ending: Promise<Outcome>;
+  /** Whether nothing comes because nobody does anything. A method that works on its only answer does. */
+  readonly mayIdle: boolean;
+  /** How a call ends that no message may follow any more: not well, where its only one is missing. */
+  judged(outcome: Outcome): Outcome;
   /** Reports work that has not finished in time. */
   watch(work: PromiseLike<unknown>): void;
 }

@@ -13,6 +13,9 @@ export function answersOnce({ kind }: Pick<Call, 'kind'>): boolean {
   return kind === 'unary' || kind === 'clientStream';
 }
 
+/** What a client reads where a developer is told more. */
+export const NO_ANSWER = 'the method has no answer';
+
 /** By name, as there may be a second copy of this package. */
 const streaming: unique symbol = Symbol.for('leat.streaming') as never;
 

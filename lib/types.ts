@@ -152,7 +152,10 @@ export interface Sink<Res> {
 export interface Layer<Res> {
   /** Around the start of the method: call `inner` now, later, inside a context, or end the call instead. */
   start?(inner: () => void): void;
-  /** Each message on its way out. Pass it on to `next`, or another, or several, or none. */
+  /**
+   * Each message on its way out. Pass it on to `next`, or another, or several, or none. Of a method that answers once
+   * just one arrives: a second one is reported and not sent, and where there is none the call ends with `INTERNAL`.
+   */
   message?(message: Res): void;
   /**
    * The end of the call, exactly once, innermost layer first. What is returned goes on to the next layer out, and at

@@ -52,8 +52,10 @@ export interface LimitsOptions {
   /**
    * How long a source may yield nothing, in milliseconds; then the stream ends with `UNAVAILABLE`. Heartbeats do
    * not count, nor does time in which the client is the slow one or a rate holds the source. What a layer holds
-   * back, such as a batch, counts when it is sent: allow for that. It has a quarter more, in which a process that
-   * was busy hears of what came meanwhile. Minimum 1.
+   * back, such as a batch, counts when it is sent: allow for that. Of a method that answers once only the time counts
+   * in which it waits for its client to send more; under `interceptor`, or with a `data` listener, all time between two
+   * requests until the client has sent all. It has a quarter more, in which a process that was busy hears of what came
+   * meanwhile. Minimum 1.
    * @default no limit
    */
   readonly idleTimeoutMs?: number;
@@ -98,7 +100,8 @@ const NAMES = [...LIMITS, 'peerOf', 'jitter', 'retryMs'] as const;
  * together; one that stands on several mounts of a call counts that once, two that are not the same both count.
  * All ends have the reason `limit`, and batches that wait are sent before them.
  *
- * A unary call counts as a stream, and what a client streams keeps its call from being idle.
+ * A unary call counts as a stream, and is never idle. What a client streams keeps its call from being idle, when it
+ * comes and when its method takes it.
  *
  * Limits see streams. A connection that has none, or that died without a word, is for grpc-js to end: make the server
  * with `serverOptions()`.

@@ -3,7 +3,7 @@ import { type Metadata, status } from '@grpc/grpc-js';
 import { isThenable } from '../check.ts';
 import { counts } from '../counters.ts';
 import type { Inside } from '../inside.ts';
-import { answersOnce } from '../kinds.ts';
+import { answersOnce, NO_ANSWER } from '../kinds.ts';
 import { defaultSettings } from '../options.ts';
 import { watch } from '../orphan.ts';
 import { report } from '../report.ts';
@@ -12,7 +12,7 @@ import type { Settings } from '../settings.ts';
 import { Tally } from '../stats.ts';
 import { lastOf } from '../status/last.ts';
 import { ResponseMetadata, sendableHeader } from '../status/metadata.ts';
-import { DEADLINE_EXCEEDED, isHidden, outcomeOf, soundOutcome } from '../status/status.ts';
+import { DEADLINE_EXCEEDED, isHidden, outcomeOf, StatusError, soundOutcome } from '../status/status.ts';
 import { after, type Timer } from '../timers.ts';
 import type { AuthContext, Call, Kind, Layer, Middleware, Outcome, Sink } from '../types.ts';
 import { Owned } from '../wire/broadcast.ts';
@@ -36,6 +36,8 @@ export interface Origin {
 
 /** What a call reads from its client, when that streams. */
 export interface Reading {
+  /** The method waits for its client to send more, as far as that shows. */
+  readonly waits: boolean;
   /** The call is to end, or has ended: nobody is to wait for more. */
   wake(): void;
 }
@@ -68,6 +70,8 @@ export class ServerCall<Req = unknown> implements Inside, Sink<unknown>, Sender,
   readonly wire: Wire;
   private phase: Phase = Phase.Composing;
   headerSent = false;
+  /** Before the next message there is something to see to: headers, or that it is the only one. */
+  private careful = true;
   /** `take` runs, within a `push` of somebody else's: what goes wrong now is told after that. */
   private taking = false;
   /** A message that `take` sent went wrong, and none may follow it. */
@@ -93,6 +97,10 @@ export class ServerCall<Req = unknown> implements Inside, Sink<unknown>, Sender,
   private outcome: Outcome | undefined;
   /** Its method came to its own end. */
   finished = false;
+  /** It has its only answer. */
+  private answered = false;
+  /** Its developer was told that it is not answered once. */
+  private told = false;
   private ownGate: Gate | undefined;
   private ownNotice: Notice | undefined;
   /** What went wrong at the far end while the layers heard of the end. */
@@ -208,6 +216,7 @@ export class ServerCall<Req = unknown> implements Inside, Sink<unknown>, Sender,
     const run = () => {
       if (layer.start) this.context = new AsyncResource('leat.call');
       this.counted?.wait('source', performance.now());
+      this.ownNotice?.begin();
       if (this.open) start();
     };
     if (layer.start) layer.start(run);
@@ -227,12 +236,44 @@ export class ServerCall<Req = unknown> implements Inside, Sink<unknown>, Sender,
       counts.lateMessages += 1;
       return;
     }
-    // Without headers of ours, grpc-js sends its own with the first message that goes through it.
-    if (!this.headerSent) {
-      if (this.ownHeader || this.wire.direct) this.sendHeader();
-      else this.headerSent = true;
-    }
+    if (this.careful && !this.ready()) return;
     this.wire.message(message);
+  }
+
+  /** Sees to what is due before the first message, and to it that no other follows an only one. */
+  private ready(): boolean {
+    this.careful = answersOnce(this);
+    if (this.answered) {
+      this.surplus();
+      return false;
+    }
+    this.answered = this.careful;
+    if (this.headerSent) return true;
+    // Without headers of ours, grpc-js sends its own with the first message that goes through it.
+    if (this.ownHeader || this.wire.direct) this.sendHeader();
+    else this.headerSent = true;
+    return true;
+  }
+
+  /** There is one more answer to a call that has its only one: it is not sent. */
+  surplus(): void {
+    counts.lateMessages += 1;
+    this.tellOnce(`Expected one message to answer ${this.path}, got another one, which is not sent`);
+  }
+
+  judged(outcome: Outcome): Outcome {
+    if (outcome.code !== status.OK || this.answered || !answersOnce(this)) return outcome;
+    const cause = this.tellOnce(
+      `Expected one message to answer ${this.path}, got none: it goes through \`next.message()\` of each layer that takes it, before the call ends`,
+    );
+    return outcomeOf(new StatusError(status.INTERNAL, NO_ANSWER, { cause }));
+  }
+
+  private tellOnce(mistake: string): TypeError {
+    const error = new TypeError(mistake);
+    if (!this.told) this.report(error);
+    this.told = true;
+    return error;
   }
 
   /** Whether no layer and no interceptor has a say in messages. */
@@ -253,10 +294,14 @@ export class ServerCall<Req = unknown> implements Inside, Sink<unknown>, Sender,
     return true;
   }
 
-  /** Its client has sent something: a method that yields nothing meanwhile is not idle. */
+  /** Its client has sent something, or the method took or asks for it: one that yields nothing is not idle. */
   requested(): void {
     const { counted } = this;
     if (counted?.waiting === 'source') counted.wait('source', performance.now());
+  }
+
+  get mayIdle(): boolean {
+    return !answersOnce(this) || this.reading?.waits === true;
   }
 
   /** The wire has something to say to those who wait for it. */
@@ -285,9 +330,17 @@ export class ServerCall<Req = unknown> implements Inside, Sink<unknown>, Sender,
     this.surely(this.wake, outcome);
   }
 
-  /** The source is done. One that was told to stop and has a signal to hear that by did not say all it had to say. */
+  /** The source is done. */
   sourceDone(): void | Promise<void> {
-    return this.settle(this.ownNotice?.heard ?? COMPLETED);
+    return this.settle(this.stopped ?? COMPLETED);
+  }
+
+  /**
+   * What a method stopped for: one that was told to, and looked at its signal to hear that, did not say all it had to
+   * say. One that gave its only answer did.
+   */
+  private get stopped(): Outcome | undefined {
+    return answersOnce(this) ? undefined : this.ownNotice?.heard;
   }
 
   /** The source threw: the answer to being told to stop, or its own failure. */
@@ -299,10 +352,9 @@ export class ServerCall<Req = unknown> implements Inside, Sink<unknown>, Sender,
   /** The handler gave its status, or the one that it was told of. */
   handlerAnswered(outcome: Outcome, before?: () => void): void | Promise<void> {
     if (this.ownNotice?.announced === undefined) return this.settle(outcome, before);
-    const { announced, heard } = this.ownNotice;
+    const { announced } = this.ownNotice;
     const same = announced.code === outcome.code && announced.details === outcome.details;
-    // As with a source: a handler that was told to stop, and could hear that, did not say all it had to say.
-    const stopped = outcome.reason === 'completed' && heard !== undefined;
+    const stopped = outcome.reason === 'completed' && this.stopped !== undefined;
     const gaveUp = outcome.cause !== undefined && this.ownNotice.isAbort(outcome.cause);
     return this.settle(same || stopped || gaveUp ? announced : outcome, before);
   }
@@ -385,7 +437,7 @@ export class ServerCall<Req = unknown> implements Inside, Sink<unknown>, Sender,
   }
 
   private conclude(heard: Outcome): void {
-    const outcome = heard.reason === 'completed' ? (this.spoiled ?? heard) : heard;
+    const outcome = this.judged(heard.reason === 'completed' ? (this.spoiled ?? heard) : heard);
     if (this.ownHeader && !this.headerSent) this.surely(this.sendHeader, outcome);
     this.phase = Phase.Ended;
     live.delete(this);

@@ -11,6 +11,8 @@ export class Layers {
   private readonly stages: Stage[] = [];
   /** The innermost stage so far that takes messages. */
   private taking: Stage | undefined;
+  /** The outermost one: when it has ended, nothing more comes. */
+  private lastTaking: Stage | undefined;
   private starting = false;
   private holding = false;
   private readonly behind: Inside | undefined;
@@ -86,12 +88,15 @@ export class Layers {
     if (layer.message === undefined) return;
     stage.take = layer.message;
     this.taking = stage;
+    this.lastTaking ??= stage;
   }
 
   private composed(): Layer<unknown> {
     const { stages, taking } = this;
     if (stages.length === 0) return NO_LAYER;
-    const layer = new Composed(stages);
+    // Of layers within others, what they send is not yet sent.
+    const judge = (this.behind as unknown) === this.next ? this.behind : undefined;
+    const layer = new Composed(stages, judge, this.lastTaking);
     if (taking) {
       const inlet = new Next(this.next, taking);
       layer.message = message => inlet.message(message);
@@ -116,11 +121,21 @@ class Composed implements Layer<unknown> {
   start?: Parts['start'];
   ready?: Parts['ready'];
 
-  constructor(private readonly stages: readonly Stage[]) {}
+  constructor(
+    private readonly stages: readonly Stage[],
+    private readonly judge: Pick<Inside, 'judged'> | undefined,
+    private readonly lastTaking: Stage | undefined,
+  ) {}
 
   /** Tells the layers, innermost first, and answers how the call ends after all of them. */
   end(outcome: Outcome): Outcome {
-    return this.stages.reduceRight((last, stage) => stage.end(last), outcome);
+    const { judge, lastTaking } = this;
+    const judged = (last: Outcome) => (judge ? judge.judged(last) : last);
+    const first = lastTaking ? outcome : judged(outcome);
+    return this.stages.reduceRight((last, stage) => {
+      const ended = stage.end(last);
+      return stage === lastTaking ? judged(ended) : ended;
+    }, first);
   }
 }
 

@@ -15,12 +15,15 @@ export class Notice {
   /** How the call will end, for one that may still finish in its own way. */
   announced: Outcome | undefined;
   private controller: AbortController | undefined;
+  /** Whoever may be the method has looked at the signal. */
+  private looked = false;
   /** The stream that the method returned, when that can be told what its signal would say. */
   private guest: Pick<Guest, 'abort'> | undefined;
 
   constructor(private readonly call: Told) {}
 
   get signal(): AbortSignal {
+    this.looked = true;
     if (this.controller === undefined) {
       this.controller = new AbortController();
       const outcome = this.call.known ?? this.announced;
@@ -31,7 +34,12 @@ export class Notice {
 
   /** What was announced to a method that could hear it: not all that it had to say was said. */
   get heard(): Outcome | undefined {
-    return this.controller && this.announced;
+    return this.looked ? this.announced : undefined;
+  }
+
+  /** The method starts: who looked at the signal until now was a layer, which has not heard it for the method. */
+  begin(): void {
+    this.looked = false;
   }
 
   give(outcome: Outcome): void {

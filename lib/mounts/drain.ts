@@ -56,8 +56,9 @@ const waiting = new WeakMap<Drainable, (() => void)[]>();
  * `call.signal`, may finish within the grace, and are ended with `UNAVAILABLE` and a retry hint when they did
  * not. Always resolves; called again it returns the same promise.
  *
- * A source that finished without ever having looked at its signal has said all it had to say, and ends `OK`. A stream
- * of `leat/sources` that a source returned hears of it as its signal would.
+ * A source that finished without ever having looked at its signal has said all it had to say, and ends `OK`; so has a
+ * method that gave its one answer, whether it looked or not. A stream of `leat/sources` that a source returned hears of
+ * it as its signal would.
  *
  * Several servers are drained at the same time. The HTTP server of a `web` is closed by whoever opened it.
  *

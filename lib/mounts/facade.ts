@@ -7,7 +7,7 @@ import { counts } from '../counters.ts';
 import { isRead } from '../grpc-js/incoming.ts';
 import type { AnyStream, Callback } from '../grpc-js/ports.ts';
 import { survive } from '../hooks.ts';
-import { NO_ANSWER } from '../run/answer.ts';
+import { NO_ANSWER } from '../kinds.ts';
 import { completed, Relay } from '../run/relay.ts';
 import { outcomeOfGiven } from '../status/given.ts';
 import { isHidden, outcomeOf, StatusError } from '../status/status.ts';

@@ -4,7 +4,7 @@ import {
   type ServerInterceptor,
   status,
 } from '@grpc/grpc-js';
-import { type Origin, ServerCall } from '../call/call.ts';
+import { type Origin, type Reading, ServerCall } from '../call/call.ts';
 import { compose } from '../call/compose.ts';
 import { checkMiddleware } from '../check.ts';
 import { isOver, transparent } from '../grpc-js/below.ts';
@@ -37,7 +37,7 @@ type Listener = Parameters<ServerInterceptingCallInterface['start']>[0];
 type Status = Parameters<ServerInterceptingCallInterface['sendStatus']>[0];
 
 /** One call of a handler that knows nothing of it: the request on its way in, the answer on its way out. */
-class Intercepted implements ServerInterceptingCallInterface, Origin {
+class Intercepted implements ServerInterceptingCallInterface, Origin, Reading {
   readonly [transparent] = true;
   readonly processingMetadata = false;
   metadata: Metadata = new Metadata();
@@ -46,6 +46,8 @@ class Intercepted implements ServerInterceptingCallInterface, Origin {
   private relay: Relay | undefined;
   /** The client left before the handler was started, which it is not any more. */
   private over = false;
+  /** Its client has not sent all: what the handler does with that does not show here. */
+  waits = true;
 
   constructor(
     private readonly path: string,
@@ -88,7 +90,10 @@ class Intercepted implements ServerInterceptingCallInterface, Origin {
         listener.onReceiveMessage(message);
       },
       onReceiveHalfClose: () => {
-        const tell = () => listener.onReceiveHalfClose();
+        const tell = () => {
+          this.waits = false;
+          listener.onReceiveHalfClose();
+        };
         if (this.streamed) return halfClosed(this.nextCall, this.metadata, () => this.inside(tell));
         // grpc-js refuses a call without a request before it gets to a handler.
         if (this.request) this.begin(tell, cancel);
@@ -117,6 +122,7 @@ class Intercepted implements ServerInterceptingCallInterface, Origin {
     const relay = new Relay(call);
     this.call = call;
     this.relay = relay;
+    if (this.streamed) call.reading = this;
     call.producer = {
       released() {
         if (!relay.ended) process.nextTick(cancel);
@@ -124,6 +130,9 @@ class Intercepted implements ServerInterceptingCallInterface, Origin {
     };
     call.begin(this.layers, start);
   }
+
+  /** It hears of its end by its stream. */
+  wake(): void {}
 
   sendMetadata(metadata: Metadata): void {
     if (this.relay) this.relay.header(metadata);

@@ -3,6 +3,7 @@ import { listOf } from '../call/compose.ts';
 import { checkFunction, checkMiddleware, expected } from '../check.ts';
 import { checkPlace } from '../kinds.ts';
 import { nearest } from '../nearest.ts';
+import { inPlaceOf } from '../run/hint.ts';
 import type { Answer, Call, Method, Middleware, Requests, Source } from '../types.ts';
 import type { Serialize } from '../wire/port.ts';
 import type { Names, RequestOf, ResponseOf, ResponsesOf, ServiceFor, ServiceOf } from './definition.ts';
@@ -168,7 +169,8 @@ function handlerOf(
   serialize: Serialize,
 ): AnyHandler {
   const parts = partsOf(value);
-  if (parts === undefined) return handle(value.bind(sources) as AnyMethod, middleware, { serialize });
+  if (parts === undefined)
+    return handle(inPlaceOf(value, value.bind(sources) as AnyMethod), middleware, { serialize });
   if (parts.method) return handle(parts.method, [...middleware, ...parts.middleware], { serialize });
   const wrapped = wrapHandler(value as AnyHandler, middleware);
   return mark(wrapped.bind(sources), partsOf(wrapped) as Made);

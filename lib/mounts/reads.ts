@@ -13,6 +13,8 @@ type Step = Promise<IteratorResult<unknown>>;
 export class Reads implements Reading {
   /** The client has sent all. */
   private complete = false;
+  /** A loop reads, or did. */
+  private looped = false;
   private readonly waiting: Set<() => void> = new Set();
   /** What a loop had asked for when it was woken: the next one gets it, if there is one. */
   private readonly owed: Step[] = [];
@@ -34,6 +36,12 @@ export class Reads implements Reading {
     });
   }
 
+  /** Of a loop it shows, as it asks. Of a listener, which is given all that comes, it does not. */
+  get waits(): boolean {
+    if (this.looped) return this.waiting.size > 0;
+    return !this.complete && this.stream.readableLength === 0;
+  }
+
   /** Once the call is over, its stream says so by itself. */
   wake(): void {
     if (this.call.over) return;
@@ -46,6 +54,7 @@ export class Reads implements Reading {
   }
 
   private iterator(): AsyncIterableIterator<unknown> {
+    this.looped = true;
     const inner = this.stream.iterator({ destroyOnReturn: false });
     return {
       next: () => this.next(inner),
@@ -58,6 +67,7 @@ export class Reads implements Reading {
 
   private next(inner: AsyncIterator<unknown>): Step {
     const { call, owed, stream, waiting } = this;
+    call.requested();
     const asked = owed.shift() ?? inner.next();
     return new Promise((resolve, reject) => {
       const dismiss = () => {
@@ -67,7 +77,11 @@ export class Reads implements Reading {
       };
       waiting.add(dismiss);
       asked.then(
-        step => waiting.delete(dismiss) && resolve(step),
+        step => {
+          if (!waiting.delete(dismiss)) return;
+          call.requested();
+          resolve(step);
+        },
         error => waiting.delete(dismiss) && reject(error),
       );
       if (call.notice.announced && !call.over && !this.complete && stream.readableLength === 0)

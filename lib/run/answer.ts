@@ -2,6 +2,7 @@ import { status } from '@grpc/grpc-js';
 import type { ServerCall } from '../call/call.ts';
 import { isThenable, show } from '../check.ts';
 import { counts } from '../counters.ts';
+import { NO_ANSWER } from '../kinds.ts';
 import { outcomeOf, StatusError } from '../status/status.ts';
 import { iterate } from '../streams/open.ts';
 import type { Answer, Source } from '../types.ts';
@@ -81,9 +82,6 @@ function mistaken<Req>(call: ServerCall<Req>, mistake: TypeError): void {
   call.report(mistake);
   if (call.open) call.end(outcomeOf(new StatusError(status.INTERNAL, NO_ANSWER, { cause: mistake })));
 }
-
-/** What a client reads where the developer is told more. */
-export const NO_ANSWER = 'the method has no answer';
 
 /** What is no message. A stream is closed again: nobody else would. */
 export function mistakeIn(message: unknown): TypeError | undefined {

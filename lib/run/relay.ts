@@ -27,14 +27,20 @@ export class Relay {
 
   /** `ack` is called when the handler may send the next message, which is long before this one was sent. */
   message(message: unknown, ack: () => void): void {
-    if (!this.open || this.answered) {
+    if (!this.open) {
       counts.lateMessages += 1;
       return;
+    }
+    if (this.answered) {
+      this.call.surplus();
+      // Its status waits for that.
+      return ack();
     }
     this.answered = answersOnce(this.call);
     this.call.messages.message(message);
     if (!this.call.open) return;
-    const hold = this.call.gate.admit();
+    // An only answer has nothing behind it that could be held.
+    const hold = this.answered ? undefined : this.call.gate.admit();
     if (hold === undefined) ack();
     else void this.later(hold, ack);
   }

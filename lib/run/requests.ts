@@ -30,6 +30,10 @@ export class Inbox<Req> implements Requests<Req>, Reading {
   /** `ask` has the client send one more, which comes by `take`. */
   constructor(private readonly ask: () => void) {}
 
+  get waits(): boolean {
+    return this.readers.size > 0;
+  }
+
   serve(call: ServerCall): void {
     this.call = call;
     call.reading = this;
@@ -73,6 +77,7 @@ export class Inbox<Req> implements Requests<Req>, Reading {
 
   private next(): Promise<IteratorResult<Req>> {
     const { call, readers, stored } = this;
+    call.requested();
     if (stored.size > 0 && !this.left && !call.over) {
       const value = stored.shift();
       this.askOn();

@@ -1,5 +1,6 @@
 import { isThenable } from '../check.ts';
 import type { AnyHandler } from '../mounts/handler.ts';
+import { inPlaceOf } from '../run/hint.ts';
 import { iterate } from '../streams/open.ts';
 import { pause } from '../timers.ts';
 import type { Answer, Method, Source } from '../types.ts';
@@ -16,7 +17,7 @@ export class Work {
   }
 
   ofAnswer<Req, Res>(method: Answer<Req, Res>): Answer<Req, Res> {
-    return (request, call) => this.watch(method(request, call));
+    return inPlaceOf<Answer<Req, Res>>(method, (request, call) => this.watch(method(request, call)));
   }
 
   ofSource<Req, Res>(source: Method<Req, Res>): Method<Req, Res> {

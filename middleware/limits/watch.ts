@@ -1,4 +1,5 @@
 import { status } from '@grpc/grpc-js';
+import { type Inside, insideOf } from '../../lib/inside.ts';
 import { after, type Timer } from '../../lib/timers.ts';
 import type { Call } from '../../lib/types.ts';
 import { limited } from './refusal.ts';
@@ -15,6 +16,8 @@ interface Bounds {
 export class Watch {
   private timer: Timer | undefined;
   private readonly stats: Call['stats'] | undefined;
+  private readonly behind: Inside | undefined;
+  private readonly idleMs: number;
   private readonly endsAt: number;
   /** How much longer it was given when the last look found a bound passed, in ms: this process may have been busy. */
   private grace = 0;
@@ -25,7 +28,9 @@ export class Watch {
     private readonly bounds: Bounds,
   ) {
     const { ageMs, jitter, idleMs, stallMs } = bounds;
-    if (idleMs < Infinity || stallMs < Infinity) this.stats = call.stats;
+    this.behind = insideOf(call);
+    this.idleMs = call.kind === 'unary' ? Infinity : idleMs;
+    if (this.idleMs < Infinity || stallMs < Infinity) this.stats = call.stats;
     this.endsAt = performance.now() + ageMs * (1 + jitter * (2 * Math.random() - 1));
     this.look();
   }
@@ -35,10 +40,11 @@ export class Watch {
   }
 
   private look(): void {
-    const { idleMs, stallMs, retryMs } = this.bounds;
+    const { stallMs, retryMs } = this.bounds;
+    const { behind, idleMs } = this;
     const now = performance.now();
     const age = this.endsAt - now;
-    const idle = idleMs - this.waited('source', now);
+    const idle = behind?.mayIdle === false ? idleMs : idleMs - this.waited('source', now);
     const stall = stallMs - Math.min(this.waited('flow_control', now), now - (this.stats?.takenAt ?? 0));
     const { UNAVAILABLE, ABORTED } = status;
     if (age <= 0) return this.call.end(limited(UNAVAILABLE, 'the stream has reached its maximum age', 0));

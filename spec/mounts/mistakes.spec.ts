@@ -11,6 +11,7 @@ import {
   produce,
   wrap,
 } from '../../lib/index.ts';
+import { collect } from '../../lib/testing/index.ts';
 import { batch } from '../../middleware/batch.ts';
 import { checksum } from '../../middleware/checksum.ts';
 import { errors } from '../../middleware/errors.ts';
@@ -22,6 +23,7 @@ import { metrics } from '../../middleware/metrics.ts';
 import { tracing } from '../../middleware/tracing.ts';
 import { listener } from '../support/errors.ts';
 import { definition, mountNames, serve, start, stopAll, until } from '../support/harness.ts';
+import { calling, serveKind } from '../support/kinds.ts';
 
 const makers = {
   batch,
@@ -199,6 +201,81 @@ describe('a handler of grpc-js where a method is expected', () => {
     expect((await call()).code).to.equal(status.INTERNAL);
     expect(String(heard.errors[0])).to.include('is a `return` missing, or is it a handler of grpc-js');
   });
+});
+
+/** What is not a function in each of them is an ordinary bug. */
+const bugs: Record<string, (db: any) => (...args: any[]) => unknown> = {
+  'with no parameter': db => () => db.find(),
+  'with one parameter': db => request => db.find(request),
+  'with two parameters': db => (request, call) => db.find(request, call.signal),
+  'that is async': db => async (request, call) => db.find(request, call),
+  'that calls something bare':
+    ({ find }) =>
+    (request, call) =>
+      find(request, call),
+  'that takes its parameters apart':
+    db =>
+    ({ id }, { signal }) =>
+      db.find(id, signal),
+  'with a parameter without parentheses': db => request => db.find(request, 1),
+  'of which a part has the name of its call': db => (request, call) => db.call(request, call),
+  'that is bound': db =>
+    ((request: unknown, call: unknown) => db.find(request, call)).bind(undefined) as () => unknown,
+};
+
+/** Their text does not show that the second parameter is called, their failure does. */
+const mixUps: Record<string, (...args: any[]) => unknown> = {
+  'that hands its callback on': (call, callback) => handedOn(call, callback),
+  'that has a default for its callback': (call, callback = () => {}) => {
+    if (call) (() => callback(null))();
+  },
+  'that is bound': ((call: unknown, callback: (error: null, answer: unknown) => void) =>
+    callback(null, call)).bind(undefined) as () => unknown,
+  async 'that is async, and takes its call apart'({ request }, /* (of, grpc-js) */ callback) {
+    handedOn(request, callback);
+  },
+};
+
+function handedOn(answer: unknown, cb: (error: null, answer: unknown) => void): void {
+  cb(null, answer);
+}
+
+describe('a method in which something is not a function', () => {
+  afterEach(stopAll);
+
+  const ruled = errors({ rules: [[TypeError, status.INVALID_ARGUMENT]] });
+
+  for (const kind of ['unary', 'clientStream'] as const)
+    for (const [name, bug] of Object.entries(bugs)) {
+      for (const on of ['mount', 'produce'] as const)
+        it(`E1 fails as it does in any other, ${name}, of ${kind} on ${on}`, async () => {
+          const heard = listener();
+          const ended = async (list: Middleware[]) => {
+            const server = await serveKind(on, kind, bug({}), list);
+            return (await calling(server, kind).reply).code;
+          };
+          expect(await ended(heard.middleware)).to.equal(status.UNKNOWN);
+          expect(String(heard.errors[0])).to.match(/ is not a function$/);
+          expect(await ended([ruled])).to.equal(status.INVALID_ARGUMENT);
+        });
+
+      it(`E1 fails likewise in a test, ${name}, of ${kind}`, async () => {
+        const { outcome } = await collect(
+          bug({}) as never,
+          [{}] as never,
+          { kind, middleware: [ruled] } as never,
+        );
+        expect(outcome.code).to.equal(status.INVALID_ARGUMENT);
+      });
+    }
+
+  for (const [name, handler] of Object.entries(mixUps))
+    it(`is a handler that was not wrapped: one ${name}`, async () => {
+      const heard = listener();
+      const server = await serveKind('mount', 'unary', handler, heard.middleware);
+      expect((await calling(server, 'unary').reply).details).to.equal('the method has no answer');
+      expect(String(heard.errors[0])).to.match(/; a handler of grpc-js goes in by `wrap\(handler\)`$/);
+    });
 });
 
 describe('wrap()', () => {
