@@ -3,12 +3,12 @@ import type { Metadata } from '@grpc/grpc-js';
 import { counts } from '../counters.ts';
 import type { AnyStream, Callback } from '../grpc-js/ports.ts';
 import { mistakeIn } from '../run/answer.ts';
+import { codeOf } from '../run/code.ts';
 import { completed } from '../run/relay.ts';
 import { outcomeOfGiven } from '../status/given.ts';
 import { after, type Timer } from '../timers.ts';
 import type { Outcome } from '../types.ts';
 import type { WireStatus } from '../wire/port.ts';
-import { codeOf } from './code.ts';
 import { Facade } from './facade.ts';
 import type { AnyHandler } from './handler.ts';
 

@@ -1,4 +1,4 @@
-import { type Code, codeOf } from './code.ts';
+import { type Code, codeOf } from '../run/code.ts';
 import { isGenerator, partsOf } from './handler.ts';
 
 /** What a handler does with its call: a request has no such methods. */

@@ -1,3 +1,5 @@
+import { type AnyFunction, type Code, codeOf } from './code.ts';
+
 /** What a handler of grpc-js does with its call, which a request has not. */
 const OF_A_HANDLER = /\.(on|once|emit|pipe|read|write|end|sendMetadata|getPeer) is not a function$/;
 
@@ -21,31 +23,22 @@ export function inPlaceOf<F extends object>(original: object, made: F): F {
 export function missesCallback(error: unknown, method: object): error is TypeError {
   if (!failsBy(/^\S+ is not a function$/, error)) return false;
   const [called = ''] = error.message.split(' ');
-  const text = textOf(originals.get(method) ?? method);
-  const second = HIDDEN.test(text) ? 'callback' : secondParameter(text);
+  const code = codeOf((originals.get(method) ?? method) as AnyFunction);
+  // One that was bound by somebody else, or stands behind a Proxy, shows none.
+  const second = code ? secondParameter(code) : 'callback';
   return second === called || (CALLBACK.test(called) && CALLBACK.test(second));
 }
-
-/** The text of a function that was bound by somebody else, or stands behind a Proxy. */
-const HIDDEN = /\{\s*\[native code\]\s*\}$/;
 
 /** How most handlers call it. */
 const CALLBACK = /^(callback|cb)$/;
 
-function textOf(method: object): string {
-  return Function.prototype.toString.call(method).replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, '');
-}
-
 /** Its name, or none. */
-function secondParameter(text: string): string {
+function secondParameter({ params }: Code): string {
   let depth = 0;
-  for (const { 0: sign, index } of text.matchAll(/=>|[([{,}\])]/g)) {
-    if ('([{'.includes(sign)) depth += 1;
-    else if (depth === 1 && sign === ',') return /^\s*([^\s=,)]+)/.exec(text.slice(index + 1))?.[1] ?? '';
-    else if (')]}'.includes(sign)) depth -= 1;
-    // One parameter, without parentheses or within them.
-    if (depth === 0 && /[=)]/.test(sign)) return '';
-  }
+  for (const [index, token] of params.entries())
+    if ('([{'.includes(token)) depth += 1;
+    else if (')]}'.includes(token)) depth -= 1;
+    else if (token === ',' && depth === 0) return params[index + 1] ?? '';
   return '';
 }
 

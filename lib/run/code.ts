@@ -9,6 +9,8 @@ export interface Code {
   readonly body: number;
 }
 
+export type AnyFunction = (...args: never[]) => unknown;
+
 const TOKEN =
   /\s+|\/\/.*|\/\*[\s\S]*?\*\/|'(?:\\[\s\S]|[^'\\\n])*'|"(?:\\[\s\S]|[^"\\\n])*"|#?[\w$\u0080-\uffff]+|=>|\?\.|\.\.\.|[=!]==?|[<>]=|\+\+|--|[\s\S]/y;
 const REGEXP = /\/(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n[])+\/\w*/y;
@@ -23,7 +25,7 @@ const NO_CODE = /^(?:\s|\/[/*])/;
 const NATIVE = /\{\s*\[native code\]\s*\}$/;
 
 /** Takes the text of a function apart. Nothing when it does not show, as of one that is bound, or is not understood. */
-export function codeOf(given: (...args: never[]) => unknown): Code | undefined {
+export function codeOf(given: AnyFunction): Code | undefined {
   const text = Function.prototype.toString.call(given);
   const tokens = NATIVE.test(text) ? undefined : tokensOf(text);
   const pairs = tokens && pairsOf(tokens);
