@@ -61,8 +61,8 @@ export class CatchUp<T> extends Feed<T> {
   }
 
   /** Ends it, after what it has read. */
-  complete(error?: unknown): void {
-    this.finish(error === undefined ? undefined : { error });
+  complete(failure?: Failure): void {
+    this.finish(failure);
   }
 
   protected override take(): T | typeof NONE {

@@ -15,6 +15,15 @@ export class BrokenError extends Error {
   }
 }
 
+/** There is no connection, and there will be none. */
+export class ClosedError extends Error {
+  override readonly name = 'ClosedError';
+
+  constructor() {
+    super('the connection to NATS is closed');
+  }
+}
+
 /** NATS did not answer in time: it is busy, or did not hear. */
 export class SilentError extends Error {
   override readonly name = 'SilentError';
@@ -41,11 +50,13 @@ interface Failed {
   readonly passing?: boolean;
 }
 
+const STREAM_NOT_FOUND = 10_059;
+
 /** By the numbers of JetStream's errors: their texts change from version to version. */
 const API: Record<number, Failed> = {
   10047: { code: status.RESOURCE_EXHAUSTED, text: 'NATS has no storage left' },
   10054: { code: status.INVALID_ARGUMENT, text: 'the item is larger than the stream takes' },
-  10059: { code: status.FAILED_PRECONDITION, text: 'there is no such stream' },
+  [STREAM_NOT_FOUND]: { code: status.FAILED_PRECONDITION, text: 'there is no such stream' },
   10060: { code: status.FAILED_PRECONDITION, text: 'another stream takes this subject' },
   10077: { code: status.RESOURCE_EXHAUSTED, text: 'NATS cannot store it' },
 };
@@ -76,6 +87,11 @@ export async function patiently<A>(ask: () => Promise<A>): Promise<A> {
   }
 }
 
+/** Whether NATS has no such stream. */
+export function isMissing(error: unknown): boolean {
+  return codeOf(error) === STREAM_NOT_FOUND;
+}
+
 /** The number of a JetStream error. */
 export function codeOf(error: unknown): number | undefined {
   const { code } = (error ?? {}) as { code?: unknown };
@@ -102,6 +118,7 @@ function read(error: unknown): Failed {
     case 'RequestError':
     case 'NoRespondersError':
       return { code: status.UNAVAILABLE, text: 'the connection to NATS broke', passing: true };
+    case 'ClosedError':
     case 'ClosedConnectionError':
     case 'DrainingConnectionError':
       return { code: status.UNAVAILABLE, text: 'the connection to NATS is closed' };

@@ -7,6 +7,7 @@ import {
   jetstreamManager,
 } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
+import { after } from '../timers.ts';
 import { BrokenError } from './failure.ts';
 import { Publisher } from './publisher.ts';
 
@@ -15,6 +16,8 @@ type Denied = Error & { readonly subject: string };
 
 /** How long a request to JetStream may take, in milliseconds. */
 const REQUEST_MS = 2000;
+/** How long it may take to delete consumers at the end: a NATS that is away is not waited for. */
+const LEAVING_MS = 1000;
 /** When NATS lets go of a consumer that nobody reads any more: one whose process was killed. */
 const INACTIVE_MS = 10_000;
 
@@ -41,7 +44,7 @@ export class Nats {
     this.publisher = new Publisher(nc, stream, jsm.getOptions().watcherPrefix);
     this.statuses = nc.status() as Statuses;
     void this.watch();
-    void nc.closed().then(() => this.publisher.broke(new BrokenError()));
+    void nc.closed().then(() => this.broke());
   }
 
   static async on(nc: NatsConnection, stream: string, subjects: readonly string[]): Promise<Nats> {
@@ -105,12 +108,17 @@ export class Nats {
       if (type === 'error' && error?.name === 'PermissionViolationError') this.denies(error as Denied);
       if (type === 'disconnect') this.listener?.broke();
       if (type !== 'reconnect') continue;
-      const asking = [...this.asking];
-      this.asking.clear();
-      for (const broke of asking) broke();
-      this.publisher.broke(new BrokenError());
+      this.broke();
       this.listener?.back();
     }
+  }
+
+  /** What was asked is not answered any more. */
+  private broke(): void {
+    const asking = [...this.asking];
+    this.asking.clear();
+    for (const broke of asking) broke();
+    this.publisher.broke(new BrokenError());
   }
 
   private denies(denied: Denied): void {
@@ -120,8 +128,13 @@ export class Nats {
 
   /** Lets go of the connection, once what was to be deleted is. */
   async close(): Promise<void> {
-    await Promise.all(this.deleting);
     this.statuses.stop();
     this.publisher.close();
+    await new Promise<void>(resolve => {
+      const late = after(LEAVING_MS, resolve);
+      void Promise.all(this.deleting)
+        .then(() => late.stop())
+        .then(resolve);
+    });
   }
 }

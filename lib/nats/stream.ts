@@ -1,6 +1,6 @@
 import type { StreamConfig, StreamInfo } from '@nats-io/jetstream';
 import { expected } from '../check.ts';
-import { codeOf, failureOf, patiently } from './failure.ts';
+import { codeOf, failureOf, isMissing, patiently } from './failure.ts';
 import type { Nats } from './nats.ts';
 import { covers, overlap } from './subjects.ts';
 
@@ -14,7 +14,6 @@ export interface StreamSettings {
 
 /** Before this, a restart of NATS loses messages of a stream with `first_seq`. */
 const CREATES_FROM = [2, 11, 2];
-const STREAM_NOT_FOUND = 10_059;
 const NAME_IN_USE = 10_058;
 
 /**
@@ -42,8 +41,7 @@ async function findOrMake(nats: Nats, { stream, subject, create }: StreamSetting
   try {
     return await patiently(() => nats.answer(jsm.streams.info(stream)));
   } catch (error) {
-    if (codeOf(error) !== STREAM_NOT_FOUND || create === undefined)
-      throw failureOf(error, `cannot open ${what}`);
+    if (!isMissing(error) || create === undefined) throw failureOf(error, `cannot open ${what}`);
   }
   const { version = '' } = nc.info ?? {};
   if (isBefore(version, CREATES_FROM))

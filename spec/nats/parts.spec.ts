@@ -89,7 +89,7 @@ describe('the window on a stream', () => {
           if (covered) readers.push([after, failure(window.subscribe({}, after))] as const);
           if (kept.includes(after)) expect(window.timeOf(after)).to.equal(after * 10);
         }
-        window.end('away');
+        window.end({ error: 'away' });
         window.add(-1, { sequence: sequence + 3, ms: 0 });
         window.close();
         for (const [after, reading] of readers) {
