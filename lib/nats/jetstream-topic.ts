@@ -14,7 +14,7 @@ import { Nats } from './nats.ts';
 import { type JetStreamTopicOptions, publishSettingsOf, type Settings, settingsOf } from './options.ts';
 import { Pages } from './pages.ts';
 import { StoredPast } from './past.ts';
-import { outOfRange, type Position, positionOf } from './position.ts';
+import { isUnset, outOfRange, type Position, positionOf } from './position.ts';
 import { checkPayload } from './publisher.ts';
 import { Reader, type ReaderTo } from './reader.ts';
 import type { StoredMessage } from './stored.ts';
@@ -159,6 +159,7 @@ class OpenTopic<T> implements JetStreamTopic<T>, ReaderTo {
     if (after === undefined || after === null || after === '' || this.state === 'closed')
       return this.window.subscribe(own);
     const from = positionOf(after);
+    if (isUnset(from, this.info)) return this.window.subscribe(own);
     if (this.window.has(from)) return this.window.subscribe(own, from.sequence);
     return new Resumed(new CatchUp<T>(this.past, from, own));
   }

@@ -89,7 +89,7 @@ describe(`jetstreamTopic() on ${nats}`, function () {
     const sequences = await publishAll(here, 1, 1000);
     const there = await open(server);
     const last = sequences.at(-1) ?? 0;
-    for (const after of [0, 1, sequences[0] ?? 0, sequences[498] ?? 0, last + 1, Date.now() * 2000]) {
+    for (const after of [1, sequences[0] ?? 0, sequences[498] ?? 0, last + 1, Date.now() * 2000]) {
       const subscription = there.subscribe({ after });
       const { items, error } = await failure(subscription);
       expect(items).to.deep.equal([]);
@@ -202,6 +202,26 @@ describe(`jetstreamTopic() on ${nats}`, function () {
     expect((await failure(broken)).error).to.be.instanceOf(RangeError);
   });
 
+  it('N5 ends a subscription at a filter that answers no boolean, in what was stored as in what is in memory', async () => {
+    const here = await open(server, { history: 1 });
+    const [first = 0] = await publishAll(here, 1, 1000);
+    await until('it is read', () => here.last === first + 999);
+    const filters = [
+      async () => false,
+      () => Promise.reject(new RangeError('mine')),
+      () => {},
+      ...[0, 1, null, 'yes'].map(answer => () => answer),
+    ];
+    for (const filter of filters)
+      for (const after of [first - 1, first + 998]) {
+        const { items, error } = await failure(here.subscribe({ after, filter: filter as never }));
+        expect(items, `${filter}`).to.deep.equal([]);
+        expect(error).to.be.instanceOf(TypeError);
+        expect(error.message).to.match(/^Expected `filter\(\)` to return a boolean, got /);
+      }
+    expect(here.subscribers).to.equal(0);
+  });
+
   it('N6 has one consumer, however many are subscribed, and some more while they catch up', async () => {
     const here = await open(server, { history: 1, maxCatchUps: 3 });
     const [first = 0] = await publishAll(here, 1, 2000);
@@ -240,8 +260,8 @@ describe(`jetstreamTopic() on ${nats}`, function () {
 
   it('N6 serves those who were away for a moment without asking NATS', async () => {
     const here = await open(server);
-    await publishAll(here, 1, 600);
-    await until('it is read', () => here.behind === 0);
+    const sequences = await publishAll(here, 1, 600);
+    await until('it is read', () => here.last === sequences.at(-1));
     const { stats } = { stats: () => here.nc.stats().outMsgs };
     const before = stats();
     for (let round = 0; round < 300; round++) {
@@ -351,6 +371,38 @@ describe(`jetstreamTopic() on ${nats}`, function () {
     expect(await taken(there.subscribe({ after: first }), 1)).to.deep.equal([2]);
     const both = await open(server, { ...settings, subjects: ['updates.a', 'updates.b'] });
     expect(await taken(both.subscribe({ after: first }), 301)).to.have.length(301);
+  });
+
+  it('takes 0 for none where numbers begin beyond 1, and for the beginning where they begin at 1', async () => {
+    const unset = [0, -0, 0n, '0', '00'];
+    const here = await open(server);
+    const sequences = await publishAll(here, 1, 3);
+    await until('it is read', () => here.last === sequences.at(-1));
+    const fresh = unset.map(after => here.subscribe({ after }));
+    await here.publish(4);
+    for (const subscription of fresh) expect(await taken(subscription, 1)).to.deep.equal([4]);
+    const jsm = await jetstreamManager(here.nc);
+    await jsm.streams.add({ name: 'mirror', mirror: { name: 'updates' } });
+    try {
+      while ((await jsm.streams.info('mirror')).state.messages < 4);
+      const there = await open(server, { stream: 'mirror' });
+      const mirrored = unset.map(after => there.subscribe({ after }));
+      await here.publish(5);
+      for (const subscription of mirrored) expect(await taken(subscription, 1)).to.deep.equal([5]);
+    } finally {
+      await jsm.streams.delete('mirror');
+    }
+    for (const create of [{ first_seq: 0 }, { first_seq: 1 }]) {
+      await leaveAll();
+      await server.clear();
+      const old = await open(server, { create, history: 1 });
+      await publishAll(old, 1, 1000);
+      for (const after of unset)
+        expect(await taken(old.subscribe({ after }), 1000)).to.deep.equal(span(1, 1000));
+      await (await jetstreamManager(old.nc)).streams.purge('updates', { keep: 10 });
+      for (const after of unset)
+        expect((await failure(old.subscribe({ after }))).error).to.include({ code: status.OUT_OF_RANGE });
+    }
   });
 
   it('answers at once what cannot be a position', async () => {
