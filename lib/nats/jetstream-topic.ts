@@ -1,6 +1,7 @@
 import { status } from '@grpc/grpc-js';
 import type { JsMsg, StreamInfo } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
+import { isMessage } from '../hooks.ts';
 import { checkAfter, checkFunction, checkOptions, checkSignal, expected } from '../sources/check.ts';
 import type { TopicSubscription } from '../sources/subscription.ts';
 import { checkPolicy, type TopicSubscribeOptions } from '../sources/topic.ts';
@@ -141,6 +142,7 @@ class OpenTopic<T> implements JetStreamTopic<T>, ReaderTo {
 
   async publish(item: T, options: PublishOptions = {}): Promise<number> {
     const { id, subject = this.settings.subject, timeoutMs } = publishSettingsOf(options);
+    if (!isMessage(item)) throw expected('item', 'a message', item);
     const payload = checkPayload(this.settings.encode(item));
     if (this.state === 'closed') throw new StatusError(status.UNAVAILABLE, 'the topic is closed');
     return this.nats.publisher.publish(subject, payload, { id, timeoutMs });

@@ -148,8 +148,9 @@ export function settingsOf<T>(options: JetStreamTopicOptions<T>): Settings<T> {
     ...(key !== undefined && { key }),
   };
   const told = (event: JetStreamEvent) => survive(() => onEvent(event));
+  const encoded = decode === fromJson ? (item: T) => checkJson(encode(item), item) : encode;
   return {
-    ...{ stream, subject, subjects, create, encode, decode, topic },
+    ...{ stream, subject, subjects, create, encode: encoded, decode, topic },
     ...{ poison, awayMs, maxCatchUps, gaps, onEvent: told },
   };
 }
@@ -158,15 +159,36 @@ export function settingsOf<T>(options: JetStreamTopicOptions<T>): Settings<T> {
 export function publishSettingsOf(options: PublishOptions): PublishOptions & { readonly timeoutMs: number } {
   checkOptions(options, ['id', 'subject', 'timeoutMs']);
   const { id, subject, timeoutMs = 5000 } = options;
-  if (id !== undefined && (typeof id !== 'string' || id === '' || /[\r\n]/.test(id)))
-    throw expected('id', 'a string of one line', id);
+  if (id !== undefined) checkId(id);
   if (subject !== undefined) checkSubject('subject', subject);
   if (typeof timeoutMs !== 'number' || !(timeoutMs >= 1))
     throw expected('timeoutMs', 'a number of milliseconds from 1 and up', timeoutMs);
   return { ...options, timeoutMs };
 }
 
+/** NATS leaves out blanks before a header, and takes no more than 64 KB of headers. */
+const MAX_ID_CHARS = 8192;
+
+/** Refuses what NATS might read as the id of another item: that one would not be stored. */
+function checkId(id: unknown): void {
+  const sound = typeof id === 'string' && id !== '' && id === id.trim() && !/[\p{Cc}\p{Cs}]/u.test(id);
+  if (!sound)
+    throw expected(
+      'id',
+      'a string without blanks around it, control characters and halves of characters',
+      id,
+    );
+  if (id.length > MAX_ID_CHARS) throw expected('id', `at most ${MAX_ID_CHARS} characters`, id.slice(0, 20));
+}
+
 const text = new TextDecoder('utf-8', { fatal: true });
+
+/** What has no text in JSON but `null`, or none at all, would be poison for all who read it. */
+function checkJson<P>(payload: P, item: unknown): P {
+  const short = payload instanceof Uint8Array && payload.length <= 4 ? Buffer.from(payload) : payload;
+  if (['', 'null'].includes(String(short))) throw expected('item', 'more than `null` in JSON', item);
+  return payload;
+}
 
 function fromJson<T>(bytes: Uint8Array): T {
   return JSON.parse(text.decode(bytes));

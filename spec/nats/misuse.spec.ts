@@ -194,6 +194,23 @@ describe(`jetstreamTopic() and bad input, on ${nats}`, function () {
       expect(await rejected(topic.publish(1, options as never))).to.be.instanceOf(TypeError);
   });
 
+  it('refuses ids that NATS might read as another one', async () => {
+    const topic = await open(server);
+    const blanks = [' ', ' a', 'a ', '\ta', '\u00a0a', 'a\u2028', '\ufeffa'];
+    const odd = ['a\r', 'a\tb', 'a\0', '\x7f', '\x85', '\ud800', '\ud801', 'a\udc00b', 'x'.repeat(70_000)];
+    for (const id of ['', 1, null, ...blanks, ...odd]) {
+      const error = await rejected(topic.publish(1, { id } as never));
+      expect(error, JSON.stringify(id)?.slice(0, 20)).to.be.instanceOf(TypeError);
+      expect(error.message)
+        .to.match(/^Expected `id` to be /)
+        .and.have.length.below(200);
+    }
+    const ids = ['a', 'A', 'a b', 'ü', 'u\u0308', '😀', '日本', ':', 'x'.repeat(8192), '日'.repeat(8192)];
+    const numbers = await Promise.all([...ids, ...ids].map(id => topic.publish(1, { id })));
+    expect(numbers.slice(ids.length)).to.deep.equal(numbers.slice(0, ids.length));
+    expect(new Set(numbers).size).to.equal(ids.length);
+  });
+
   it('says that an item is too large, for NATS or for the stream', async () => {
     const topic = await open<string>(server, { create: { max_msg_size: 1000 } });
     for (const length of [2000, 100_000]) {
@@ -218,8 +235,22 @@ describe(`jetstreamTopic() and bad input, on ${nats}`, function () {
     const topic = await open<unknown>(server);
     const round: { self?: unknown } = {};
     round.self = round;
-    for (const item of [undefined, round, 1n, () => {}])
+    const nothing = [null, Number.NaN, -Infinity, new Date(Number.NaN), Object(Number.NaN)];
+    const toJson = [() => null, () => undefined, () => () => {}].map(toJSON => ({ toJSON }));
+    for (const item of [undefined, round, 1n, () => {}, Symbol('x'), ...nothing, ...toJson])
       expect(await rejected(topic.publish(item)), String(item)).to.be.instanceOf(TypeError);
+    expect((await rejected(topic.publish(Number.NaN))).message).to.equal(
+      'Expected `item` to be more than `null` in JSON, got `NaN` (number)',
+    );
+    for (const encode of [() => 'null', () => Buffer.from('null'), () => '', () => new Uint8Array(0)])
+      expect(await rejected((await open(server, { encode })).publish(1))).to.be.instanceOf(TypeError);
+    const other = await open<unknown>(server, { encode: String, decode: bytes => `${bytes.length}` });
+    expect((await rejected(other.publish(null))).message).to.equal(
+      'Expected `item` to be a message, got `null` (object)',
+    );
+    expect((await infoOf(topic)).state.messages).to.equal(0);
+    await other.publish(Number.NaN);
+    for (const item of [0, '', false, []]) await topic.publish(item);
     const later = await open(server, { encode: (async () => 'x') as never });
     expect((await rejected(later.publish(1))).message).to.match(/`encode\(\)` to return bytes or a string/);
   });
