@@ -44,3 +44,14 @@ export function covers(pattern: string, other: string): boolean {
   }
   return others.length === words.length;
 }
+
+/** The pattern of all subjects that a transformation of NATS makes: `{{wildcard(1)}}` and `$1` stand for a word. */
+export function madeBy(destination: string): string {
+  const words: string[] = [];
+  for (const word of destination.split(/\.(?![^{]*\}\})/)) {
+    // These make several words of one.
+    if (/\{\{\s*(split|slice)/i.test(word)) return [...words, '>'].join('.');
+    words.push(/\{\{|\$\d/.test(word) ? '*' : word);
+  }
+  return words.join('.');
+}

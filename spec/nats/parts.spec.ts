@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { fitting, Sizes } from '../../lib/nats/sizes.ts';
-import { checkSubjects, covers, overlap } from '../../lib/nats/subjects.ts';
+import { checkSubjects, covers, madeBy, overlap } from '../../lib/nats/subjects.ts';
 import { Window } from '../../lib/nats/window.ts';
 import { failure } from '../sources/tools.ts';
 
@@ -36,6 +36,19 @@ describe('the subjects of NATS', () => {
       }),
       { numRuns: 1000 },
     );
+  });
+
+  it('are known of what a transformation makes, as far as it says', () => {
+    for (const [destination, pattern] of [
+      ['a.b', 'a.b'],
+      ['a.{{wildcard(1)}}.$2', 'a.*.*'],
+      ['{{ Partition(10, 1) }}.a', '*.a'],
+      ['a.{{split(1,.)}}.b', 'a.>'],
+      ['a.x{{left(1,2)}}', 'a.*'],
+      ['a.{{SliceFromLeft(1,2)}}', 'a.>'],
+      ['>', '>'],
+    ] as const)
+      expect(madeBy(destination)).to.equal(pattern);
   });
 
   it('are told from what is none', () => {

@@ -1,5 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import { jetstreamManager } from '@nats-io/jetstream';
+import { headers } from '@nats-io/transport-node';
 import { expect } from 'chai';
 import { FaultProxy } from '../client/fault-proxy.ts';
 import { all, failure, taken, thrown } from '../sources/tools.ts';
@@ -358,6 +359,59 @@ describe(`jetstreamTopic() on ${nats}`, function () {
     const there = await open(server, { decode: poison, poison: 'skip', history: 1 });
     expect(await taken(there.subscribe({ after: first - 1 }), 28)).to.deep.equal(sound);
     expect(here.events.filter(({ type }) => type === 'poison')).to.have.length(3);
+  });
+
+  it('N9 takes for no item what NATS writes when the last message of a subject is too old', async () => {
+    const create = { max_age: 1e9, allow_msg_ttl: true, subject_delete_marker_ttl: 60e9, first_seq: 1 };
+    const here = await open(server, { create, gaps: 'expected' });
+    const live = here.subscribe();
+    await here.publish(1);
+    await until('NATS has written', () => here.last === 2, 10_000);
+    const there = await open(server, { create, gaps: 'expected' });
+    expect(there.last).to.equal(2);
+    await publishAll(here, 2, 3);
+    expect(await taken(live, 3)).to.deep.equal([1, 2, 3]);
+    for (const after of [1, 2]) expect(await taken(there.subscribe({ after }), 2)).to.deep.equal([2, 3]);
+    expect(here.skipped + there.skipped).to.equal(0);
+    expect(here.events.map(({ type }) => type)).to.deep.equal(['live']);
+  });
+
+  it('N9 leaves such messages out of what is read from the stream, and no item without bytes', async () => {
+    const decode = (bytes: Uint8Array) => bytes.length;
+    const here = await open<number>(server, { encode: () => '', decode, history: 1 });
+    const first = await here.publish(0);
+    const mark = headers();
+    mark.set('Nats-Marker-Reason', 'MaxAge');
+    for (let n = 0; n < 10; n++) here.nc.publish('updates', '', { headers: mark });
+    let last = 0;
+    for (let n = 0; n < 600; n++) last = await here.publish(0);
+    await until('it is read', () => here.last === last);
+    expect(last).to.equal(first + 610);
+    const back = here.subscribe({ after: first - 1 });
+    expect(await taken(back, 601)).to.deep.equal(Array(601).fill(0));
+    expect(back.size).to.equal(0);
+  });
+
+  it('reads what a stream stores under another subject', async () => {
+    const create = {
+      subjects: ['in.>'],
+      subject_transform: { src: 'in.*', dest: 'out.{{wildcard(1)}}' },
+    };
+    const here = await open(server, { create, subject: 'in.a', subjects: 'out.a' });
+    const live = here.subscribe();
+    await publishAll(here, 1, 3);
+    expect(await taken(live, 3)).to.deep.equal([1, 2, 3]);
+    const left = await open(server, { subject: 'in.a.b' });
+    const whole = left.subscribe();
+    await left.publish(4);
+    expect(await taken(whole, 1)).to.deep.equal([4]);
+    for (const subjects of ['in.a', 'in.*', 'out', 'out.a.b']) {
+      const error = await open(server, { subject: 'in.a', subjects }).catch(error => error);
+      expect(error, subjects).to.be.instanceOf(TypeError);
+      expect(error.message).to.include(
+        '`subjects` to be among those of stream `updates` (in.>, stored as out.',
+      );
+    }
   });
 
   it('reads some subjects of a stream, and what it passes over is no gap', async () => {
