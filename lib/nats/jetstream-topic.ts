@@ -56,7 +56,7 @@ export async function jetstreamTopic<T>(
 }
 
 /** For how long nothing may come of what is read when a topic is opened, in milliseconds. */
-const SILENT_MS = 3000;
+const SILENT_MS = 2500;
 
 class OpenTopic<T> implements JetStreamTopic<T>, ReaderTo {
   state: 'live' | 'away' | 'closed' = 'away';

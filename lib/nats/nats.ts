@@ -8,8 +8,9 @@ import {
 } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { after } from '../timers.ts';
-import { BrokenError } from './failure.ts';
+import { BrokenError, isMissing, UntakenError } from './failure.ts';
 import { Publisher } from './publisher.ts';
+import { covers } from './subjects.ts';
 
 type Statuses = AsyncIterable<{ type: string; error?: Error }> & { stop(): void };
 type Denied = Error & { readonly subject: string };
@@ -41,7 +42,12 @@ export class Nats {
   ) {
     this.js = jetstream(nc, { timeout: REQUEST_MS });
     // By default the prefix of inboxes that the connection was made with.
-    this.publisher = new Publisher(nc, stream, jsm.getOptions().watcherPrefix);
+    this.publisher = new Publisher(
+      nc,
+      stream,
+      subject => this.untaken(subject),
+      jsm.getOptions().watcherPrefix,
+    );
     this.statuses = nc.status() as Statuses;
     void this.watch();
     void nc.closed().then(() => this.broke());
@@ -68,6 +74,16 @@ export class Nats {
         ? { filter_subject: subject as string }
         : { filter_subjects: [...this.subjects] }),
     });
+  }
+
+  /** Why the stream does not take a subject; nothing when it does, or does not answer. */
+  private async untaken(subject: string): Promise<unknown> {
+    try {
+      const { subjects = [] } = (await this.answer(this.jsm.streams.info(this.stream))).config;
+      return subjects.some(taken => covers(taken, subject)) ? undefined : new UntakenError();
+    } catch (error) {
+      return isMissing(error) ? error : undefined;
+    }
   }
 
   reading(consumer: ConsumerInfo): Consumer {

@@ -1,5 +1,5 @@
 import { status } from '@grpc/grpc-js';
-import { jetstreamManager } from '@nats-io/jetstream';
+import { jetstreamManager, type StreamConfig } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { expect } from 'chai';
 import { jetstreamTopic } from '../../lib/nats/index.ts';
@@ -13,6 +13,7 @@ import {
   type NatsServer,
   nats,
   open,
+  span,
   startNats,
   stopNats,
 } from '../support/nats.ts';
@@ -147,7 +148,7 @@ describe(`jetstreamTopic() and bad input, on ${nats}`, function () {
     const here = await open(server, {}, { ...own, inboxPrefix: '_INBOX_own' });
     expect(await here.publish(1)).to.be.above(0);
     const nc = await server.connect({ ...own, inboxPrefix: '_INBOX_own' });
-    const deaf = new Publisher(nc, 'updates', '_INBOX');
+    const deaf = new Publisher(nc, 'updates', async () => undefined, '_INBOX');
     for (const number of [1, 2]) {
       const error = await rejected(deaf.publish('updates', String(number), { timeoutMs: 2000 }));
       expect(error).to.include({ code: status.PERMISSION_DENIED });
@@ -175,14 +176,101 @@ describe(`jetstreamTopic() and bad input, on ${nats}`, function () {
     await open(server, { create, subject: 'updates.a', subjects: ['*.a', 'updates.*.b'] });
   });
 
+  const useless: [string, Partial<StreamConfig>, RegExp][] = [
+    ['acknowledges nothing', { no_ack: true }, /`no_ack: true`: nobody is told/],
+    ['is a work queue', { retention: 'workqueue' }, /`retention: workqueue`: each of its messages/],
+  ];
+  for (const [what, create, why] of useless)
+    it(`neither makes nor uses a stream that ${what}`, async () => {
+      const refused = await rejected(open(server, { create }));
+      expect(refused).to.be.instanceOf(TypeError);
+      expect(refused.message)
+        .to.match(/^Expected `create` to be without /)
+        .and.match(why);
+      const nc = await server.connect();
+      const { streams } = await jetstreamManager(nc);
+      expect(await streams.names().next()).to.deep.equal([]);
+      await streams.add({ name: 'updates', subjects: ['updates'], ...create });
+      const error = await rejected(open(server));
+      expect(error).to.include({ code: status.FAILED_PRECONDITION });
+      expect(error.details)
+        .to.match(/^cannot use stream `updates`, which has /)
+        .and.match(why);
+      await nc.close();
+    });
+
+  it('makes no stream of counters', async () => {
+    const create = { allow_msg_counter: true } as Partial<StreamConfig>;
+    const error = await rejected(open(server, { create }));
+    expect(error).to.be.instanceOf(TypeError);
+    expect(error.message).to.match(
+      /`create` to be without `allow_msg_counter: true`: it stores numbers to add/,
+    );
+  });
+
+  it('makes no stream that does not take its subject, or has not what is read', async () => {
+    const nc = await server.connect();
+    const { streams } = await jetstreamManager(nc);
+    for (const options of [
+      { create: { subjects: ['other'] } },
+      { create: {}, subjects: 'other' },
+      { create: { subject_transform: { src: '>', dest: 'other' } } },
+    ]) {
+      expect(await rejected(open(server, options))).to.be.instanceOf(TypeError);
+      expect(await streams.names().next()).to.deep.equal([]);
+    }
+    await nc.close();
+  });
+
+  it('says that a stream has as many readers as it may have', async () => {
+    await open(server, { create: { max_consumers: 1 } });
+    const error = await rejected(open(server));
+    expect(error).to.include({ code: status.RESOURCE_EXHAUSTED });
+    expect(error.details).to.match(/^cannot read stream `updates`: .*as many readers as it may have/);
+  });
+
+  it('says that a stream is sealed, and reads it', async () => {
+    const topic = await open(server);
+    const first = await topic.publish(1);
+    const sealed = { ...(await infoOf(topic)).config, sealed: true };
+    await (await jetstreamManager(topic.nc)).streams.update('updates', sealed);
+    const error = await rejected(topic.publish(2));
+    expect(error).to.include({ code: status.FAILED_PRECONDITION });
+    expect(error.details).to.match(/the stream is sealed/);
+    expect(await taken((await open(server)).subscribe({ after: first - 1 }), 1)).to.deep.equal([1]);
+  });
+
+  it('says at once, to all that are on their way, that the stream is gone, or does not take a subject any more', async () => {
+    const topic = await open(server);
+    const { streams } = await jetstreamManager(topic.nc);
+    await topic.publish(1);
+    const all = () => Promise.all(span(1, 300).map(n => rejected(topic.publish(n, { timeoutMs: 60_000 }))));
+    const { config } = await infoOf(topic);
+    await streams.update('updates', { ...config, subjects: ['elsewhere'] });
+    for (const error of await all()) {
+      expect(error).to.include({ code: status.FAILED_PRECONDITION });
+      expect(error.details).to.match(
+        /^cannot publish to `updates` of .*the stream does not take this subject/,
+      );
+    }
+    await streams.update('updates', config);
+    expect(await topic.publish(2)).to.be.above(0);
+    await streams.delete('updates');
+    for (const error of await all()) {
+      expect(error).to.include({ code: status.FAILED_PRECONDITION });
+      expect(error.details).to.match(/^cannot publish to `updates` of .*there is no such stream/);
+    }
+  });
+
   it('refuses to publish to a subject that another stream takes, or none', async () => {
     const topic = await open(server);
     await (await jetstreamManager(topic.nc)).streams.add({ name: 'other', subjects: ['other'] });
     const taken = await rejected(topic.publish(1, { subject: 'other' }));
     expect(taken).to.include({ code: status.FAILED_PRECONDITION });
     expect(taken.details).to.match(/another stream takes this subject/);
-    const none = await rejected(topic.publish(1, { subject: 'nobody', timeoutMs: 200 }));
-    expect(none.details).to.match(/no stream has this subject/);
+    const none = await rejected(topic.publish(1, { subject: 'nobody' }));
+    expect(none).to.include({ code: status.FAILED_PRECONDITION });
+    expect(none.details).to.match(/the stream does not take this subject/);
     for (const options of [
       { subject: 'a.>' },
       { id: '' },
