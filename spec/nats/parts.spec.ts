@@ -1,5 +1,7 @@
+import type { StreamInfo } from '@nats-io/jetstream';
 import { expect } from 'chai';
 import fc from 'fast-check';
+import { isUnset } from '../../lib/nats/position.ts';
 import { fitting, Sizes } from '../../lib/nats/sizes.ts';
 import { checkSubjects, covers, madeBy, overlap } from '../../lib/nats/subjects.ts';
 import { Window } from '../../lib/nats/window.ts';
@@ -56,6 +58,24 @@ describe('the subjects of NATS', () => {
       expect(() => checkSubjects('subjects', [subject])).not.to.throw();
     for (const subject of ['', '.', 'a.', '.a', 'a..b', 'a b', 'a.b*', '>.a', 'a.>.b', 1, null])
       expect(() => checkSubjects('subjects', [subject]), String(subject)).to.throw(TypeError);
+  });
+});
+
+describe('a position that was not set', () => {
+  const info = (first_seq: number, config: object) => ({ config, state: { first_seq } }) as StreamInfo;
+  const at = (sequence: number, ms?: number) => ({ sequence, ms });
+
+  it('is 0 where numbers begin beyond 1, whatever is trimmed, and in a mirror that begins there', () => {
+    for (const first of [7, 1000]) expect(isUnset(at(0), info(first, { first_seq: 7 }))).to.equal(true);
+    expect(isUnset(at(0), info(7, { mirror: { name: 'other' } }))).to.equal(true);
+  });
+
+  it('is no 0 where numbers begin at 1, and nothing else', () => {
+    for (const first_seq of [undefined, 0, 1])
+      for (const first of [0, 1, 7]) expect(isUnset(at(0), info(first, { first_seq }))).to.equal(false);
+    for (const first of [0, 1]) expect(isUnset(at(0), info(first, { mirror: {} }))).to.equal(false);
+    for (const other of [at(1), at(6), at(0, 0)])
+      expect(isUnset(other, info(7, { first_seq: 7 }))).to.equal(false);
   });
 });
 

@@ -435,17 +435,6 @@ describe(`jetstreamTopic() on ${nats}`, function () {
     const fresh = unset.map(after => here.subscribe({ after }));
     await here.publish(4);
     for (const subscription of fresh) expect(await taken(subscription, 1)).to.deep.equal([4]);
-    const jsm = await jetstreamManager(here.nc);
-    await jsm.streams.add({ name: 'mirror', mirror: { name: 'updates' } });
-    try {
-      while ((await jsm.streams.info('mirror')).state.messages < 4);
-      const there = await open(server, { stream: 'mirror' });
-      const mirrored = unset.map(after => there.subscribe({ after }));
-      await here.publish(5);
-      for (const subscription of mirrored) expect(await taken(subscription, 1)).to.deep.equal([5]);
-    } finally {
-      await jsm.streams.delete('mirror');
-    }
     for (const create of [{ first_seq: 0 }, { first_seq: 1 }]) {
       await leaveAll();
       await server.clear();
