@@ -34,8 +34,9 @@ import { Window } from './window.ts';
  * await updates.publish({ text: 'hello' });
  * // in a source; `after` comes from the client
  * return updates.subscribe({ signal: call.signal, after: request.after });
- * @throws TypeError when an option is out of its range, or a subject not of the stream; StatusError when the
- *   stream cannot be opened, or made.
+ * @throws TypeError when an option is out of its range, or a subject not of the stream; StatusError within seconds
+ *   when the stream cannot be opened, made or read: UNAVAILABLE, PERMISSION_DENIED, FAILED_PRECONDITION when it is
+ *   missing or of no use, RESOURCE_EXHAUSTED when it has as many readers as it may have.
  */
 export async function jetstreamTopic<T>(
   nc: NatsConnection,

@@ -12,7 +12,7 @@ import {
 import type { SlowConsumer } from '../sources/subscription.ts';
 import { checkPolicy, type TopicOptions } from '../sources/topic.ts';
 import type { Decode } from './stored.ts';
-import { checkSubject, checkSubjects } from './subjects.ts';
+import { checkSubject, checkSubjects, cut, isExact } from './subjects.ts';
 import type { JetStreamEvent, PublishOptions } from './types.ts';
 
 /** Where a topic lives in NATS, and how its items are written and read. */
@@ -128,8 +128,8 @@ export function settingsOf<T>(options: JetStreamTopicOptions<T>): Settings<T> {
   const { encode = JSON.stringify, decode = fromJson, capacity = 256, history = 1000 } = options;
   const { overflow = key ? 'conflate' : 'error' } = options;
   const { poison = 'fail', awayMs = 30_000, maxCatchUps = 16, onEvent = printer(stream) } = options;
-  if (typeof stream !== 'string' || !/^[^\s.*>/\\]+$/.test(stream))
-    throw expected('stream', 'the name of a stream', stream);
+  if (typeof stream !== 'string' || !/^[^\s.*>/\\]{1,255}$/.test(stream) || !isExact(stream))
+    throw expected('stream', 'the name of a stream', cut(stream));
   checkSubject('subject', subject);
   const subjects = [options.subjects === undefined ? subject : options.subjects].flat();
   checkSubjects('subjects', subjects);
@@ -171,14 +171,14 @@ const MAX_ID_CHARS = 8192;
 
 /** Refuses what NATS might read as the id of another item: that one would not be stored. */
 function checkId(id: unknown): void {
-  const sound = typeof id === 'string' && id !== '' && id === id.trim() && !/[\p{Cc}\p{Cs}]/u.test(id);
+  const sound = typeof id === 'string' && id !== '' && id === id.trim() && isExact(id);
   if (!sound)
     throw expected(
       'id',
       'a string without blanks around it, control characters and halves of characters',
-      id,
+      cut(id),
     );
-  if (id.length > MAX_ID_CHARS) throw expected('id', `at most ${MAX_ID_CHARS} characters`, id.slice(0, 20));
+  if (id.length > MAX_ID_CHARS) throw expected('id', `at most ${MAX_ID_CHARS} characters`, cut(id));
 }
 
 const text = new TextDecoder('utf-8', { fatal: true });

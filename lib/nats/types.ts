@@ -42,7 +42,8 @@ export interface JetStreamTopic<T> {
    * again with the same `id`.
    * @throws TypeError when it is nothing that can be read again: `undefined`, `null`, and what is only `null` in
    *   JSON, such as NaN, unless there is another codec; StatusError when it is not stored: UNAVAILABLE, RESOURCE_EXHAUSTED when NATS is full,
-   *   INVALID_ARGUMENT when it is too large, FAILED_PRECONDITION when the stream is gone, PERMISSION_DENIED.
+   *   INVALID_ARGUMENT when it is too large, FAILED_PRECONDITION when the stream is gone, sealed, or does not take
+   *   the subject, PERMISSION_DENIED.
    */
   publish(item: T, options?: PublishOptions): Promise<number>;
   /**

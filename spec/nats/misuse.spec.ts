@@ -33,6 +33,8 @@ describe('jetstreamTopic() without NATS', () => {
   const wrong: [string, Record<string, unknown>, RegExp][] = [
     ['no stream', { stream: undefined }, /`stream` to be the name of a stream/],
     ['a stream with dots', { stream: 'a.b' }, /`stream` to be the name of a stream/],
+    ['a stream with half a character', { stream: 'a\ud800' }, /`stream` to be the name of a stream/],
+    ['a stream with a long name', { stream: 'x'.repeat(256) }, /`stream` to be the name of a stream/],
     ['no subject', { subject: undefined }, /`subject` to be a subject of NATS without wildcards/],
     ['a subject with wildcards', { subject: 'a.*' }, /`subject` to be a subject of NATS without wildcards/],
     ['a subject with blanks', { subject: 'a b' }, /`subject` to be/],
@@ -272,7 +274,7 @@ describe(`jetstreamTopic() and bad input, on ${nats}`, function () {
     expect(none).to.include({ code: status.FAILED_PRECONDITION });
     expect(none.details).to.match(/the stream does not take this subject/);
     for (const options of [
-      { subject: 'a.>' },
+      ...['a.>', '\ud800', 'updates\0', `updates.${'x'.repeat(5000)}`].map(subject => ({ subject })),
       { id: '' },
       { id: 1 },
       { id: 'a\nb' },

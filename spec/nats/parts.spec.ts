@@ -54,9 +54,10 @@ describe('the subjects of NATS', () => {
   });
 
   it('are told from what is none', () => {
-    for (const subject of ['a', 'a.*', '*', '>', 'a.>', '$x.y-z'])
+    const odd = ['a\0', 'a.\x07', '\x7f', '\ud800', 'a.\udc00', 'x'.repeat(1025)];
+    for (const subject of ['a', 'a.*', '*', '>', 'a.>', '$x.y-z', 'ü.😀', 'x'.repeat(1024)])
       expect(() => checkSubjects('subjects', [subject])).not.to.throw();
-    for (const subject of ['', '.', 'a.', '.a', 'a..b', 'a b', 'a.b*', '>.a', 'a.>.b', 1, null])
+    for (const subject of ['', '.', 'a.', '.a', 'a..b', 'a b', 'a.b*', '>.a', 'a.>.b', 1, null, ...odd])
       expect(() => checkSubjects('subjects', [subject]), String(subject)).to.throw(TypeError);
   });
 });
