@@ -185,8 +185,9 @@ const text = new TextDecoder('utf-8', { fatal: true });
 
 /** What has no text in JSON but `null`, or none at all, would be poison for all who read it. */
 function checkJson<P>(payload: P, item: unknown): P {
-  const short = payload instanceof Uint8Array && payload.length <= 4 ? Buffer.from(payload) : payload;
-  if (['', 'null'].includes(String(short))) throw expected('item', 'more than `null` in JSON', item);
+  const short = payload instanceof Uint8Array && payload.length <= 4;
+  const written: unknown = short ? Buffer.from(payload).toString() : payload;
+  if (written === '' || written === 'null') throw expected('item', 'more than `null` in JSON', item);
   return payload;
 }
 
