@@ -1,3 +1,4 @@
+import { answerOf, isBoolean } from '../hooks.ts';
 import { type Failure, Feed, NONE } from '../sources/feed.ts';
 import type { TopicSubscription } from '../sources/subscription.ts';
 import type { TopicSubscribeOptions } from '../sources/topic.ts';
@@ -61,8 +62,8 @@ export class CatchUp<T> extends Feed<T> {
   }
 
   /** Ends it, after what it has read. */
-  complete(error?: unknown): void {
-    this.finish(error === undefined ? undefined : { error });
+  complete(failure?: Failure): void {
+    this.finish(failure);
   }
 
   protected override take(): T | typeof NONE {
@@ -124,13 +125,18 @@ export class CatchUp<T> extends Feed<T> {
     if (!this.open) return false;
     try {
       if (error !== undefined) throw error;
-      if (item !== undefined && (this.options.filter?.(item) ?? true)) this.page.push(item);
+      if (item !== undefined && this.wants(item)) this.page.push(item);
     } catch (error) {
       this.ending = { error };
       return false;
     }
     this.position = { sequence, ms: undefined };
     return this.open && !this.joined();
+  }
+
+  private wants(item: T): boolean {
+    const { filter } = this.options;
+    return filter === undefined || answerOf('filter', 'a boolean', filter(item), isBoolean);
   }
 
   /** Goes over to what is in memory, in the same turn in which it reaches that far. */

@@ -3,7 +3,7 @@ import type { JsMsg } from '@nats-io/jetstream';
 import { StatusError } from '../status/status.ts';
 import type { Settings } from './options.ts';
 import type { Entry } from './pages.ts';
-import { itemOf, type StoredMessage } from './stored.ts';
+import { isMarker, itemOf, type StoredMessage } from './stored.ts';
 
 /** Makes items of messages, and says what becomes of those of which none can be made. */
 export class Decoder<T> {
@@ -14,9 +14,10 @@ export class Decoder<T> {
 
   /**
    * Gives the item of a message to who takes it. Answers the error of its subscribers when there is none, or it was
-   * not taken, unless such messages are skipped.
+   * not taken, unless such messages are skipped. NATS's own messages are no items.
    */
   decode(message: JsMsg, stored: StoredMessage, take: (item: T) => void): StatusError | undefined {
+    if (isMarker(message)) return undefined;
     try {
       take(itemOf(this.settings.decode, message, stored));
       return undefined;

@@ -15,6 +15,15 @@ export class BrokenError extends Error {
   }
 }
 
+/** There is no connection, and there will be none. */
+export class ClosedError extends Error {
+  override readonly name = 'ClosedError';
+
+  constructor() {
+    super('the connection to NATS is closed');
+  }
+}
+
 /** NATS did not answer in time: it is busy, or did not hear. */
 export class SilentError extends Error {
   override readonly name = 'SilentError';
@@ -33,6 +42,15 @@ export class NobodyError extends Error {
   }
 }
 
+/** A stream does not take a subject. */
+export class UntakenError extends Error {
+  override readonly name = 'UntakenError';
+
+  constructor() {
+    super('the stream does not take this subject');
+  }
+}
+
 /** What went wrong with NATS, in words, and what it is to who asked. */
 interface Failed {
   readonly code: status;
@@ -41,13 +59,25 @@ interface Failed {
   readonly passing?: boolean;
 }
 
+const STREAM_NOT_FOUND = 10_059;
+
 /** By the numbers of JetStream's errors: their texts change from version to version. */
 const API: Record<number, Failed> = {
+  10002: { code: status.RESOURCE_EXHAUSTED, text: 'the account of NATS has no resources left' },
+  10026: { code: status.RESOURCE_EXHAUSTED, text: 'the stream has as many readers as it may have' },
+  10027: { code: status.RESOURCE_EXHAUSTED, text: 'NATS has as many streams as it may have' },
+  10028: { code: status.RESOURCE_EXHAUSTED, text: 'NATS has no memory left' },
   10047: { code: status.RESOURCE_EXHAUSTED, text: 'NATS has no storage left' },
   10054: { code: status.INVALID_ARGUMENT, text: 'the item is larger than the stream takes' },
-  10059: { code: status.FAILED_PRECONDITION, text: 'there is no such stream' },
+  [STREAM_NOT_FOUND]: { code: status.FAILED_PRECONDITION, text: 'there is no such stream' },
   10060: { code: status.FAILED_PRECONDITION, text: 'another stream takes this subject' },
+  10065: { code: status.FAILED_PRECONDITION, text: 'another stream takes these subjects' },
   10077: { code: status.RESOURCE_EXHAUSTED, text: 'NATS cannot store it' },
+  10084: { code: status.FAILED_PRECONDITION, text: 'the stream is a work queue' },
+  10109: { code: status.FAILED_PRECONDITION, text: 'the stream is sealed' },
+  10122: { code: status.RESOURCE_EXHAUSTED, text: 'the stream would be larger than the account allows' },
+  // The same is being published, and is not stored yet.
+  10158: { code: status.UNAVAILABLE, text: 'NATS does not answer', passing: true },
 };
 
 /** A status for what NATS answered, that names what was tried; the answer itself is its `cause`. */
@@ -76,6 +106,11 @@ export async function patiently<A>(ask: () => Promise<A>): Promise<A> {
   }
 }
 
+/** Whether NATS has no such stream. */
+export function isMissing(error: unknown): boolean {
+  return codeOf(error) === STREAM_NOT_FOUND;
+}
+
 /** The number of a JetStream error. */
 export function codeOf(error: unknown): number | undefined {
   const { code } = (error ?? {}) as { code?: unknown };
@@ -98,10 +133,13 @@ function read(error: unknown): Failed {
         text: 'no stream has this subject, or NATS runs without JetStream',
         passing: true,
       };
+    case 'UntakenError':
+      return { code: status.FAILED_PRECONDITION, text };
     case 'BrokenError':
     case 'RequestError':
     case 'NoRespondersError':
       return { code: status.UNAVAILABLE, text: 'the connection to NATS broke', passing: true };
+    case 'ClosedError':
     case 'ClosedConnectionError':
     case 'DrainingConnectionError':
       return { code: status.UNAVAILABLE, text: 'the connection to NATS is closed' };

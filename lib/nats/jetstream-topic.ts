@@ -1,6 +1,7 @@
-import { Metadata, status } from '@grpc/grpc-js';
+import { status } from '@grpc/grpc-js';
 import type { JsMsg, StreamInfo } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
+import { isMessage } from '../hooks.ts';
 import { checkAfter, checkFunction, checkOptions, checkSignal, expected } from '../sources/check.ts';
 import type { TopicSubscription } from '../sources/subscription.ts';
 import { checkPolicy, type TopicSubscribeOptions } from '../sources/topic.ts';
@@ -8,12 +9,13 @@ import { StatusError } from '../status/status.ts';
 import { after as afterMs, type Timer } from '../timers.ts';
 import { CatchUp, Resumed } from './catch-up.ts';
 import { Decoder } from './decoder.ts';
-import { failureOf } from './failure.ts';
+import { ClosedError, failureOf, isMissing, SilentError } from './failure.ts';
+import { Gone } from './gone.ts';
 import { Nats } from './nats.ts';
 import { type JetStreamTopicOptions, publishSettingsOf, type Settings, settingsOf } from './options.ts';
 import { Pages } from './pages.ts';
 import { StoredPast } from './past.ts';
-import { outOfRange, type Position, positionOf } from './position.ts';
+import { isUnset, outOfRange, type Position, positionOf } from './position.ts';
 import { checkPayload } from './publisher.ts';
 import { Reader, type ReaderTo } from './reader.ts';
 import type { StoredMessage } from './stored.ts';
@@ -32,8 +34,9 @@ import { Window } from './window.ts';
  * await updates.publish({ text: 'hello' });
  * // in a source; `after` comes from the client
  * return updates.subscribe({ signal: call.signal, after: request.after });
- * @throws TypeError when an option is out of its range, or a subject not of the stream; StatusError when the
- *   stream cannot be opened, or made.
+ * @throws TypeError when an option is out of its range, or a subject not of the stream; StatusError within seconds
+ *   when the stream cannot be opened, made or read: UNAVAILABLE, PERMISSION_DENIED, FAILED_PRECONDITION when it is
+ *   missing or of no use, RESOURCE_EXHAUSTED when it has as many readers as it may have.
  */
 export async function jetstreamTopic<T>(
   nc: NatsConnection,
@@ -53,8 +56,8 @@ export async function jetstreamTopic<T>(
   }
 }
 
-/** Between which times those come back who are sent away, so that not all come at once, in milliseconds. */
-const BACK_MS = [500, 3000] as const;
+/** For how long nothing may come of what is read when a topic is opened, in milliseconds. */
+const SILENT_MS = 2500;
 
 class OpenTopic<T> implements JetStreamTopic<T>, ReaderTo {
   state: 'live' | 'away' | 'closed' = 'away';
@@ -63,7 +66,9 @@ class OpenTopic<T> implements JetStreamTopic<T>, ReaderTo {
   private readonly past: StoredPast<T>;
   private readonly reader: Reader;
   /** Set while NATS is away for too long: what those hear who come now. */
-  private gone: StatusError | undefined;
+  private gone: Gone | undefined;
+  /** Why NATS is away, as it was heard last. */
+  private why: unknown;
   private giveUp: Timer | undefined;
 
   constructor(
@@ -88,14 +93,32 @@ class OpenTopic<T> implements JetStreamTopic<T>, ReaderTo {
     void nats.nc.closed().then(() => this.disconnected());
   }
 
-  /** Reads what this process keeps, so that nobody who subscribes gets it as news. */
+  /** Reads what this process keeps, so that nobody who subscribes gets it as news; or rejects, and is closed. */
   async start(): Promise<void> {
-    const { last_seq: last } = this.info.state;
-    await this.reader.start().catch(async error => {
+    try {
+      await this.reader.start();
+      await this.readKept();
+    } catch (error) {
       await this.close();
       throw error;
-    });
-    while (this.last < last && this.reader.pending > 0) await this.past.moved();
+    }
+  }
+
+  /** Rejects when NATS or the stream goes meanwhile, and does not come back soon. */
+  private async readKept(): Promise<void> {
+    const silent = afterMs(SILENT_MS, () => this.end(this.why ?? new SilentError()));
+    while (!this.gone && !this.hasKept()) {
+      const { last } = this;
+      await this.past.moved();
+      if (this.last > last) silent.again();
+      if (isMissing(this.why)) this.end(this.why);
+    }
+    silent.stop();
+    if (this.gone) throw this.gone.why;
+  }
+
+  private hasKept(): boolean {
+    return this.state === 'live' && (this.last >= this.info.state.last_seq || this.reader.pending === 0);
   }
 
   get subscribers(): number {
@@ -120,6 +143,7 @@ class OpenTopic<T> implements JetStreamTopic<T>, ReaderTo {
 
   async publish(item: T, options: PublishOptions = {}): Promise<number> {
     const { id, subject = this.settings.subject, timeoutMs } = publishSettingsOf(options);
+    if (!isMessage(item)) throw expected('item', 'a message', item);
     const payload = checkPayload(this.settings.encode(item));
     if (this.state === 'closed') throw new StatusError(status.UNAVAILABLE, 'the topic is closed');
     return this.nats.publisher.publish(subject, payload, { id, timeoutMs });
@@ -134,10 +158,11 @@ class OpenTopic<T> implements JetStreamTopic<T>, ReaderTo {
     checkSignal(signal);
     checkAfter(after);
     const own = { capacity, overflow, ...(signal && { signal }), ...(filter && { filter }) };
-    if (this.gone) throw this.gone;
+    if (this.gone) throw this.gone.error;
     if (after === undefined || after === null || after === '' || this.state === 'closed')
       return this.window.subscribe(own);
     const from = positionOf(after);
+    if (isUnset(from, this.info)) return this.window.subscribe(own);
     if (this.window.has(from)) return this.window.subscribe(own, from.sequence);
     return new Resumed(new CatchUp<T>(this.past, from, own));
   }
@@ -156,7 +181,7 @@ class OpenTopic<T> implements JetStreamTopic<T>, ReaderTo {
 
   message(message: JsMsg, stored: StoredMessage): void {
     const poison = this.decoder.decode(message, stored, item => this.window.add(item, stored));
-    if (poison !== undefined) this.window.restart(poison, stored);
+    if (poison !== undefined) this.window.restart({ error: poison }, stored);
     else this.window.pass(stored);
     this.past.wake();
   }
@@ -173,16 +198,18 @@ class OpenTopic<T> implements JetStreamTopic<T>, ReaderTo {
     const trimmed = created === this.info.created && state.last_seq >= this.last;
     const from = { sequence: trimmed ? state.first_seq - 1 : state.last_seq, ms: undefined };
     this.info = info;
-    this.window.restart(error, from);
-    this.past.restart(error, created);
+    this.window.restart({ error }, from);
+    this.past.restart({ error }, created);
     this.settings.onEvent({ type: 'lost', error });
     return from;
   }
 
   live(): void {
+    this.past.wake();
     if (this.state !== 'away') return;
     this.state = 'live';
     this.gone = undefined;
+    this.why = undefined;
     this.giveUp?.stop();
     this.giveUp = undefined;
     this.settings.onEvent({ type: 'live' });
@@ -192,30 +219,22 @@ class OpenTopic<T> implements JetStreamTopic<T>, ReaderTo {
     if (this.state === 'closed') return;
     if (this.state === 'live') this.settings.onEvent({ type: 'away', error: why });
     this.state = 'away';
+    this.why = why;
     this.giveUp ??= afterMs(this.settings.awayMs, () => this.end(why)).unref();
+    this.past.wake();
   }
 
   /** Ends those who wait; what is kept stays for when NATS is back. */
   private end(why: unknown): void {
-    this.gone = new StatusError(status.UNAVAILABLE, 'the stream is away', {
-      cause: why,
-      metadata: backLater(),
-    });
+    this.gone = new Gone(why);
     this.window.end(this.gone);
     this.past.complete(this.gone);
   }
 
   private disconnected(): void {
     if (this.state === 'closed') return;
-    this.away(new Error('the connection to NATS is closed'));
-    this.end(new Error('the connection to NATS is closed'));
+    this.away(new ClosedError());
+    this.end(new ClosedError());
     void this.close();
   }
-}
-
-function backLater(): Metadata {
-  const [from, to] = BACK_MS;
-  const metadata = new Metadata();
-  metadata.set('grpc-retry-pushback-ms', String(Math.round(from + Math.random() * (to - from))));
-  return metadata;
 }

@@ -7,14 +7,18 @@ import {
   jetstreamManager,
 } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
-import { BrokenError } from './failure.ts';
+import { after } from '../timers.ts';
+import { BrokenError, isMissing, UntakenError } from './failure.ts';
 import { Publisher } from './publisher.ts';
+import { covers } from './subjects.ts';
 
 type Statuses = AsyncIterable<{ type: string; error?: Error }> & { stop(): void };
 type Denied = Error & { readonly subject: string };
 
 /** How long a request to JetStream may take, in milliseconds. */
 const REQUEST_MS = 2000;
+/** How long it may take to delete consumers at the end: a NATS that is away is not waited for. */
+const LEAVING_MS = 1000;
 /** When NATS lets go of a consumer that nobody reads any more: one whose process was killed. */
 const INACTIVE_MS = 10_000;
 
@@ -38,10 +42,15 @@ export class Nats {
   ) {
     this.js = jetstream(nc, { timeout: REQUEST_MS });
     // By default the prefix of inboxes that the connection was made with.
-    this.publisher = new Publisher(nc, stream, jsm.getOptions().watcherPrefix);
+    this.publisher = new Publisher(
+      nc,
+      stream,
+      subject => this.untaken(subject),
+      jsm.getOptions().watcherPrefix,
+    );
     this.statuses = nc.status() as Statuses;
     void this.watch();
-    void nc.closed().then(() => this.publisher.broke(new BrokenError()));
+    void nc.closed().then(() => this.broke());
   }
 
   static async on(nc: NatsConnection, stream: string, subjects: readonly string[]): Promise<Nats> {
@@ -65,6 +74,16 @@ export class Nats {
         ? { filter_subject: subject as string }
         : { filter_subjects: [...this.subjects] }),
     });
+  }
+
+  /** Why the stream does not take a subject; nothing when it does, or does not answer. */
+  private async untaken(subject: string): Promise<unknown> {
+    try {
+      const { subjects = [] } = (await this.answer(this.jsm.streams.info(this.stream))).config;
+      return subjects.some(taken => covers(taken, subject)) ? undefined : new UntakenError();
+    } catch (error) {
+      return isMissing(error) ? error : undefined;
+    }
   }
 
   reading(consumer: ConsumerInfo): Consumer {
@@ -105,12 +124,17 @@ export class Nats {
       if (type === 'error' && error?.name === 'PermissionViolationError') this.denies(error as Denied);
       if (type === 'disconnect') this.listener?.broke();
       if (type !== 'reconnect') continue;
-      const asking = [...this.asking];
-      this.asking.clear();
-      for (const broke of asking) broke();
-      this.publisher.broke(new BrokenError());
+      this.broke();
       this.listener?.back();
     }
+  }
+
+  /** What was asked is not answered any more. */
+  private broke(): void {
+    const asking = [...this.asking];
+    this.asking.clear();
+    for (const broke of asking) broke();
+    this.publisher.broke(new BrokenError());
   }
 
   private denies(denied: Denied): void {
@@ -120,8 +144,13 @@ export class Nats {
 
   /** Lets go of the connection, once what was to be deleted is. */
   async close(): Promise<void> {
-    await Promise.all(this.deleting);
     this.statuses.stop();
     this.publisher.close();
+    await new Promise<void>(resolve => {
+      const late = after(LEAVING_MS, resolve);
+      void Promise.all(this.deleting)
+        .then(() => late.stop())
+        .then(resolve);
+    });
   }
 }

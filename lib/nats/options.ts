@@ -12,7 +12,7 @@ import {
 import type { SlowConsumer } from '../sources/subscription.ts';
 import { checkPolicy, type TopicOptions } from '../sources/topic.ts';
 import type { Decode } from './stored.ts';
-import { checkSubject, checkSubjects } from './subjects.ts';
+import { checkSubject, checkSubjects, cut, isExact } from './subjects.ts';
 import type { JetStreamEvent, PublishOptions } from './types.ts';
 
 /** Where a topic lives in NATS, and how its items are written and read. */
@@ -128,8 +128,8 @@ export function settingsOf<T>(options: JetStreamTopicOptions<T>): Settings<T> {
   const { encode = JSON.stringify, decode = fromJson, capacity = 256, history = 1000 } = options;
   const { overflow = key ? 'conflate' : 'error' } = options;
   const { poison = 'fail', awayMs = 30_000, maxCatchUps = 16, onEvent = printer(stream) } = options;
-  if (typeof stream !== 'string' || !/^[^\s.*>/\\]+$/.test(stream))
-    throw expected('stream', 'the name of a stream', stream);
+  if (typeof stream !== 'string' || !/^[^\s.*>/\\]{1,255}$/.test(stream) || !isExact(stream))
+    throw expected('stream', 'the name of a stream', cut(stream));
   checkSubject('subject', subject);
   const subjects = [options.subjects === undefined ? subject : options.subjects].flat();
   checkSubjects('subjects', subjects);
@@ -148,8 +148,9 @@ export function settingsOf<T>(options: JetStreamTopicOptions<T>): Settings<T> {
     ...(key !== undefined && { key }),
   };
   const told = (event: JetStreamEvent) => survive(() => onEvent(event));
+  const encoded = decode === fromJson ? (item: T) => checkJson(encode(item), item) : encode;
   return {
-    ...{ stream, subject, subjects, create, encode, decode, topic },
+    ...{ stream, subject, subjects, create, encode: encoded, decode, topic },
     ...{ poison, awayMs, maxCatchUps, gaps, onEvent: told },
   };
 }
@@ -158,15 +159,37 @@ export function settingsOf<T>(options: JetStreamTopicOptions<T>): Settings<T> {
 export function publishSettingsOf(options: PublishOptions): PublishOptions & { readonly timeoutMs: number } {
   checkOptions(options, ['id', 'subject', 'timeoutMs']);
   const { id, subject, timeoutMs = 5000 } = options;
-  if (id !== undefined && (typeof id !== 'string' || id === '' || /[\r\n]/.test(id)))
-    throw expected('id', 'a string of one line', id);
+  if (id !== undefined) checkId(id);
   if (subject !== undefined) checkSubject('subject', subject);
   if (typeof timeoutMs !== 'number' || !(timeoutMs >= 1))
     throw expected('timeoutMs', 'a number of milliseconds from 1 and up', timeoutMs);
   return { ...options, timeoutMs };
 }
 
+/** NATS leaves out blanks before a header, and takes no more than 64 KB of headers. */
+const MAX_ID_CHARS = 8192;
+
+/** Refuses what NATS might read as the id of another item: that one would not be stored. */
+function checkId(id: unknown): void {
+  const sound = typeof id === 'string' && id !== '' && id === id.trim() && isExact(id);
+  if (!sound)
+    throw expected(
+      'id',
+      'a string without blanks around it, control characters and halves of characters',
+      cut(id),
+    );
+  if (id.length > MAX_ID_CHARS) throw expected('id', `at most ${MAX_ID_CHARS} characters`, cut(id));
+}
+
 const text = new TextDecoder('utf-8', { fatal: true });
+
+/** What has no text in JSON but `null`, or none at all, would be poison for all who read it. */
+function checkJson<P>(payload: P, item: unknown): P {
+  const short = payload instanceof Uint8Array && payload.length <= 4;
+  const written: unknown = short ? Buffer.from(payload).toString() : payload;
+  if (written === '' || written === 'null') throw expected('item', 'more than `null` in JSON', item);
+  return payload;
+}
 
 function fromJson<T>(bytes: Uint8Array): T {
   return JSON.parse(text.decode(bytes));

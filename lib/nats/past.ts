@@ -52,16 +52,16 @@ export class StoredPast<T> implements Past<T> {
   }
 
   /** Ends all who catch up, after what they have read. */
-  complete(error?: unknown): void {
-    for (const catchUp of this.catchUps) catchUp.complete(error);
+  complete(failure?: Failure): void {
+    for (const catchUp of this.catchUps) catchUp.complete(failure);
     this.wake();
   }
 
   /** Ends all who catch up, and forgets what was read: the stream has other messages now. */
-  restart(error: unknown, created: string): void {
+  restart(failure: Failure, created: string): void {
     this.created = created;
     this.pages.clear();
-    this.complete(error);
+    this.complete(failure);
   }
 
   async check({ sequence, ms }: Position): Promise<number> {

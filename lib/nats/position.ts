@@ -1,5 +1,5 @@
 import { status } from '@grpc/grpc-js';
-import type { StreamState } from '@nats-io/jetstream';
+import type { StreamInfo, StreamState } from '@nats-io/jetstream';
 import { StatusError } from '../status/status.ts';
 
 /** A place in a stream: the sequence number of a message, and when NATS stored it where that is known. */
@@ -27,6 +27,13 @@ export function positionOf(after: number | bigint | string): Position {
       'the position to resume after is neither a sequence number nor a token of this stream',
     );
   return position;
+}
+
+/** Whether it is only what proto3 has for a field that was not set: no number that this stream can begin after. */
+export function isUnset({ sequence, ms }: Position, { config, state }: StreamInfo): boolean {
+  if (sequence !== 0 || ms !== undefined) return false;
+  // A mirror has the numbers of another stream, which does not say where it began.
+  return (config.mirror ? state.first_seq : (config.first_seq ?? 0)) > 1;
 }
 
 /** Whether two times are those of one message: nanoseconds lose their last digits on the way to a number. */

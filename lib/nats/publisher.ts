@@ -40,6 +40,8 @@ export class Publisher {
   private readonly inbox: string;
   /** One for all, since it is encoded when it is sent. */
   private readonly headers: MsgHdrsImpl = new MsgHdrsImpl();
+  /** Subjects that are asked for. */
+  private readonly looking: Set<string> = new Set();
   private acks: Subscription | undefined;
   private last = 0;
   private timer: Timer | undefined;
@@ -49,6 +51,8 @@ export class Publisher {
   constructor(
     private readonly nc: NatsConnection,
     private readonly stream: string,
+    /** Answers why nobody may take a subject, once that is certain. */
+    private readonly untaken: (subject: string) => Promise<unknown>,
     inboxPrefix?: string,
   ) {
     this.inbox = `${createInbox(inboxPrefix)}.`;
@@ -119,7 +123,20 @@ export class Publisher {
       this.settled(number);
     } catch (error) {
       this.failed(number, sending, error);
+      if (error instanceof NobodyError) void this.lookFor(sending.subject);
     }
+  }
+
+  /** Nobody took what was published to a subject: NATS begins, or it is in vain. Asks once for all. */
+  private async lookFor(subject: string): Promise<void> {
+    if (this.looking.has(subject)) return;
+    this.looking.add(subject);
+    const why = await this.untaken(subject);
+    this.looking.delete(subject);
+    if (why === undefined) return;
+    for (const [number, sending] of this.sending)
+      if (sending.subject === subject && sending.failed instanceof NobodyError)
+        this.failed(number, sending, why);
   }
 
   private failed(number: number, sending: Sending, error: unknown): void {

@@ -1,6 +1,6 @@
 import type { ConsumerInfo, ConsumerMessages, JsMsg, StreamInfo } from '@nats-io/jetstream';
 import { after, type Timer } from '../timers.ts';
-import { patiently, SilentError } from './failure.ts';
+import { BrokenError, patiently, SilentError } from './failure.ts';
 import type { Nats } from './nats.ts';
 import { oddityAt, type Position } from './position.ts';
 import { Sizes } from './sizes.ts';
@@ -72,7 +72,7 @@ export class Reader {
     nats.listener = {
       broke: () => {
         this.connected = false;
-        this.away(new Error('the connection to NATS broke'));
+        this.away(new BrokenError());
       },
       back: () => {
         this.connected = true;

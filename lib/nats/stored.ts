@@ -59,6 +59,14 @@ export class StoredMessage implements Stored {
 /** Makes an item of the bytes of a message; what it throws makes that message poison. */
 export type Decode<T> = (bytes: Uint8Array, stored: Stored) => T;
 
+/** Says in a header why NATS wrote a message: the last one of its subject went. */
+const MARKER = 'Nats-Marker-Reason';
+
+/** Whether a message is NATS's own, which it stores in streams with `subject_delete_marker_ttl`. */
+export function isMarker({ data, headers }: Pick<JsMsg, 'data' | 'headers'>): boolean {
+  return data.length === 0 && headers?.has(MARKER) === true;
+}
+
 /** The item of a message; throws what makes it poison. */
 export function itemOf<T>(decode: Decode<T>, message: JsMsg, stored: StoredMessage): T {
   return answerOf(

@@ -18,7 +18,8 @@ export interface JetStreamEvent {
 export interface PublishOptions {
   /**
    * Tells this item from every other: it is stored once, however often it is published within the stream's
-   * `duplicate_window`, 2 minutes by default.
+   * `duplicate_window`, 2 minutes by default. At most 8192 characters, without blanks around them and control
+   * characters.
    * @default a random one
    */
   readonly id?: string;
@@ -39,13 +40,16 @@ export interface JetStreamTopic<T> {
   /**
    * Stores an item, and answers its sequence number. After an UNAVAILABLE it may be stored or not: publish it
    * again with the same `id`.
-   * @throws StatusError when it is not stored: UNAVAILABLE, RESOURCE_EXHAUSTED when NATS is full,
-   *   INVALID_ARGUMENT when it is too large, FAILED_PRECONDITION when the stream is gone, PERMISSION_DENIED.
+   * @throws TypeError when it is nothing that can be read again: `undefined`, `null`, and what is only `null` in
+   *   JSON, such as NaN, unless there is another codec; StatusError when it is not stored: UNAVAILABLE, RESOURCE_EXHAUSTED when NATS is full,
+   *   INVALID_ARGUMENT when it is too large, FAILED_PRECONDITION when the stream is gone, sealed, or does not take
+   *   the subject, PERMISSION_DENIED.
    */
   publish(item: T, options?: PublishOptions): Promise<number>;
   /**
-   * Subscribes now, not at the first `next()`. `after` is a sequence number or a token; a subscription without
-   * it may begin with an item that was published just before. A subscription must be iterated, returned or
+   * Subscribes now, not at the first `next()`. `after` is a sequence number or a token; `0` is none where numbers
+   * begin beyond 1, as in streams that `create` makes, and else the beginning. A subscription without one may
+   * begin with an item that was published just before. A subscription must be iterated, returned or
    * aborted, or it is kept for ever.
    * @throws StatusError OUT_OF_RANGE when the stream does not reach `after`, possibly from the first `next()`,
    *   INVALID_ARGUMENT when it is no number and no token, UNAVAILABLE when NATS is away for longer than `awayMs`.

@@ -1,5 +1,11 @@
+import type { Failure } from '../sources/feed.ts';
 import type { TopicSubscription } from '../sources/subscription.ts';
-import { type Topic, type TopicOptions, type TopicSubscribeOptions, topic } from '../sources/topic.ts';
+import {
+  type LocalTopic,
+  localTopic,
+  type TopicOptions,
+  type TopicSubscribeOptions,
+} from '../sources/topic.ts';
 import { anotherStream, isSameTime, type Position } from './position.ts';
 
 interface Kept<T> extends Position {
@@ -15,13 +21,13 @@ export class Window<T> {
   /** Everything after this one is here, up to `last`. */
   base: Position;
   last: Position;
-  private topic: Topic<T>;
+  private topic: LocalTopic<T>;
   private readonly ring: Kept<T>[] = [];
   private readonly options: TopicOptions<T> & { readonly history: number };
 
   constructor(options: TopicOptions<T> & { readonly history: number }, from: Position) {
     this.options = options;
-    this.topic = topic<T>(options);
+    this.topic = localTopic<T>(options);
     this.base = from;
     this.last = from;
   }
@@ -75,25 +81,28 @@ export class Window<T> {
     return this.topic.subscribe({ ...options, after: this.placeOf(after) });
   }
 
-  /** Ends all who read here with an error, after what waits for them; what is here stays, for those who come. */
-  end(error: unknown): void {
+  /**
+   * Ends all who read here with an error, which each of them reads of the failure, after what waits for them; what is
+   * here stays, for those who come.
+   */
+  end(failure: Failure): void {
     const { first, last } = this.topic;
     const items: Kept<T>[] = [];
     for (let place = first; place <= last; place++) items.push(this.ring[this.slot(place)] as Kept<T>);
     const upTo = this.last;
-    this.restart(error, this.base);
+    this.restart(failure, this.base);
     for (const kept of items) this.add(kept.item, kept);
     this.pass(upTo);
   }
 
   /** Ends all who read here with an error, and forgets everything. */
-  restart(error: unknown, from: Position): void {
+  restart(failure: Failure, from: Position): void {
     const old = this.topic;
-    this.topic = topic<T>(this.options);
+    this.topic = localTopic<T>(this.options);
     this.ring.length = 0;
     this.base = from;
     this.last = from;
-    old.fail(error);
+    old.end(failure);
   }
 
   close(): void {

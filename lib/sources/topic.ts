@@ -105,6 +105,11 @@ export interface Topic<T> {
  * @throws TypeError when an option is out of its range.
  */
 export function topic<T>(options: TopicOptions<T> = {}): Topic<T> {
+  return localTopic(options);
+}
+
+/** The same, with an end that may be another for each subscriber. */
+export function localTopic<T>(options: TopicOptions<T>): LocalTopic<T> {
   checkOptions(options, ['capacity', 'overflow', 'history', 'key', 'startAfter']);
   const { capacity = 256, history = 0, key, startAfter = 0 } = options;
   const { overflow = key ? 'conflate' : 'error' } = options;
@@ -121,8 +126,8 @@ export function checkPolicy(capacity: number, overflow: SlowConsumer, key: unkno
   if (overflow === 'conflate' && key === undefined) throw expected('key', 'a function for `conflate`', key);
 }
 
-class LocalTopic<T> implements Topic<T>, Hub<T> {
-  readonly subscriptions = new Set<SubscriptionFeed<T>>();
+export class LocalTopic<T> implements Topic<T>, Hub<T> {
+  readonly subscriptions: Set<SubscriptionFeed<T>> = new Set();
   private closed: { failure: Failure | undefined } | undefined;
 
   constructor(
@@ -190,7 +195,8 @@ class LocalTopic<T> implements Topic<T>, Hub<T> {
     this.end({ error });
   }
 
-  private end(failure: Failure | undefined): void {
+  /** Ends all subscriptions; each reads the error of its failure. */
+  end(failure: Failure | undefined): void {
     if (this.closed) return;
     this.closed = { failure };
     for (const subscription of this.subscriptions) subscription.complete(failure);

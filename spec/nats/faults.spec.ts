@@ -1,9 +1,10 @@
 import { status } from '@grpc/grpc-js';
 import { jetstreamManager } from '@nats-io/jetstream';
+import type { NatsConnection } from '@nats-io/transport-node';
 import { expect } from 'chai';
 import { jetstreamTopic } from '../../lib/nats/index.ts';
 import { FaultProxy } from '../client/fault-proxy.ts';
-import { failure, taken } from '../sources/tools.ts';
+import { failure, taken, thrown } from '../sources/tools.ts';
 import { until } from '../support/harness.ts';
 import {
   infoOf,
@@ -102,7 +103,7 @@ describe(`jetstreamTopic() and faults of ${nats}`, function () {
 
   it('N2 opens a topic though its connection is cut while it does, and NATS was restarted', async () => {
     const writer = await open(server);
-    await publishAll(writer, 1, 10);
+    const sequences = await publishAll(writer, 1, 10);
     const nc = await server.connect(behindProxy());
     for (const disturb of [
       () => proxy.reset(),
@@ -114,10 +115,55 @@ describe(`jetstreamTopic() and faults of ${nats}`, function () {
       const opening = jetstreamTopic<number>(nc, { stream: 'updates', subject: 'updates' });
       await disturb();
       const topic = await opening;
-      await until('it has read all', () => topic.last === writer.last);
+      expect(topic.last).to.equal(sequences.at(-1));
       await topic.close();
     }
     await nc.close();
+  });
+
+  const going: [string, status, (nc: NatsConnection) => unknown][] = [
+    ['is closed', status.UNAVAILABLE, nc => nc.close()],
+    ['is drained', status.UNAVAILABLE, nc => nc.drain()],
+    ['is silent', status.UNAVAILABLE, () => Object.assign(proxy.faults, { blackHole: true })],
+    ['has no NATS behind it', status.UNAVAILABLE, () => server.down()],
+    [
+      'has no such stream any more',
+      status.FAILED_PRECONDITION,
+      async nc => (await jetstreamManager(nc)).streams.delete('updates'),
+    ],
+  ];
+  for (const [what, code, go] of going)
+    for (const awayMs of [100, Infinity])
+      it(`says within 5 s that its connection ${what}, of which it reads history, with ${awayMs} ms to be away`, async () => {
+        const writer = await open(server);
+        await publishAll(writer, 1, 12_000);
+        const nc = await server.connect(what === 'is silent' ? behindProxy() : {});
+        const gone: unknown[] = [];
+        const at = performance.now();
+        const error = await jetstreamTopic<number>(nc, {
+          ...{ stream: 'updates', subject: 'updates', history: 12_000, awayMs, onEvent: () => {} },
+          decode: () => gone.push(gone.length === 0 && go(nc)),
+        }).catch(error => error);
+        expect(error).to.include({ code });
+        expect(error.details).to.match(/^cannot read stream `updates`: ./);
+        expect(performance.now() - at).to.be.below(5000);
+        proxy.faults.blackHole = false;
+        await gone[0];
+        await nc.close();
+      });
+
+  it('is never opened when its connection is closed meanwhile', async () => {
+    const writer = await open(server);
+    await publishAll(writer, 1, 12_000);
+    for (let turns = 0; turns < 21; turns += 3) {
+      const nc = await server.connect();
+      const settings = { stream: 'updates', subject: 'updates', history: 12_000, onEvent: () => {} };
+      const opening = jetstreamTopic<number>(nc, settings).catch(error => error);
+      for (let turn = 0; turn < turns; turn++) await new Promise(setImmediate);
+      await nc.close();
+      const opened = await opening;
+      expect(opened, `${turns}`).to.include({ code: status.UNAVAILABLE });
+    }
   });
 
   it('N2 goes on at once when its consumer is deleted by hand', async () => {
@@ -214,6 +260,25 @@ describe(`jetstreamTopic() and faults of ${nats}`, function () {
     await here.publish(101);
     expect(await taken(back, 51)).to.deep.equal(span(51, 101));
     expect(here.events.map(({ type }) => type)).to.deep.equal(['live', 'away', 'live']);
+  });
+
+  it('tells each of them another time to come back', async () => {
+    const here = await open(server, { awayMs: 100, history: 1 });
+    const [first = 0] = await publishAll(here, 1, 1000);
+    await until('it is read', () => here.last === first + 999);
+    const back = here.subscribe({ after: first - 1 });
+    expect(await taken(back, 1)).to.deep.equal([1]);
+    const told = [back, ...span(1, 20).map(() => here.subscribe())].map(failure);
+    await server.down();
+    const errors = (await Promise.all(told)).map(({ error }) => error);
+    for (let n = 0; n < 20; n++) errors.push(thrown(() => here.subscribe()));
+    const hints = errors.map(error => {
+      expect(error).to.include({ code: status.UNAVAILABLE, details: 'the stream is away' });
+      return Number(error.metadata.get('grpc-retry-pushback-ms')[0]);
+    });
+    for (const hint of hints) expect(hint).to.be.within(500, 3000);
+    expect(new Set(hints).size).to.be.above(20);
+    expect(new Set(errors).size).to.equal(41);
   });
 
   it('ends subscribers when the connection is closed for good', async () => {

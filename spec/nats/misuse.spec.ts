@@ -1,5 +1,5 @@
 import { status } from '@grpc/grpc-js';
-import { jetstreamManager } from '@nats-io/jetstream';
+import { jetstreamManager, type StreamConfig } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { expect } from 'chai';
 import { jetstreamTopic } from '../../lib/nats/index.ts';
@@ -13,6 +13,7 @@ import {
   type NatsServer,
   nats,
   open,
+  span,
   startNats,
   stopNats,
 } from '../support/nats.ts';
@@ -32,6 +33,8 @@ describe('jetstreamTopic() without NATS', () => {
   const wrong: [string, Record<string, unknown>, RegExp][] = [
     ['no stream', { stream: undefined }, /`stream` to be the name of a stream/],
     ['a stream with dots', { stream: 'a.b' }, /`stream` to be the name of a stream/],
+    ['a stream with half a character', { stream: 'a\ud800' }, /`stream` to be the name of a stream/],
+    ['a stream with a long name', { stream: 'x'.repeat(256) }, /`stream` to be the name of a stream/],
     ['no subject', { subject: undefined }, /`subject` to be a subject of NATS without wildcards/],
     ['a subject with wildcards', { subject: 'a.*' }, /`subject` to be a subject of NATS without wildcards/],
     ['a subject with blanks', { subject: 'a b' }, /`subject` to be/],
@@ -147,7 +150,7 @@ describe(`jetstreamTopic() and bad input, on ${nats}`, function () {
     const here = await open(server, {}, { ...own, inboxPrefix: '_INBOX_own' });
     expect(await here.publish(1)).to.be.above(0);
     const nc = await server.connect({ ...own, inboxPrefix: '_INBOX_own' });
-    const deaf = new Publisher(nc, 'updates', '_INBOX');
+    const deaf = new Publisher(nc, 'updates', async () => undefined, '_INBOX');
     for (const number of [1, 2]) {
       const error = await rejected(deaf.publish('updates', String(number), { timeoutMs: 2000 }));
       expect(error).to.include({ code: status.PERMISSION_DENIED });
@@ -175,16 +178,103 @@ describe(`jetstreamTopic() and bad input, on ${nats}`, function () {
     await open(server, { create, subject: 'updates.a', subjects: ['*.a', 'updates.*.b'] });
   });
 
+  const useless: [string, Partial<StreamConfig>, RegExp][] = [
+    ['acknowledges nothing', { no_ack: true }, /`no_ack: true`: nobody is told/],
+    ['is a work queue', { retention: 'workqueue' }, /`retention: workqueue`: each of its messages/],
+  ];
+  for (const [what, create, why] of useless)
+    it(`neither makes nor uses a stream that ${what}`, async () => {
+      const refused = await rejected(open(server, { create }));
+      expect(refused).to.be.instanceOf(TypeError);
+      expect(refused.message)
+        .to.match(/^Expected `create` to be without /)
+        .and.match(why);
+      const nc = await server.connect();
+      const { streams } = await jetstreamManager(nc);
+      expect(await streams.names().next()).to.deep.equal([]);
+      await streams.add({ name: 'updates', subjects: ['updates'], ...create });
+      const error = await rejected(open(server));
+      expect(error).to.include({ code: status.FAILED_PRECONDITION });
+      expect(error.details)
+        .to.match(/^cannot use stream `updates`, which has /)
+        .and.match(why);
+      await nc.close();
+    });
+
+  it('makes no stream of counters', async () => {
+    const create = { allow_msg_counter: true } as Partial<StreamConfig>;
+    const error = await rejected(open(server, { create }));
+    expect(error).to.be.instanceOf(TypeError);
+    expect(error.message).to.match(
+      /`create` to be without `allow_msg_counter: true`: it stores numbers to add/,
+    );
+  });
+
+  it('makes no stream that does not take its subject, or has not what is read', async () => {
+    const nc = await server.connect();
+    const { streams } = await jetstreamManager(nc);
+    for (const options of [
+      { create: { subjects: ['other'] } },
+      { create: {}, subjects: 'other' },
+      { create: { subject_transform: { src: '>', dest: 'other' } } },
+    ]) {
+      expect(await rejected(open(server, options))).to.be.instanceOf(TypeError);
+      expect(await streams.names().next()).to.deep.equal([]);
+    }
+    await nc.close();
+  });
+
+  it('says that a stream has as many readers as it may have', async () => {
+    await open(server, { create: { max_consumers: 1 } });
+    const error = await rejected(open(server));
+    expect(error).to.include({ code: status.RESOURCE_EXHAUSTED });
+    expect(error.details).to.match(/^cannot read stream `updates`: .*as many readers as it may have/);
+  });
+
+  it('says that a stream is sealed, and reads it', async () => {
+    const topic = await open(server);
+    const first = await topic.publish(1);
+    const sealed = { ...(await infoOf(topic)).config, sealed: true };
+    await (await jetstreamManager(topic.nc)).streams.update('updates', sealed);
+    const error = await rejected(topic.publish(2));
+    expect(error).to.include({ code: status.FAILED_PRECONDITION });
+    expect(error.details).to.match(/the stream is sealed/);
+    expect(await taken((await open(server)).subscribe({ after: first - 1 }), 1)).to.deep.equal([1]);
+  });
+
+  it('says at once, to all that are on their way, that the stream is gone, or does not take a subject any more', async () => {
+    const topic = await open(server);
+    const { streams } = await jetstreamManager(topic.nc);
+    await topic.publish(1);
+    const all = () => Promise.all(span(1, 300).map(n => rejected(topic.publish(n, { timeoutMs: 60_000 }))));
+    const { config } = await infoOf(topic);
+    await streams.update('updates', { ...config, subjects: ['elsewhere'] });
+    for (const error of await all()) {
+      expect(error).to.include({ code: status.FAILED_PRECONDITION });
+      expect(error.details).to.match(
+        /^cannot publish to `updates` of .*the stream does not take this subject/,
+      );
+    }
+    await streams.update('updates', config);
+    expect(await topic.publish(2)).to.be.above(0);
+    await streams.delete('updates');
+    for (const error of await all()) {
+      expect(error).to.include({ code: status.FAILED_PRECONDITION });
+      expect(error.details).to.match(/^cannot publish to `updates` of .*there is no such stream/);
+    }
+  });
+
   it('refuses to publish to a subject that another stream takes, or none', async () => {
     const topic = await open(server);
     await (await jetstreamManager(topic.nc)).streams.add({ name: 'other', subjects: ['other'] });
     const taken = await rejected(topic.publish(1, { subject: 'other' }));
     expect(taken).to.include({ code: status.FAILED_PRECONDITION });
     expect(taken.details).to.match(/another stream takes this subject/);
-    const none = await rejected(topic.publish(1, { subject: 'nobody', timeoutMs: 200 }));
-    expect(none.details).to.match(/no stream has this subject/);
+    const none = await rejected(topic.publish(1, { subject: 'nobody' }));
+    expect(none).to.include({ code: status.FAILED_PRECONDITION });
+    expect(none.details).to.match(/the stream does not take this subject/);
     for (const options of [
-      { subject: 'a.>' },
+      ...['a.>', '\ud800', 'updates\0', `updates.${'x'.repeat(5000)}`].map(subject => ({ subject })),
       { id: '' },
       { id: 1 },
       { id: 'a\nb' },
@@ -192,6 +282,23 @@ describe(`jetstreamTopic() and bad input, on ${nats}`, function () {
       { ttl: 1 },
     ])
       expect(await rejected(topic.publish(1, options as never))).to.be.instanceOf(TypeError);
+  });
+
+  it('refuses ids that NATS might read as another one', async () => {
+    const topic = await open(server);
+    const blanks = [' ', ' a', 'a ', '\ta', '\u00a0a', 'a\u2028', '\ufeffa'];
+    const odd = ['a\r', 'a\tb', 'a\0', '\x7f', '\x85', '\ud800', '\ud801', 'a\udc00b', 'x'.repeat(70_000)];
+    for (const id of ['', 1, null, ...blanks, ...odd]) {
+      const error = await rejected(topic.publish(1, { id } as never));
+      expect(error, JSON.stringify(id)?.slice(0, 20)).to.be.instanceOf(TypeError);
+      expect(error.message)
+        .to.match(/^Expected `id` to be /)
+        .and.have.length.below(200);
+    }
+    const ids = ['a', 'A', 'a b', 'ü', 'u\u0308', '😀', '日本', ':', 'x'.repeat(8192), '日'.repeat(8192)];
+    const numbers = await Promise.all([...ids, ...ids].map(id => topic.publish(1, { id })));
+    expect(numbers.slice(ids.length)).to.deep.equal(numbers.slice(0, ids.length));
+    expect(new Set(numbers).size).to.equal(ids.length);
   });
 
   it('says that an item is too large, for NATS or for the stream', async () => {
@@ -218,8 +325,22 @@ describe(`jetstreamTopic() and bad input, on ${nats}`, function () {
     const topic = await open<unknown>(server);
     const round: { self?: unknown } = {};
     round.self = round;
-    for (const item of [undefined, round, 1n, () => {}])
+    const nothing = [null, Number.NaN, -Infinity, new Date(Number.NaN), Object(Number.NaN)];
+    const toJson = [() => null, () => undefined, () => () => {}].map(toJSON => ({ toJSON }));
+    for (const item of [undefined, round, 1n, () => {}, Symbol('x'), ...nothing, ...toJson])
       expect(await rejected(topic.publish(item)), String(item)).to.be.instanceOf(TypeError);
+    expect((await rejected(topic.publish(Number.NaN))).message).to.equal(
+      'Expected `item` to be more than `null` in JSON, got `NaN` (number)',
+    );
+    for (const encode of [() => 'null', () => Buffer.from('null'), () => '', () => new Uint8Array(0)])
+      expect(await rejected((await open(server, { encode })).publish(1))).to.be.instanceOf(TypeError);
+    const other = await open<unknown>(server, { encode: String, decode: bytes => `${bytes.length}` });
+    expect((await rejected(other.publish(null))).message).to.equal(
+      'Expected `item` to be a message, got `null` (object)',
+    );
+    expect((await infoOf(topic)).state.messages).to.equal(0);
+    await other.publish(Number.NaN);
+    for (const item of [0, '', false, []]) await topic.publish(item);
     const later = await open(server, { encode: (async () => 'x') as never });
     expect((await rejected(later.publish(1))).message).to.match(/`encode\(\)` to return bytes or a string/);
   });

@@ -1,7 +1,9 @@
+import type { StreamInfo } from '@nats-io/jetstream';
 import { expect } from 'chai';
 import fc from 'fast-check';
+import { isUnset } from '../../lib/nats/position.ts';
 import { fitting, Sizes } from '../../lib/nats/sizes.ts';
-import { checkSubjects, covers, overlap } from '../../lib/nats/subjects.ts';
+import { checkSubjects, covers, madeBy, overlap } from '../../lib/nats/subjects.ts';
 import { Window } from '../../lib/nats/window.ts';
 import { failure } from '../sources/tools.ts';
 
@@ -38,11 +40,43 @@ describe('the subjects of NATS', () => {
     );
   });
 
+  it('are known of what a transformation makes, as far as it says', () => {
+    for (const [destination, pattern] of [
+      ['a.b', 'a.b'],
+      ['a.{{wildcard(1)}}.$2', 'a.*.*'],
+      ['{{ Partition(10, 1) }}.a', '*.a'],
+      ['a.{{split(1,.)}}.b', 'a.>'],
+      ['a.x{{left(1,2)}}', 'a.*'],
+      ['a.{{SliceFromLeft(1,2)}}', 'a.>'],
+      ['>', '>'],
+    ] as const)
+      expect(madeBy(destination)).to.equal(pattern);
+  });
+
   it('are told from what is none', () => {
-    for (const subject of ['a', 'a.*', '*', '>', 'a.>', '$x.y-z'])
+    const odd = ['a\0', 'a.\x07', '\x7f', '\ud800', 'a.\udc00', 'x'.repeat(1025)];
+    for (const subject of ['a', 'a.*', '*', '>', 'a.>', '$x.y-z', 'ü.😀', 'x'.repeat(1024)])
       expect(() => checkSubjects('subjects', [subject])).not.to.throw();
-    for (const subject of ['', '.', 'a.', '.a', 'a..b', 'a b', 'a.b*', '>.a', 'a.>.b', 1, null])
+    for (const subject of ['', '.', 'a.', '.a', 'a..b', 'a b', 'a.b*', '>.a', 'a.>.b', 1, null, ...odd])
       expect(() => checkSubjects('subjects', [subject]), String(subject)).to.throw(TypeError);
+  });
+});
+
+describe('a position that was not set', () => {
+  const info = (first_seq: number, config: object) => ({ config, state: { first_seq } }) as StreamInfo;
+  const at = (sequence: number, ms?: number) => ({ sequence, ms });
+
+  it('is 0 where numbers begin beyond 1, whatever is trimmed, and in a mirror that begins there', () => {
+    for (const first of [7, 1000]) expect(isUnset(at(0), info(first, { first_seq: 7 }))).to.equal(true);
+    expect(isUnset(at(0), info(7, { mirror: { name: 'other' } }))).to.equal(true);
+  });
+
+  it('is no 0 where numbers begin at 1, and nothing else', () => {
+    for (const first_seq of [undefined, 0, 1])
+      for (const first of [0, 1, 7]) expect(isUnset(at(0), info(first, { first_seq }))).to.equal(false);
+    for (const first of [0, 1]) expect(isUnset(at(0), info(first, { mirror: {} }))).to.equal(false);
+    for (const other of [at(1), at(6), at(0, 0)])
+      expect(isUnset(other, info(7, { first_seq: 7 }))).to.equal(false);
   });
 });
 
@@ -89,7 +123,7 @@ describe('the window on a stream', () => {
           if (covered) readers.push([after, failure(window.subscribe({}, after))] as const);
           if (kept.includes(after)) expect(window.timeOf(after)).to.equal(after * 10);
         }
-        window.end('away');
+        window.end({ error: 'away' });
         window.add(-1, { sequence: sequence + 3, ms: 0 });
         window.close();
         for (const [after, reading] of readers) {

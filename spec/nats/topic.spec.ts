@@ -1,5 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import { jetstreamManager } from '@nats-io/jetstream';
+import { headers } from '@nats-io/transport-node';
 import { expect } from 'chai';
 import { FaultProxy } from '../client/fault-proxy.ts';
 import { all, failure, taken, thrown } from '../sources/tools.ts';
@@ -89,7 +90,7 @@ describe(`jetstreamTopic() on ${nats}`, function () {
     const sequences = await publishAll(here, 1, 1000);
     const there = await open(server);
     const last = sequences.at(-1) ?? 0;
-    for (const after of [0, 1, sequences[0] ?? 0, sequences[498] ?? 0, last + 1, Date.now() * 2000]) {
+    for (const after of [1, sequences[0] ?? 0, sequences[498] ?? 0, last + 1, Date.now() * 2000]) {
       const subscription = there.subscribe({ after });
       const { items, error } = await failure(subscription);
       expect(items).to.deep.equal([]);
@@ -202,6 +203,26 @@ describe(`jetstreamTopic() on ${nats}`, function () {
     expect((await failure(broken)).error).to.be.instanceOf(RangeError);
   });
 
+  it('N5 ends a subscription at a filter that answers no boolean, in what was stored as in what is in memory', async () => {
+    const here = await open(server, { history: 1 });
+    const [first = 0] = await publishAll(here, 1, 1000);
+    await until('it is read', () => here.last === first + 999);
+    const filters = [
+      async () => false,
+      () => Promise.reject(new RangeError('mine')),
+      () => {},
+      ...[0, 1, null, 'yes'].map(answer => () => answer),
+    ];
+    for (const filter of filters)
+      for (const after of [first - 1, first + 998]) {
+        const { items, error } = await failure(here.subscribe({ after, filter: filter as never }));
+        expect(items, `${filter}`).to.deep.equal([]);
+        expect(error).to.be.instanceOf(TypeError);
+        expect(error.message).to.match(/^Expected `filter\(\)` to return a boolean, got /);
+      }
+    expect(here.subscribers).to.equal(0);
+  });
+
   it('N6 has one consumer, however many are subscribed, and some more while they catch up', async () => {
     const here = await open(server, { history: 1, maxCatchUps: 3 });
     const [first = 0] = await publishAll(here, 1, 2000);
@@ -240,8 +261,8 @@ describe(`jetstreamTopic() on ${nats}`, function () {
 
   it('N6 serves those who were away for a moment without asking NATS', async () => {
     const here = await open(server);
-    await publishAll(here, 1, 600);
-    await until('it is read', () => here.behind === 0);
+    const sequences = await publishAll(here, 1, 600);
+    await until('it is read', () => here.last === sequences.at(-1));
     const { stats } = { stats: () => here.nc.stats().outMsgs };
     const before = stats();
     for (let round = 0; round < 300; round++) {
@@ -340,6 +361,59 @@ describe(`jetstreamTopic() on ${nats}`, function () {
     expect(here.events.filter(({ type }) => type === 'poison')).to.have.length(3);
   });
 
+  it('N9 takes for no item what NATS writes when the last message of a subject is too old', async () => {
+    const create = { max_age: 1e9, allow_msg_ttl: true, subject_delete_marker_ttl: 60e9, first_seq: 1 };
+    const here = await open(server, { create, gaps: 'expected' });
+    const live = here.subscribe();
+    await here.publish(1);
+    await until('NATS has written', () => here.last === 2, 10_000);
+    const there = await open(server, { create, gaps: 'expected' });
+    expect(there.last).to.equal(2);
+    await publishAll(here, 2, 3);
+    expect(await taken(live, 3)).to.deep.equal([1, 2, 3]);
+    for (const after of [1, 2]) expect(await taken(there.subscribe({ after }), 2)).to.deep.equal([2, 3]);
+    expect(here.skipped + there.skipped).to.equal(0);
+    expect(here.events.map(({ type }) => type)).to.deep.equal(['live']);
+  });
+
+  it('N9 leaves such messages out of what is read from the stream, and no item without bytes', async () => {
+    const decode = (bytes: Uint8Array) => bytes.length;
+    const here = await open<number>(server, { encode: () => '', decode, history: 1 });
+    const first = await here.publish(0);
+    const mark = headers();
+    mark.set('Nats-Marker-Reason', 'MaxAge');
+    for (let n = 0; n < 10; n++) here.nc.publish('updates', '', { headers: mark });
+    let last = 0;
+    for (let n = 0; n < 600; n++) last = await here.publish(0);
+    await until('it is read', () => here.last === last);
+    expect(last).to.equal(first + 610);
+    const back = here.subscribe({ after: first - 1 });
+    expect(await taken(back, 601)).to.deep.equal(Array(601).fill(0));
+    expect(back.size).to.equal(0);
+  });
+
+  it('reads what a stream stores under another subject', async () => {
+    const create = {
+      subjects: ['in.>'],
+      subject_transform: { src: 'in.*', dest: 'out.{{wildcard(1)}}' },
+    };
+    const here = await open(server, { create, subject: 'in.a', subjects: 'out.a' });
+    const live = here.subscribe();
+    await publishAll(here, 1, 3);
+    expect(await taken(live, 3)).to.deep.equal([1, 2, 3]);
+    const left = await open(server, { subject: 'in.a.b' });
+    const whole = left.subscribe();
+    await left.publish(4);
+    expect(await taken(whole, 1)).to.deep.equal([4]);
+    for (const subjects of ['in.a', 'in.*', 'out', 'out.a.b']) {
+      const error = await open(server, { subject: 'in.a', subjects }).catch(error => error);
+      expect(error, subjects).to.be.instanceOf(TypeError);
+      expect(error.message).to.include(
+        '`subjects` to be among those of stream `updates` (in.>, stored as out.',
+      );
+    }
+  });
+
   it('reads some subjects of a stream, and what it passes over is no gap', async () => {
     const create = { subjects: ['updates.>'] };
     const settings = { create, subject: 'updates.a', subjects: 'updates.a' };
@@ -351,6 +425,27 @@ describe(`jetstreamTopic() on ${nats}`, function () {
     expect(await taken(there.subscribe({ after: first }), 1)).to.deep.equal([2]);
     const both = await open(server, { ...settings, subjects: ['updates.a', 'updates.b'] });
     expect(await taken(both.subscribe({ after: first }), 301)).to.have.length(301);
+  });
+
+  it('takes 0 for none where numbers begin beyond 1, and for the beginning where they begin at 1', async () => {
+    const unset = [0, -0, 0n, '0', '00'];
+    const here = await open(server);
+    const sequences = await publishAll(here, 1, 3);
+    await until('it is read', () => here.last === sequences.at(-1));
+    const fresh = unset.map(after => here.subscribe({ after }));
+    await here.publish(4);
+    for (const subscription of fresh) expect(await taken(subscription, 1)).to.deep.equal([4]);
+    for (const create of [{ first_seq: 0 }, { first_seq: 1 }]) {
+      await leaveAll();
+      await server.clear();
+      const old = await open(server, { create, history: 1 });
+      await publishAll(old, 1, 1000);
+      for (const after of unset)
+        expect(await taken(old.subscribe({ after }), 1000)).to.deep.equal(span(1, 1000));
+      await (await jetstreamManager(old.nc)).streams.purge('updates', { keep: 10 });
+      for (const after of unset)
+        expect((await failure(old.subscribe({ after }))).error).to.include({ code: status.OUT_OF_RANGE });
+    }
   });
 
   it('answers at once what cannot be a position', async () => {
