@@ -41,9 +41,9 @@ export interface JetStreamTopic<T> {
    * Stores an item, and answers its sequence number. After an UNAVAILABLE it may be stored or not: publish it
    * again with the same `id`.
    * @throws TypeError when it is nothing that can be read again: `undefined`, `null`, and what is only `null` in
-   *   JSON, such as NaN, unless there is another codec; StatusError when it is not stored: UNAVAILABLE, RESOURCE_EXHAUSTED when NATS is full,
-   *   INVALID_ARGUMENT when it is too large, FAILED_PRECONDITION when the stream is gone, sealed, or does not take
-   *   the subject, PERMISSION_DENIED.
+   *   JSON, such as NaN, unless there is another codec; StatusError when it is not stored: UNAVAILABLE,
+   *   RESOURCE_EXHAUSTED when NATS is full, INVALID_ARGUMENT when it is too large, FAILED_PRECONDITION when the
+   *   stream is gone, sealed, or does not take the subject, PERMISSION_DENIED.
    */
   publish(item: T, options?: PublishOptions): Promise<number>;
   /**
