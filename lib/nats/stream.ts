@@ -29,10 +29,8 @@ export async function openStream(nats: Nats, settings: StreamSettings): Promise<
   checkSubjectsOf(info.config, settings);
   const unfit = unfitIn(info.config);
   if (unfit === undefined) return info;
-  throw new StatusError(
-    status.FAILED_PRECONDITION,
-    `cannot use stream \`${settings.stream}\`, which has \`${unfit}\`: ${UNFIT[unfit]}`,
-  );
+  const what = `stream \`${settings.stream}\`, which has \`${unfit}\``;
+  throw new StatusError(status.FAILED_PRECONDITION, `cannot use ${what}: ${UNFIT[unfit]}`);
 }
 
 /** What no topic can use, and why. */
