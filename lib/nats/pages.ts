@@ -17,13 +17,19 @@ export interface Page<T> {
   readonly entries: readonly Entry<T>[];
   /** Whether that was all there is, when it was read for who asks now. */
   readonly all: boolean;
+  /** How large its messages are together. */
+  readonly bytes: number;
 }
 
 /** How many bytes are read at once for those who come back, and how many messages at most. */
 const PAGE_BYTES = 1 << 20;
 const MAX_ITEMS = 2000;
-/** How many pages are kept for those who come to them a little later. */
-const KEPT = 8;
+/**
+ * How many bytes, and how many pages, are kept for those who come to them a little later: as far as they lie apart, so
+ * that those who are behind together do not each read for themselves.
+ */
+const KEPT_BYTES = 8 * PAGE_BYTES;
+const KEPT_PAGES = 32;
 /** For how long the state of the stream holds that shows that there is nothing wrong, in milliseconds. */
 const INFO_MS = 100;
 
@@ -99,6 +105,12 @@ export class Pages<T> {
     return page && { ...page, all: false };
   }
 
+  private keep(page: Page<T>): void {
+    this.kept.push(page);
+    let bytes = this.kept.reduce((sum, { bytes }) => sum + bytes, 0);
+    while (bytes > KEPT_BYTES || this.kept.length > KEPT_PAGES) bytes -= this.kept.shift()?.bytes ?? bytes;
+  }
+
   private comingFor(after: number): Promise<unknown> | undefined {
     for (const [begin, page] of this.coming)
       if (begin <= after && after < begin + this.items / 2) return page;
@@ -114,8 +126,7 @@ export class Pages<T> {
       if (page) return page;
       consumer = await this.nats.answer(this.nats.consumer(after));
       const read = await this.page(after, consumer);
-      if (read.entries.length > 0) this.kept.push(read);
-      if (this.kept.length > KEPT) this.kept.shift();
+      if (read.entries.length > 0) this.keep(read);
       return read;
     } finally {
       // The page is there; its place is free once its consumer is gone.
@@ -126,7 +137,7 @@ export class Pages<T> {
   private async page(after: number, consumer: ConsumerInfo): Promise<Page<T>> {
     const entries: Entry<T>[] = [];
     let pending = consumer.num_pending;
-    if (pending === 0) return { after, entries, all: true };
+    if (pending === 0) return { after, entries, all: true, bytes: 0 };
     const max_messages = Math.min(this.items, pending);
     const messages = await this.nats.reading(consumer).fetch({ max_messages, expires: 5000 });
     let over = false;
@@ -158,7 +169,7 @@ export class Pages<T> {
     // No more than as many as others that might follow are large.
     const most = this.known ? fitting(8 * PAGE_BYTES, MAX_ITEMS, this.known.info.state) : this.items;
     this.items = fitting(PAGE_BYTES, most, { bytes, messages: entries.length });
-    return { after, entries, all: pending === 0 };
+    return { after, entries, all: pending === 0, bytes };
   }
 
   /** Hands the place over, so that nobody else takes it in between. */

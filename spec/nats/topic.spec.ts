@@ -273,6 +273,24 @@ describe(`jetstreamTopic() on ${nats}`, function () {
     expect(stats() - before).to.be.below(5);
   });
 
+  it('N6 reads what lies apart once for those who come to it one after another', async () => {
+    const here = await open(server, { history: 1 });
+    const [first = 0] = await publishAll(here, 1, 24_000);
+    await until('it is read', () => here.behind === 0 && here.last === first + 23_999);
+    const places = span(0, 11).map(n => first - 1 + n * 2000);
+    const behind = places.map(after => here.subscribe({ after }));
+    for (const subscription of behind) expect(await taken(subscription, 100)).to.have.length(100);
+    const before = here.nc.stats().outMsgs;
+    for (const after of places) {
+      const another = here.subscribe({ after });
+      expect(await taken(another, 100)).to.have.length(100);
+      await another.return?.();
+    }
+    // Now and then it is asked how far the stream reaches; each page would be three requests.
+    expect(here.nc.stats().outMsgs - before).to.be.below(12);
+    for (const subscription of behind) await subscription.return?.();
+  });
+
   it('N7 stores what has the same id once', async () => {
     const [here, there] = [await open(server), await open(server)];
     const [one, other, third] = await Promise.all([
