@@ -152,9 +152,10 @@ describe(`jetstreamTopic() and faults of ${nats}`, function () {
         await nc.close();
       });
 
-  it('is never opened when its connection is closed meanwhile', async () => {
+  it('is never opened when its connection is closed before it has read all', async () => {
     const writer = await open(server);
-    await publishAll(writer, 1, 12_000);
+    const last = (await publishAll(writer, 1, 12_000)).at(-1);
+    let refused = 0;
     for (let turns = 0; turns < 21; turns += 3) {
       const nc = await server.connect();
       const settings = { stream: 'updates', subject: 'updates', history: 12_000, onEvent: () => {} };
@@ -162,8 +163,12 @@ describe(`jetstreamTopic() and faults of ${nats}`, function () {
       for (let turn = 0; turn < turns; turn++) await new Promise(setImmediate);
       await nc.close();
       const opened = await opening;
-      expect(opened, `${turns}`).to.include({ code: status.UNAVAILABLE });
+      // How far it comes in so many turns, and while the connection closes, is for the machine to say.
+      if (opened.code === undefined) expect(opened.last, `${turns}`).to.equal(last);
+      else expect(opened.code, `${turns}`).to.equal(status.UNAVAILABLE);
+      if (opened.code !== undefined) refused += 1;
     }
+    expect(refused).to.be.above(0);
   });
 
   it('N2 goes on at once when its consumer is deleted by hand', async () => {
