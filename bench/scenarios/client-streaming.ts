@@ -6,7 +6,7 @@ import { atMost, cpuOf, cpuRows } from './cpu.ts';
 export const clientStreaming: Scenario = async options => {
   const request = number('Upload', 7);
   const cpu = await cpuOf(
-    { count: 100_000, processes: 4, run: (sink, port, count) => sink.upload({ port, request, count }) },
+    { count: 100_000, processes: 12, run: (sink, port, count) => sink.upload({ port, request, count }) },
     options,
   );
   return {
