@@ -63,8 +63,9 @@ export type Decode<T> = (bytes: Uint8Array, stored: Stored) => T;
 const MARKER = 'Nats-Marker-Reason';
 
 /** Whether a message is NATS's own, which it stores in streams with `subject_delete_marker_ttl`. */
-export function isMarker({ data, headers }: Pick<JsMsg, 'data' | 'headers'>): boolean {
-  return data.length === 0 && headers?.has(MARKER) === true;
+export function isMarker(message: Pick<JsMsg, 'data' | 'headers'>): boolean {
+  // Headers are parsed when they are looked at.
+  return message.data.length === 0 && message.headers?.has(MARKER) === true;
 }
 
 /** The item of a message; throws what makes it poison. */
