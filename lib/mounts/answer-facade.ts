@@ -81,7 +81,7 @@ export class AnswerFacade extends Facade {
     const plain = Object.getPrototypeOf(value) === Object.prototype;
     if (!later && !plain) return;
     if (takesNoCallback(handler)) return this.isMethod();
-    if (!plain && !isMessage(value)) return;
+    if (!plain && !mayBeAnswer(value)) return;
     this.verdict = after(this.call.settings.cleanupGraceMs, () => this.isMethod()).unref();
   }
 
@@ -116,7 +116,7 @@ function takesNoCallback(handler: AnyHandler): boolean {
 }
 
 /** Whether it could be an answer, and is not what a handler has left of somebody who calls it back: a timer, an emitter. */
-function isMessage(value: object): boolean {
+function mayBeAnswer(value: object): boolean {
   const { on, ref } = value as { on?: unknown; ref?: unknown };
   return (
     typeof value === 'object' &&

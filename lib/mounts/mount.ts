@@ -3,7 +3,7 @@ import { listOf } from '../call/compose.ts';
 import { checkFunction, checkMiddleware, expected } from '../check.ts';
 import { checkPlace } from '../kinds.ts';
 import { nearest } from '../nearest.ts';
-import { inPlaceOf } from '../run/hint.ts';
+import { inPlaceOf } from '../run/code.ts';
 import type { Answer, Call, Method, Middleware, Requests, Source } from '../types.ts';
 import type { Serialize } from '../wire/port.ts';
 import type { Names, RequestOf, ResponseOf, ResponsesOf, ServiceFor, ServiceOf } from './definition.ts';

@@ -24,9 +24,17 @@ const CLOSING: Readonly<Record<string, string>> = { '(': ')', '[': ']', '{': '}'
 const NO_CODE = /^(?:\s|\/[/*])/;
 const NATIVE = /\{\s*\[native code\]\s*\}$/;
 
+/** What is called in place of a function, such as that function bound, shows none of its text. */
+const originals = new WeakMap<object, AnyFunction>();
+
+export function inPlaceOf<F extends AnyFunction>(original: AnyFunction, made: F): F {
+  originals.set(made, original);
+  return made;
+}
+
 /** Takes the text of a function apart. Nothing when it does not show, as of one that is bound, or is not understood. */
 export function codeOf(given: AnyFunction): Code | undefined {
-  const text = Function.prototype.toString.call(given);
+  const text = Function.prototype.toString.call(originals.get(given) ?? given);
   const tokens = NATIVE.test(text) ? undefined : tokensOf(text);
   const pairs = tokens && pairsOf(tokens);
   if (!tokens || !pairs) return undefined;

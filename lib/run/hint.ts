@@ -8,22 +8,14 @@ export function hinted(error: unknown): unknown {
   return failsBy(OF_A_HANDLER, error) ? withHint(error) : error;
 }
 
-/** What is called in place of a function, such as that function bound, shows none of its text. */
-const originals = new WeakMap<object, object>();
-
-export function inPlaceOf<F extends object>(original: object, made: F): F {
-  originals.set(made, original);
-  return made;
-}
-
 /**
  * A handler that was given unwrapped finds a call where its callback should be: what it calls by the name of its second
  * parameter, or hands on to others that call it, is no function. Whatever else is none is a bug like any other.
  */
-export function missesCallback(error: unknown, method: object): error is TypeError {
+export function missesCallback(error: unknown, method: AnyFunction): error is TypeError {
   if (!failsBy(/^\S+ is not a function$/, error)) return false;
   const [called = ''] = error.message.split(' ');
-  const code = codeOf((originals.get(method) ?? method) as AnyFunction);
+  const code = codeOf(method);
   // One that was bound by somebody else, or stands behind a Proxy, shows none.
   const second = code ? secondParameter(code) : 'callback';
   return second === called || (CALLBACK.test(called) && CALLBACK.test(second));

@@ -1,6 +1,6 @@
 import { isThenable } from '../check.ts';
 import type { AnyHandler } from '../mounts/handler.ts';
-import { inPlaceOf } from '../run/hint.ts';
+import { inPlaceOf } from '../run/code.ts';
 import { iterate } from '../streams/open.ts';
 import { pause } from '../timers.ts';
 import type { Answer, Method, Source } from '../types.ts';
@@ -11,9 +11,10 @@ export class Work {
 
   /** One that is asked for its parameters answers as before. */
   ofHandler(handler: AnyHandler): AnyHandler {
-    return new Proxy(handler, {
+    const watched = new Proxy(handler, {
       apply: (called, self, given) => this.watch(Reflect.apply(called, self, given)),
     });
+    return inPlaceOf(handler, watched);
   }
 
   ofAnswer<Req, Res>(method: Answer<Req, Res>): Answer<Req, Res> {

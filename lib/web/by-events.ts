@@ -1,6 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import { answerOf, isMessage } from '../hooks.ts';
-import { ENCODED, TAKEN } from './body.ts';
+import { TAKEN } from './body.ts';
 import { END, EventPort, NO_EVENTS } from './events.ts';
 import { callable, type WebMethod } from './method.ts';
 import { jsonOfQuery, queryOf } from './query.ts';
@@ -51,8 +51,7 @@ export function callByEvents(
       else start('fromJson', () => codec.fromJson(jsonOfQuery(queryOf(search))));
     },
     why => {
-      if (why === 'encoded') visit.fail(415, ENCODED, { 'accept-encoding': 'identity' });
-      else if (why === 'too late') visit.fail(408, 'The request did not arrive in time');
+      if (why === 'too late') visit.fail(408, 'The request did not arrive in time');
       else if (why === 'taken') visit.fail(500, TAKEN);
       else visit.fail(413, `Expected a request of no more than ${settings.maxRequestBytes} bytes`);
     },

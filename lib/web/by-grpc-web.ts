@@ -1,6 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import { PREFIX_BYTES } from '../wire/frame.ts';
-import { ENCODED, TAKEN } from './body.ts';
+import { TAKEN } from './body.ts';
 import { bytesOfText, type GrpcWeb, GrpcWebPort, messageOf, textBytes, tooLarge } from './grpc-web.ts';
 import { callable, type WebMethod } from './method.ts';
 import { noMessages, Refusal } from './refusal.ts';
@@ -25,7 +25,6 @@ export function callByGrpcWeb(visit: Visit, web: GrpcWeb, path: string, method: 
       else called.call(visit.origin, request.decoded, port);
     },
     why => {
-      if (why === 'encoded') return visit.fail(415, ENCODED, { 'accept-encoding': 'identity' });
       const port = new GrpcWebPort(visit, web, noMessages);
       const late = new Refusal(status.DEADLINE_EXCEEDED, 'The request did not arrive in time');
       if (why === 'taken') port.refuse(taken());

@@ -1,6 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import type { Unread } from './body.ts';
-import { readBody } from './body.ts';
+import { ENCODED, readBody } from './body.ts';
 import { writeHead } from './head.ts';
 import { linger } from './linger.ts';
 import type { WebSettings } from './options.ts';
@@ -57,13 +57,19 @@ export class Visit implements Carried {
   }
 
   /** Reads the request of a call to this path. */
-  read(path: string, maxBytes: number, read: (body: unknown) => void, unread: (why: Unread) => void): void {
+  read(
+    path: string,
+    maxBytes: number,
+    read: (body: unknown) => void,
+    unread: (why: Exclude<Unread, 'encoded'>) => void,
+  ): void {
     this.path = path;
     void this.origin;
     const withinMs = Math.min(this.settings.requestTimeoutMs, this.timeoutMs);
     const refused = (why: Unread) => {
       this.sever();
-      unread(why);
+      if (why === 'encoded') this.fail(415, ENCODED, { 'accept-encoding': 'identity' });
+      else unread(why);
     };
     readBody(this.request, { maxBytes, withinMs }, body => this.safely(() => read(body)), refused);
   }
