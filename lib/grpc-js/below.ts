@@ -56,7 +56,7 @@ export function resetOf(code: status): number {
 const UNLIMITED = -1;
 
 /** The call of grpc-js itself, below all interceptors that show what is below them. */
-function baseOf(link: unknown): Link | undefined {
+export function baseOf(link: unknown): Link | undefined {
   let base = link as Link | undefined;
   while (base?.nextCall) base = base.nextCall;
   return base;

@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { Metadata } from '@grpc/grpc-js';
 import type { Kind } from '../types.ts';
+import { deframe } from './deframe.ts';
 import { halfClosed } from './half-close.ts';
 import { linkOf } from './ports.ts';
 
@@ -35,6 +36,7 @@ export function askOf(stream: Readable): void {
  */
 export function receive(stream: Incoming, receiver: Receiver): void {
   const link = linkOf(stream);
+  deframe(link);
   stream.push = request => {
     if (request === null) halfClosed(link, stream.metadata, () => receiver.end());
     else receiver.take(request);

@@ -8,6 +8,7 @@ import { type Origin, type Reading, ServerCall } from '../call/call.ts';
 import { compose } from '../call/compose.ts';
 import { checkMiddleware } from '../check.ts';
 import { isOver, transparent } from '../grpc-js/below.ts';
+import { deframe } from '../grpc-js/deframe.ts';
 import { halfClosed } from '../grpc-js/half-close.ts';
 import { GrpcPort } from '../grpc-js/port.ts';
 import { kindOfMethod } from '../kinds.ts';
@@ -122,7 +123,10 @@ class Intercepted implements ServerInterceptingCallInterface, Origin, Reading {
     const relay = new Relay(call);
     this.call = call;
     this.relay = relay;
-    if (this.streamed) call.reading = this;
+    if (this.streamed) {
+      call.reading = this;
+      deframe(this.nextCall);
+    }
     call.producer = {
       released() {
         if (!relay.ended) process.nextTick(cancel);

@@ -1,4 +1,5 @@
 import type { Reading, ServerCall } from '../call/call.ts';
+import { deframe } from '../grpc-js/deframe.ts';
 import { halfClosed } from '../grpc-js/half-close.ts';
 import type { Incoming } from '../grpc-js/incoming.ts';
 import { linkOf } from '../grpc-js/ports.ts';
@@ -24,6 +25,7 @@ export class Reads implements Reading {
     private readonly call: ServerCall,
   ) {
     const { push } = stream;
+    deframe(linkOf(stream));
     call.reading = this;
     Object.assign(stream, {
       push: (request: unknown) => {
