@@ -17,9 +17,9 @@ export class Decoder<T> {
    * not taken, unless such messages are skipped. NATS's own messages are no items.
    */
   decode(message: JsMsg, stored: StoredMessage, take: (item: T) => void): StatusError | undefined {
-    if (isMarker(message)) return undefined;
+    if (isMarker(message, stored)) return undefined;
     try {
-      take(itemOf(this.settings.decode, message, stored));
+      take(itemOf(this.settings.decode, stored));
       return undefined;
     } catch (error) {
       return this.poisonous(stored.sequence, error);

@@ -148,7 +148,7 @@ export class Pages<T> {
         // One was lost on the way here: what came before it is good.
         if (over || stored.delivery !== entries.length + 1) return;
         pending = stored.pending;
-        bytes += message.data.length;
+        bytes += stored.data.length;
         const entry = this.entryOf(message, stored);
         // Encoded once for all who read it.
         if (typeof entry.item === 'object' && entry.item !== null) broadcastAnew(entry.item);

@@ -203,8 +203,8 @@ export class Reader {
     if (stored.delivery !== this.delivered + 1) return this.anew();
     this.delivered += 1;
     this.pending = stored.pending;
-    this.sizes.saw(message.data.length);
-    this.cursor = stored;
+    this.sizes.saw(stored.data.length);
+    this.cursor = { sequence: stored.sequence, ms: stored.ms };
     this.to.message(message, stored);
   }
 

@@ -23,6 +23,8 @@ export class StoredMessage implements Stored {
   readonly delivery: number;
   /** How many waited behind it. */
   readonly pending: number;
+  /** A message of NATS cuts it out anew each time that it is asked. */
+  readonly data: Uint8Array;
 
   /**
    * What NATS says of a message that it sends is in its reply: `$JS.ACK`, a domain and an account unless NATS is old,
@@ -30,7 +32,8 @@ export class StoredMessage implements Stored {
    * @see https://github.com/nats-io/nats-architecture-and-design/blob/main/adr/ADR-15.md
    */
   constructor(message: JsMsg & { readonly reply?: string }) {
-    const { reply, subject } = message;
+    const { data, reply, subject } = message;
+    this.data = data;
     this.subject = subject;
     if (reply === undefined) {
       const { streamSequence, deliverySequence, timestampNanos, pending } = message.info;
@@ -63,17 +66,17 @@ export type Decode<T> = (bytes: Uint8Array, stored: Stored) => T;
 const MARKER = 'Nats-Marker-Reason';
 
 /** Whether a message is NATS's own, which it stores in streams with `subject_delete_marker_ttl`. */
-export function isMarker(message: Pick<JsMsg, 'data' | 'headers'>): boolean {
+export function isMarker(message: Pick<JsMsg, 'headers'>, { data }: StoredMessage): boolean {
   // Headers are parsed when they are looked at.
-  return message.data.length === 0 && message.headers?.has(MARKER) === true;
+  return data.length === 0 && message.headers?.has(MARKER) === true;
 }
 
 /** The item of a message; throws what makes it poison. */
-export function itemOf<T>(decode: Decode<T>, message: JsMsg, stored: StoredMessage): T {
+export function itemOf<T>(decode: Decode<T>, stored: StoredMessage): T {
   return answerOf(
     'decode',
     'an item',
-    decode(message.data, stored),
+    decode(stored.data, stored),
     isMessage as (item: unknown) => item is T & {},
   );
 }

@@ -4,13 +4,22 @@ import { StoredMessage } from '../../lib/nats/stored.ts';
 
 const numbers = '3.1234567890123.42.1764214000123456789.7';
 
+const data = Buffer.from('{}');
+
 /** A message as `consume` hands it over. */
 function message(rest: { reply?: string; info?: Partial<DeliveryInfo> }): JsMsg {
-  return { subject: 'orders', ...rest } as unknown as JsMsg;
+  return { subject: 'orders', data, ...rest } as unknown as JsMsg;
 }
 
 describe('what NATS says of a message', () => {
-  const known = { sequence: 1234567890123, delivery: 42, ms: 1764214000123, pending: 7, subject: 'orders' };
+  const known = {
+    sequence: 1234567890123,
+    delivery: 42,
+    ms: 1764214000123,
+    pending: 7,
+    subject: 'orders',
+    data,
+  };
 
   for (const [what, reply] of [
     ['without a domain', `$JS.ACK.updates.consumer.${numbers}`],
