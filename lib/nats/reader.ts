@@ -204,7 +204,7 @@ export class Reader {
     this.delivered += 1;
     this.pending = stored.pending;
     this.sizes.saw(stored.data.length);
-    this.cursor = { sequence: stored.sequence, ms: stored.ms };
+    this.cursor = stored;
     this.to.message(message, stored);
   }
 
