@@ -1,3 +1,4 @@
+import { types } from 'node:util';
 import { status } from '@grpc/grpc-js';
 import type { ServerCall } from '../call/call.ts';
 import { isThenable, show } from '../check.ts';
@@ -88,6 +89,11 @@ export function mistakeIn(message: unknown): TypeError | undefined {
   if (message === undefined || message === null)
     return new TypeError(
       `Expected a method that answers once to return a message, got ${show(message)}; a handler of grpc-js goes in by \`wrap(handler)\``,
+    );
+  if (types.isNativeError(message))
+    return new TypeError(
+      `Expected a method that answers once to return a message, got ${show(message)}: an error is thrown`,
+      { cause: message },
     );
   if (!isStream(message)) return undefined;
   try {
