@@ -25,6 +25,7 @@ import { heartbeat } from '../middleware/heartbeat.ts';
 import { limits } from '../middleware/limits.ts';
 import { logging } from '../middleware/logging.ts';
 import { metadata } from '../middleware/metadata.ts';
+import { connectRaw, frame, requestRaw, statusOf } from './support/frames.ts';
 import {
   deferred,
   type MountName,
@@ -647,6 +648,25 @@ describe('methods of all kinds', () => {
           await server.close();
         }
       });
+
+      for (const user of ['grpc-node-js/1.14.7', 'grpc-go/1.80.0'])
+        for (const missing of [1, 4, 11])
+          it(`K4 takes no truncated upload for a complete one, when ${user} ends it ${missing} bytes early`, async () => {
+            const log: unknown[] = [];
+            const { middleware, outcomes } = watcher();
+            const server = await serveKind(on, kind, waiting(log)[kind], [middleware]);
+            const session = connectRaw(server.port);
+            const body = Buffer.concat([frame(Buffer.from('[1]')), frame(Buffer.from('[1,2]  '))]);
+            const stream = requestRaw(session, body.subarray(0, -missing), {
+              ':path': service[kind].path,
+              'user-agent': user,
+            });
+            expect(await statusOf(stream)).to.equal('13');
+            await until('it has finished', () => log.at(-1) === 'finally');
+            expect(log).not.to.include('complete');
+            expect(outcomes.map(({ code, reason }) => [code, reason])).to.deep.equal([[13, 'error']]);
+            session.close();
+          });
 
       it('K5 ends with one status when a request cannot be decoded in mid-loop; its slot is returned', async () => {
         const log: unknown[] = [];

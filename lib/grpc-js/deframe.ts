@@ -1,3 +1,4 @@
+import { type StatusObject, status } from '@grpc/grpc-js';
 import { Deframer } from '../wire/deframer.ts';
 import { baseOf } from './below.ts';
 
@@ -8,6 +9,7 @@ interface Decoding {
     readonly maxReadMessageLength?: unknown;
     write(chunk: Buffer): Buffer[];
   };
+  sendStatus?(last: Omit<StatusObject, 'metadata'> & { metadata: null }): void;
 }
 
 /** What it is in before its first byte. */
@@ -19,4 +21,15 @@ export function deframe(link: unknown): void {
   const { readState, maxReadMessageLength } = base?.decoder ?? {};
   if (base === undefined || readState !== NO_DATA || typeof maxReadMessageLength !== 'number') return;
   base.decoder = new Deframer(maxReadMessageLength);
+}
+
+/**
+ * Ends a call whose client closed its side within a message, as grpc-go does and grpc-js does not: what it had streamed
+ * was taken for all. Answers whether that is so.
+ */
+export function endTruncated(link: unknown): boolean {
+  const base = baseOf(link) as Decoding | undefined;
+  if (!(base?.decoder instanceof Deframer) || base.decoder.complete) return false;
+  base.sendStatus?.({ code: status.INTERNAL, details: 'Request ended within a message', metadata: null });
+  return true;
 }

@@ -1,6 +1,7 @@
 import type { Metadata } from '@grpc/grpc-js';
 import { after } from '../timers.ts';
 import { callAbove, isOver } from './below.ts';
+import { endTruncated } from './deframe.ts';
 
 /** How long a client that leaves may take to say so after it has closed its side, in milliseconds. */
 const LEAVING_MS = 2;
@@ -18,7 +19,7 @@ export function halfClosed(link: unknown, metadata: Metadata, tell: () => void):
   // An interceptor of ours has waited already.
   if (callAbove(link)) return tell();
   const look = () => {
-    if (!isOver(link)) tell();
+    if (!isOver(link) && !endTruncated(link)) tell();
   };
   if (RESETS_AT_ONCE.test(String(metadata.get('user-agent')))) return look();
   // What has come meanwhile is read in the turn after.

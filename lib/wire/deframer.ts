@@ -16,6 +16,11 @@ export class Deframer {
   /** @param maxBytes of a message, without its prefix; -1 for no limit. */
   constructor(private readonly maxBytes: number) {}
 
+  /** Whether nothing is missing of what came. */
+  get complete(): boolean {
+    return this.begun.length === 0;
+  }
+
   /**
    * The frames that are complete now, each with its prefix.
    * @throws Error when a message says that it is too large, in the words of grpc-js.

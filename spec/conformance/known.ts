@@ -3,10 +3,6 @@ export type Known = Readonly<Record<string, readonly string[]>>;
 
 /** With hand-written handlers as well. */
 export const server: Known = {
-  'grpc-js takes a request that ends within a message for the end of the stream': [
-    'gRPC Unexpected Requests/**/client-stream/incomplete-message',
-    'gRPC Unexpected Requests/**/client-stream/incomplete-message-prefix',
-  ],
   'grpc-js looks neither at the format that a content-type names, nor at the HTTP method': [
     'gRPC Unexpected Requests/**/unexpected-codec',
     'gRPC Unexpected Requests/**/unexpected-verb',
@@ -15,6 +11,14 @@ export const server: Known = {
     'gRPC Unexpected Requests/**/unexpected-compressed-message',
   ],
   'grpc-js answers an unknown encoding with INTERNAL': ['gRPC Unexpected Requests/**/unexpected-compression'],
+};
+
+/** With hand-written handlers alone. */
+export const bare: Known = {
+  'grpc-js takes a request that ends within a message for the end of the stream': [
+    'gRPC Unexpected Requests/**/client-stream/incomplete-message',
+    'gRPC Unexpected Requests/**/client-stream/incomplete-message-prefix',
+  ],
 };
 
 /** Where an interceptor lies below handlers that are not ours. */
