@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 import { status } from '@grpc/grpc-js';
 import { isThenable, show } from '../check.ts';
-import { forget } from '../hooks.ts';
+import { failureOf, forget } from '../hooks.ts';
 import { StatusError } from '../status/status.ts';
 import type { ObservableLike, ReadableStreamLike, Source } from '../types.ts';
 import { Fifo } from './fifo.ts';
@@ -196,13 +196,18 @@ function fromObservable<T>(observable: ObservableLike<T>): Puller<T> {
   let ended = false;
   let failure: { error: unknown } | undefined;
   let wake: (() => void) | undefined;
-  let unsubscribe: (() => void) | undefined;
-  const end = () => {
+  let unsubscribe: (() => unknown) | undefined;
+  const leave = () => {
     ended = true;
     wake?.();
-    const leave = unsubscribe;
+    const left = unsubscribe;
     unsubscribe = undefined;
-    leave?.();
+    return left?.();
+  };
+  // As with a `finally`, what fails at the end is the end, unless it failed before.
+  const end = () => {
+    const late = failureOf(leave);
+    failure ??= late;
   };
   const fail = (error: unknown) => {
     if (ended) return;
@@ -235,13 +240,13 @@ function fromObservable<T>(observable: ObservableLike<T>): Puller<T> {
     next,
     return() {
       values.clear();
-      end();
+      return leave();
     },
   };
 }
 
 function tooFarAhead(stored: number): StatusError {
-  const slow = stored < MAX_BURST;
-  const details = slow ? 'the client is too slow for this stream' : 'this stream has too much at once';
+  const details =
+    stored < MAX_BURST ? 'the client is too slow for this stream' : 'this stream has too much at once';
   return new StatusError(status.RESOURCE_EXHAUSTED, details);
 }
