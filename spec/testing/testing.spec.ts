@@ -349,6 +349,18 @@ describe('open()', () => {
     expect(outcome.reason).to.equal('completed');
   });
 
+  it('tells who wrote the test of requests whose iterator breaks its protocol', async () => {
+    async function* echo(requests: AsyncIterable<number>) {
+      yield* requests;
+    }
+    for (const step of [undefined, null, 5]) {
+      const requests = { [Symbol.asyncIterator]: () => ({ next: async () => step as never }) };
+      const error = await open(echo, requests, { kind: 'bidi' }).result.catch(error => error);
+      expect(error).to.be.instanceOf(TypeError);
+      expect(error.message).to.match(/^Expected `next\(\) of requests\[0\]` to be an object, got `/);
+    }
+  });
+
   // The suite fails by itself when a rejection is nobody's.
   it('may be left without asking for its result, also when a request is none', async () => {
     let ended = false;
