@@ -2,10 +2,16 @@ import { isThenable, show } from './check.ts';
 
 /** Calls a hook that is only told something: one that fails, at once or later, changes nothing. */
 export function survive(hook: () => unknown): void {
+  failureOf(hook);
+}
+
+/** Calls what nobody waits for, and answers what it throws at once, in a box. */
+export function failureOf(run: () => unknown): { readonly error: unknown } | undefined {
   try {
-    forget(hook());
-  } catch {
-    // Nobody is left to tell.
+    forget(run());
+    return undefined;
+  } catch (error) {
+    return { error };
   }
 }
 

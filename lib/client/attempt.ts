@@ -1,4 +1,6 @@
 import { type ClientReadableStream, Metadata, type StatusObject, status } from '@grpc/grpc-js';
+import { isMetadata } from '../check.ts';
+import { isErrorCode } from '../status/status.ts';
 import { after, type Timer } from '../timers.ts';
 
 /** One RPC of a subscription. */
@@ -54,7 +56,7 @@ export class LiveAttempt<Res, Token> implements Attempt<Token> {
   private stream: ClientReadableStream<Res> | undefined;
   private called: number | undefined;
   private wake: (() => void) | undefined;
-  /** Whether the RPC itself has ended; a stalled one has not. */
+  /** Whether the RPC itself has ended; a stalled one has not, and neither has one whose stream was destroyed. */
   private over = false;
   private cancelled: Promise<void> | undefined;
 
@@ -74,11 +76,9 @@ export class LiveAttempt<Res, Token> implements Attempt<Token> {
       this.opened = performance.now();
       onHeader();
     });
-    stream.on('error', (error: Error & Partial<StatusObject>) => {
-      const { code = status.UNKNOWN, details = error.message, metadata = new Metadata() } = error;
-      this.over = true;
-      this.finish({ code, details, metadata }, error);
-    });
+    stream.on('error', (error: Error) => this.finish(statusOf(error), error));
+    // Somebody else who has the stream destroyed it: the RPC goes on, and nothing more comes.
+    stream.on('close', () => this.finish(statusOf(new Error('the stream was closed before it ended'))));
     stream.on('status', (status: StatusObject) => {
       this.over = true;
       this.finish(status);
@@ -151,6 +151,16 @@ export class LiveAttempt<Res, Token> implements Attempt<Token> {
   }
 
   private readonly notify = (): void => this.wake?.();
+}
+
+/** The status that an error tells. One that is not of grpc-js might have anything for a code, such as `ABORT_ERR`. */
+function statusOf(error: Error & { [Name in keyof StatusObject]?: unknown }): StatusObject {
+  const { code, details, message, metadata } = error;
+  return {
+    code: isErrorCode(code) ? code : status.UNKNOWN,
+    details: typeof details === 'string' ? details : message,
+    metadata: isMetadata(metadata) ? metadata : new Metadata(),
+  };
 }
 
 /** Whether the RPC ever had a connection: only then, and once it has ended, grpc-js knows whose it was. */

@@ -76,7 +76,8 @@ export class Judge {
     this.retry += 1;
     const retryMs = limits.wait(this.retry) + (hint === undefined ? 0 : Math.min(hint, limits.maxHintMs));
     if (now + retryMs - this.since > limits.maxElapsedMs) return { reason: 'elapsed' };
-    if (Date.now() + retryMs >= limits.deadlineMs) return { reason: 'deadline' };
+    if (limits.deadlineMs !== Infinity && Date.now() + retryMs >= limits.deadlineMs)
+      return { reason: 'deadline' };
     return { retryMs };
   }
 

@@ -4,6 +4,7 @@ import { counts } from '../counters.ts';
 import { outcomeOf } from '../status/status.ts';
 import { AGAIN, type Guest, guestOf, HandingOver } from '../streams/hand-over.ts';
 import { isMistake, iterate, type Puller } from '../streams/open.ts';
+import { stepOf } from '../streams/step.ts';
 import type { Method, Source } from '../types.ts';
 import { hinted } from './hint.ts';
 
@@ -88,7 +89,7 @@ class Pull<Res> implements Producer {
           this.pending = undefined;
         }
         if (step === AGAIN) continue;
-        if (step.done) {
+        if (stepOf(step).done) {
           this.exhausted();
           if (call.open) await call.sourceDone();
           return;

@@ -129,9 +129,10 @@ export class ChannelFeed<T> extends Feed<T> implements Channel<T> {
     return item;
   }
 
-  protected override released(): void {
+  protected override released(): unknown {
     this.stored.clear();
     this.admit(false);
+    return undefined;
   }
 
   private waitForRoom(): Promise<boolean> {

@@ -36,7 +36,10 @@ export function checkAfter(value: unknown): void {
   if (!isLong(value)) throw expected('after', 'a number, a bigint or a string', value);
 }
 
+/** Knows a signal by its shape: it might be of another realm. Another target of events would never abort. */
 export function checkSignal(value: unknown): void {
-  if (value !== undefined && typeof (value as AbortSignal | null)?.addEventListener !== 'function')
-    throw expected('signal', 'an AbortSignal', value);
+  if (value === undefined) return;
+  const { aborted, addEventListener, removeEventListener } = (value ?? {}) as Partial<AbortSignal>;
+  const listens = typeof addEventListener === 'function' && typeof removeEventListener === 'function';
+  if (!listens || typeof aborted !== 'boolean') throw expected('signal', 'an AbortSignal', value);
 }

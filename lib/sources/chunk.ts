@@ -2,7 +2,7 @@ import { after, type Timer } from '../timers.ts';
 import type { Items, Source } from '../types.ts';
 import { checkDuration, checkInteger, checkOptions, checkSignal } from './check.ts';
 import { type Failure, Feed, NONE } from './feed.ts';
-import { iterate, type Reader } from './iterate.ts';
+import { apart, iterate, type Reader } from './iterate.ts';
 
 /** When a chunk is complete. */
 export interface ChunkOptions {
@@ -73,21 +73,21 @@ class ChunkFeed<T> extends Feed<T[]> {
     return this.exhausted ? this.reader.ended() : this.reader.leave();
   }
 
-  private readonly step = (step: IteratorResult<T>): void => {
-    this.reading = false;
-    if (step.done) return this.over();
-    if (!this.open) return;
-    if (this.items.push(step.value) === 1) this.since = performance.now();
-    if (this.items.length >= this.maxItems) this.handOver();
-    if (this.awaited) this.wanted();
-  };
+  private readonly step = apart<T>(
+    value => {
+      this.reading = false;
+      if (!this.open) return;
+      if (this.items.push(value) === 1) this.since = performance.now();
+      if (this.items.length >= this.maxItems) this.handOver();
+      if (this.awaited) this.wanted();
+    },
+    failure => this.over(failure),
+  );
 
-  private readonly failed = (error: unknown): void => {
-    this.reading = false;
-    this.over({ error });
-  };
+  private readonly failed = (error: unknown): void => this.over({ error });
 
   private over(failure?: Failure): void {
+    this.reading = false;
     this.exhausted = true;
     if (this.items.length > 0) this.handOver();
     this.finish(failure);

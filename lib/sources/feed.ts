@@ -128,6 +128,12 @@ export abstract class Feed<T> extends HandingOver<T> implements Items<T>, Guest 
     if (this.waiting.length > 0 && !this.searching) this.end();
   }
 
+  /** Has the feed fail at its end, unless it does so already. */
+  protected spoil(failure: Failure): void {
+    if (this.phase === CLOSING) this.failure ??= failure;
+    else this.finish(failure);
+  }
+
   /** Ends the feed now; what is stored is let go. */
   protected stop(failure?: Failure): void {
     if (this.phase === ENDED) return;
@@ -158,9 +164,18 @@ export abstract class Feed<T> extends HandingOver<T> implements Items<T>, Guest 
       if (failure) waiter.reject(failure.error);
       else waiter.resolve({ done: true, value: undefined });
     }
-    this.left = this.released();
+    this.left = this.parting();
     if (this.adopted) forget(this.left);
     else watchLeft(this.left);
+  }
+
+  /** What throws is a rejection: who ended it hears of that, and neither a signal nor an emitter does. */
+  private parting(): unknown {
+    try {
+      return this.released();
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   next(): Promise<IteratorResult<T, undefined>> {

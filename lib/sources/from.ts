@@ -1,4 +1,4 @@
-import { isString } from '../hooks.ts';
+import { isString, survive } from '../hooks.ts';
 import type { Items, ObservableLike, Source } from '../types.ts';
 import { checkBacklog } from './backlog.ts';
 import { checkOptions, checkSignal, expected } from './check.ts';
@@ -89,16 +89,27 @@ function fromEvent<T>(
   listeners.push([error, value => feed.fail(value)]);
   for (const name of names) listeners.push([name, () => feed.close()]);
   const [add, remove] = methods(source);
+  const stop = () => {
+    for (const [name, listener] of listeners) remove.call(source, name, listener);
+  };
   return feed.attach(() => {
-    for (const [name, listener] of listeners) add.call(source, name, listener);
-    return () => {
-      for (const [name, listener] of listeners) remove.call(source, name, listener);
-    };
+    try {
+      for (const [name, listener] of listeners) add.call(source, name, listener);
+    } catch (error) {
+      survive(stop);
+      throw error;
+    }
+    return stop;
   });
 }
 
 function methods(source: EmitterLike | TargetLike): [EmitterLike['on'], EmitterLike['off']] {
-  if ('on' in source && 'off' in source) return [source.on, source.off];
-  if ('addEventListener' in source) return [source.addEventListener, source.removeEventListener];
+  const { on, off, addEventListener, removeEventListener } = (source ?? {}) as EmitterLike & TargetLike;
+  if (areMethods(on, off)) return [on, off];
+  if (areMethods(addEventListener, removeEventListener)) return [addEventListener, removeEventListener];
   throw expected('source', 'an EventEmitter or an EventTarget', source);
+}
+
+function areMethods(...values: unknown[]): boolean {
+  return values.every(value => typeof value === 'function');
 }

@@ -1,9 +1,11 @@
 import { forget } from '../hooks.ts';
 import { guestOf } from '../streams/hand-over.ts';
 import { hold, isReadable, isStream, open, type Puller } from '../streams/open.ts';
+import { stepOf } from '../streams/step.ts';
 import { Turns } from '../streams/turns.ts';
 import type { ObservableLike, ReadableStreamLike, Source } from '../types.ts';
 import { expected } from './check.ts';
+import type { Failure } from './feed.ts';
 
 /** What a stream yields. */
 export type Item<S> =
@@ -39,6 +41,28 @@ export function keep<T>(
 /** Opens any stream for pulling. */
 export function iterate<T>(name: string, stream: Source<T>): Reader<T> {
   return new Reader(open(keep(name, stream)));
+}
+
+/**
+ * Takes steps apart for who gets them from a promise, where what is thrown is heard by nobody. A step that cannot be
+ * read, because it is none or because its getters throw, is a failure.
+ */
+export function apart<T>(
+  yielded: (value: T) => void,
+  over: (failure?: Failure) => void,
+): (step: IteratorResult<T>) => void {
+  return step => {
+    let done: boolean | undefined;
+    let value: T | undefined;
+    try {
+      done = stepOf(step).done;
+      if (!done) value = step.value;
+    } catch (error) {
+      return over({ error });
+    }
+    if (done) over();
+    else yielded(value as T);
+  };
 }
 
 /** Somebody else's iterator, which is asked for one step at a time, and left once. */

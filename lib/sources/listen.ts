@@ -1,3 +1,4 @@
+import { failureOf } from '../hooks.ts';
 import { Lead } from '../streams/lead.ts';
 import { observe } from '../streams/observable.ts';
 import type { ObservableLike } from '../types.ts';
@@ -26,7 +27,7 @@ const DEFAULT_CAPACITY = 1024;
 
 /** A channel fed by listeners, which are removed as soon as nothing more can go in. */
 export class Listening<T> extends ChannelFeed<T> {
-  private detach: (() => void) | undefined;
+  private detach: (() => unknown) | undefined;
 
   constructor({ capacity, overflow = 'error', signal }: ListenOptions) {
     // How far the emitter is ahead counts only when no capacity was given.
@@ -35,10 +36,10 @@ export class Listening<T> extends ChannelFeed<T> {
   }
 
   /** Adds the listeners; `add` answers how to remove them, and might push before that. */
-  attach(add: () => () => void): this {
+  attach(add: () => () => unknown): this {
     if (!this.open) return this;
     this.detach = add();
-    if (!this.open) this.unlisten();
+    if (!this.open) this.over();
     return this;
   }
 
@@ -52,24 +53,30 @@ export class Listening<T> extends ChannelFeed<T> {
   }
 
   override close(): void {
+    this.over();
     super.close();
-    this.unlisten();
   }
 
   override fail(error: unknown): void {
     super.fail(error);
-    this.unlisten();
+    this.over();
   }
 
-  protected override released(): void {
+  protected override released(): unknown {
     super.released();
-    this.unlisten();
+    return this.unlisten();
   }
 
-  private unlisten(): void {
+  /** As with a `finally`, what fails at the end is the end, unless it failed before; who emits is not told. */
+  private over(): void {
+    const failure = failureOf(() => this.unlisten());
+    if (failure) this.spoil(failure);
+  }
+
+  private unlisten(): unknown {
     const { detach } = this;
     this.detach = undefined;
-    detach?.();
+    return detach?.();
   }
 }
 

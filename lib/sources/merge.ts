@@ -4,7 +4,7 @@ import { isStream } from '../streams/open.ts';
 import type { Items, Source } from '../types.ts';
 import { checkLimit, checkOptions, checkSignal, isPlain } from './check.ts';
 import { type Failure, Feed, NONE } from './feed.ts';
-import { type Item, iterate, keep, type Reader, release } from './iterate.ts';
+import { apart, type Item, iterate, keep, type Reader, release } from './iterate.ts';
 import { finished, watchLeft } from './leaving.ts';
 
 /** When merging ends. */
@@ -82,18 +82,18 @@ class Lane<T> {
     return this.pulling || this.reader.stuck;
   }
 
-  private readonly step = (step: IteratorResult<T>): void => {
-    this.pulling = false;
-    if (step.done) this.over();
-    else this.merged.laneYielded(this, step.value);
-  };
+  private readonly step = apart<T>(
+    value => {
+      this.pulling = false;
+      this.merged.laneYielded(this, value);
+    },
+    failure => this.over(failure),
+  );
 
-  private readonly failed = (error: unknown): void => {
-    this.pulling = false;
-    this.over({ error });
-  };
+  private readonly failed = (error: unknown): void => this.over({ error });
 
   private over(failure?: Failure): void {
+    this.pulling = false;
     if (this.merged.laneEnded(this, failure)) watchLeft(this.reader.ended());
   }
 }

@@ -1,5 +1,5 @@
-import { Feed, NONE } from './feed.ts';
-import { Reader } from './iterate.ts';
+import { type Failure, Feed, NONE } from './feed.ts';
+import { apart, Reader } from './iterate.ts';
 import { finished } from './leaving.ts';
 
 export interface PullOptions {
@@ -44,17 +44,20 @@ export class PullFeed<T> extends Feed<T> {
     await finished([stopped, this.exhausted ? this.reader.ended() : this.reader.leave()]);
   }
 
-  private readonly step = (step: IteratorResult<T>): void => {
-    this.pulling = false;
-    if (step.done) {
-      this.exhausted = true;
-      this.finish();
-    } else if (this.hand(step.value) && this.awaited) this.wanted();
-  };
+  private readonly step = apart<T>(
+    value => {
+      this.pulling = false;
+      if (this.hand(value) && this.awaited) this.wanted();
+    },
+    failure => this.over(failure),
+  );
 
-  private readonly failed = (error: unknown): void => {
+  private readonly failed = (error: unknown): void => this.over({ error });
+
+  private over(failure?: Failure): void {
     this.pulling = false;
     this.exhausted = true;
-    this.stop({ error });
-  };
+    if (failure) this.stop(failure);
+    else this.finish();
+  }
 }

@@ -1,4 +1,5 @@
 import { answerOf } from '../hooks.ts';
+import { stepOf } from '../streams/step.ts';
 import type { Items, Source } from '../types.ts';
 import { checkInteger, checkOptions, checkSignal, expected } from './check.ts';
 import { iterate, keep, type Reader, release } from './iterate.ts';
@@ -63,13 +64,13 @@ export function replay<T>(
     past = iterate('history', stored);
     phase = 'history';
     const seen = new Recent<unknown>(window);
-    for (let step = await past.read(); !step.done; step = await past.read()) {
+    for (let step = stepOf(await past.read()); !step.done; step = stepOf(await past.read())) {
       seen.add(idOf(step.value));
       yield step.value;
     }
     watchLeft(past.ended());
     phase = 'live';
-    for (let step = await ahead; !step.done; step = await ahead) {
+    for (let step = stepOf(await ahead); !step.done; step = stepOf(await ahead)) {
       if (!seen.delete(idOf(step.value))) yield step.value;
       ahead = present.read();
     }

@@ -1,5 +1,4 @@
 import { isThenable } from '../check.ts';
-import { forget } from '../hooks.ts';
 import type { ObservableLike } from '../types.ts';
 
 /** Who is subscribed; one that emits while it is subscribed to may look at `closed`, as those of RxJS do. */
@@ -11,22 +10,22 @@ export interface Observer<T> {
 }
 
 /**
- * Subscribes, and answers how to end that. Some answer nothing, whatever the type says, or a promise; one that
- * throws has failed.
+ * Subscribes, and answers how to end that, which might throw, or answer a promise. Some subscriptions are nothing,
+ * whatever the type says, or a promise; one that throws has failed.
  */
-export function observe<T>(observable: ObservableLike<T>, observer: Observer<T>): () => void {
+export function observe<T>(observable: ObservableLike<T>, observer: Observer<T>): () => unknown {
   try {
     const subscription: unknown = observable.subscribe(observer);
     if (!isThenable(subscription)) return () => unsubscribe(subscription);
     subscription.then(undefined, error => observer.error(error));
-    return () => forget(subscription.then(unsubscribe));
+    return () => subscription.then(unsubscribe, () => {});
   } catch (error) {
     observer.error(error);
     return () => {};
   }
 }
 
-function unsubscribe(subscription: unknown): void {
-  if (typeof subscription === 'function') subscription();
-  else (subscription as { unsubscribe?(): void } | undefined)?.unsubscribe?.();
+function unsubscribe(subscription: unknown): unknown {
+  if (typeof subscription === 'function') return subscription();
+  return (subscription as { unsubscribe?(): unknown } | undefined)?.unsubscribe?.();
 }

@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 import { status } from '@grpc/grpc-js';
 import { isThenable, show } from '../check.ts';
-import { forget } from '../hooks.ts';
+import { failureOf, forget } from '../hooks.ts';
 import { StatusError } from '../status/status.ts';
 import type { ObservableLike, ReadableStreamLike, Source } from '../types.ts';
 import { Fifo } from './fifo.ts';
@@ -39,7 +39,7 @@ export function iterate<T>(stream: Source<T>): Puller<T> {
 export function open<T>(stream: Source<T>, claim: <S extends object>(read: S) => S = same): Puller<T> {
   if (!isStream(stream)) throw notIterable(stream);
   if (isReadable(stream)) return fromReadable(claim(stream));
-  if (isReadableStream(stream)) return fromReadableStream(stream);
+  if (isReadableStream(stream)) return fromReadableStream(claim(stream));
   if (Symbol.asyncIterator in stream) return claim(iteratorOf(stream[Symbol.asyncIterator]()));
   if (Symbol.iterator in stream) {
     hold(stream);
@@ -61,31 +61,29 @@ function same<S>(read: S): S {
 }
 
 function iteratorOf<T extends Puller<unknown>>(iterator: T): T {
-  if (typeof iterator !== 'object' || typeof iterator?.next !== 'function') throw notIterable(iterator);
-  return iterator;
+  if (typeof iterator === 'object' && typeof iterator?.next === 'function') return iterator;
+  throw unreadable(NO_STREAM, `Expected the iterator of a stream to have \`next()\`, got ${show(iterator)}`);
 }
 
 function take<T extends object>(iterator: T): T {
-  if (Object.hasOwn(iterator, taken) || sealed.has(iterator)) throw alreadyRead();
+  if (Object.hasOwn(iterator, taken) || sealed.has(iterator)) throw unreadable(ALREADY_READ, RETURNED_BEFORE);
   // A mark costs a tenth of an entry in a set, and other copies of this package see it.
   if (Object.isExtensible(iterator)) (iterator as { [taken]?: boolean })[taken] = true;
   else sealed.add(iterator);
   return iterator;
 }
 
-function alreadyRead(): StatusError {
-  return unreadable(
-    'the stream is already read',
-    'A source must return a new iterator for each call; this one was returned before',
-  );
-}
+const NO_STREAM = 'the method has no stream';
+const ALREADY_READ = 'the stream is already read';
+const RETURNED_BEFORE = 'A source must return a new iterator for each call; this one was returned before';
+const LOCKED = 'A ReadableStream can be read by one reader; this one is locked by another';
 
 /** What returns nothing has forgotten to, or answers in another way. */
 const NOTHING = ': is a `return` missing, or is it a handler of grpc-js, which goes in by `wrap(handler)`?';
 
 function notIterable(value: unknown): StatusError {
   return unreadable(
-    'the method has no stream',
+    NO_STREAM,
     `Expected a source to return an AsyncIterable or another stream, got ${show(value)}${value === undefined ? NOTHING : ''}`,
   );
 }
@@ -181,7 +179,7 @@ function fromReadable<T>(stream: Readable): Puller<T> {
 
 /** A pending `read()` wakes when the reader is cancelled. */
 function fromReadableStream<T>(stream: ReadableStreamLike<T>): Puller<T> {
-  if ('locked' in stream && stream.locked) throw alreadyRead();
+  if ('locked' in stream && stream.locked) throw unreadable(ALREADY_READ, LOCKED);
   const reader = stream.getReader();
   return {
     next: () => reader.read() as Promise<IteratorResult<T>>,
@@ -196,13 +194,18 @@ function fromObservable<T>(observable: ObservableLike<T>): Puller<T> {
   let ended = false;
   let failure: { error: unknown } | undefined;
   let wake: (() => void) | undefined;
-  let unsubscribe: (() => void) | undefined;
-  const end = () => {
+  let unsubscribe: (() => unknown) | undefined;
+  const leave = () => {
     ended = true;
     wake?.();
-    const leave = unsubscribe;
+    const left = unsubscribe;
     unsubscribe = undefined;
-    leave?.();
+    return left?.();
+  };
+  // As with a `finally`, what fails at the end is the end, unless it failed before.
+  const end = () => {
+    const late = failureOf(leave);
+    failure ??= late;
   };
   const fail = (error: unknown) => {
     if (ended) return;
@@ -235,13 +238,13 @@ function fromObservable<T>(observable: ObservableLike<T>): Puller<T> {
     next,
     return() {
       values.clear();
-      end();
+      return leave();
     },
   };
 }
 
 function tooFarAhead(stored: number): StatusError {
-  const slow = stored < MAX_BURST;
-  const details = slow ? 'the client is too slow for this stream' : 'this stream has too much at once';
+  const details =
+    stored < MAX_BURST ? 'the client is too slow for this stream' : 'this stream has too much at once';
   return new StatusError(status.RESOURCE_EXHAUSTED, details);
 }

@@ -14,6 +14,7 @@ import {
   checkString,
   expected,
 } from '../check.ts';
+import { forget } from '../hooks.ts';
 import { answersOnce } from '../kinds.ts';
 import { type AnyHandler, type Mounted, type MountedAnswer, partsOf } from '../mounts/handler.ts';
 import { handle } from '../mounts/produce.ts';
@@ -155,7 +156,7 @@ export function open(target: any, request: unknown, options: TestOptions = {}): 
     if (options.cancelAfter === 0) stream.cancel();
   });
 
-  const result = async (): Promise<Collected<any>> => {
+  const collected = async (): Promise<Collected<any>> => {
     // Timers of layers do not keep a process alive, and here is no server that does.
     const alive = after(Number.MAX_SAFE_INTEGER, () => {});
     const outcome = await ended;
@@ -169,6 +170,9 @@ export function open(target: any, request: unknown, options: TestOptions = {}): 
     alive.stop();
     return { messages: port.messages, header: port.headers, trailer, outcome, finished };
   };
+  const result = collected();
+  // Who only cancels might not ask for it.
+  forget(result);
   return {
     messages: port.messages,
     pause() {
@@ -176,7 +180,7 @@ export function open(target: any, request: unknown, options: TestOptions = {}): 
     },
     resume: () => port.resume(),
     cancel: () => stream.cancel(),
-    result: result(),
+    result,
   };
 }
 

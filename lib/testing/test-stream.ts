@@ -82,12 +82,19 @@ class Sending extends Duplex {
   /** The next request; `null` at their end, as a Readable wants it. */
   private async next(): Promise<unknown> {
     this.requests ??= iteratorOf(this.origin.request);
-    const { done, value } = await this.requests.next();
-    if (done) return null;
+    const step: unknown = await this.requests.next();
     const index = this.count++;
+    if (typeof step !== 'object' || step === null)
+      throw this.mistaken(`next() of requests[${index}]`, 'an object', step);
+    const { done, value } = step as IteratorResult<unknown>;
+    if (done) return null;
     if (value !== null && value !== undefined) return value;
-    this.mistake = expected(`requests[${index}]`, 'a message', value);
-    throw this.mistake;
+    throw this.mistaken(`requests[${index}]`, 'a message', value);
+  }
+
+  private mistaken(name: string, what: string, value: unknown): TypeError {
+    this.mistake = expected(name, what, value);
+    return this.mistake;
   }
 
   private leave(): void {

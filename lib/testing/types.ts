@@ -84,6 +84,6 @@ export interface TestCall<Res> {
   resume(): void;
   /** It leaves. */
   cancel(): void;
-  /** Settles when the call is over; never rejects. */
+  /** Settles when the call is over. Rejects only with a TypeError, when something among the requests was none. */
   readonly result: Promise<Collected<Res>>;
 }

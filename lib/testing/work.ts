@@ -36,14 +36,14 @@ export class Work {
     };
   }
 
-  /** Answers what it was given. */
+  /** Answers what it was given; a promise of it where that is only like a promise, which might run when it is asked. */
   private watch<T>(work: T): T {
-    if (isThenable(work)) {
-      const done = () => this.pending.delete(work);
-      this.pending.add(work);
-      work.then(done, done);
-    }
-    return work;
+    if (!isThenable(work)) return work;
+    const promise = Promise.resolve(work);
+    const done = () => this.pending.delete(promise);
+    this.pending.add(promise);
+    promise.then(done, done);
+    return promise as T;
   }
 
   async finishes(graceMs: number): Promise<boolean> {

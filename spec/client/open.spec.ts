@@ -280,4 +280,43 @@ describe('the `open` of subscribe()', () => {
       client.close();
     });
   });
+
+  describe('whose stream somebody else destroys', () => {
+    /** A server that goes on for ever, and a client whose stream is destroyed once its first message is here. */
+    async function destroying(destroy: (stream: grpc.ClientReadableStream<unknown>) => void) {
+      const { open, calls } = await serve(call => send(call, [1]));
+      const opened: grpc.ClientReadableStream<unknown>[] = [];
+      const stream = subscribe<object, { number: number }>((request, metadata, options) => {
+        opened.push(open(request, metadata, options));
+        return opened.at(-1) as never;
+      }, {});
+      const { value } = await stream.next();
+      expect(value).to.deep.equal({ number: 1 });
+      const next = failure(stream);
+      destroy(opened[0] as never);
+      return { ...(await next), calls };
+    }
+
+    const destroyed: Record<string, [error: Error | undefined, details: string]> = {
+      'with nothing': [undefined, 'the stream was closed before it ended'],
+      'with an error': [new Error('mine'), 'mine'],
+      'with one of Node, which has a text for a code': [
+        AbortSignal.abort().reason,
+        'This operation was aborted',
+      ],
+      'with one that has what is no code': [
+        Object.assign(new Error('mine'), { code: 17, details: 5, metadata: 5 }),
+        'mine',
+      ],
+    };
+    for (const [how, [error, details]] of Object.entries(destroyed))
+      it(`ends with a legal status, and cancels the call: ${how}`, async () => {
+        const ended = await destroying(stream => stream.destroy(error));
+        expect(ended.error).to.include({ code: status.UNKNOWN, details, reason: 'code' });
+        expect(ended.error.cause).to.equal(error);
+        expect(ended.error.metadata).to.be.instanceOf(grpc.Metadata);
+        expect(ended.calls).to.have.length(1);
+        await until('the server hears of it', () => ended.calls[0]?.cancelled === true);
+      });
+  });
 });

@@ -153,6 +153,30 @@ describe('what subscribe() decides', () => {
     });
   });
 
+  describe('a wait without end', () => {
+    const forever = { backoff: () => Infinity } as const;
+
+    it('is one until the signal, where there is no deadline', async () => {
+      const { open } = await serve(call => send(call, [], status.UNAVAILABLE));
+      const controller = new AbortController();
+      const waits: unknown[] = [];
+      const onAttemptEnd = (_: unknown, retryMs: unknown) => {
+        waits.push(retryMs);
+        setImmediate(() => controller.abort('enough'));
+      };
+      const { error } = await failure(
+        subscribe(open, {}, { ...forever, onAttemptEnd, signal: controller.signal }),
+      );
+      expect({ error, waits }).to.deep.equal({ error: 'enough', waits: [Infinity] });
+    });
+
+    it('is beyond every deadline', async () => {
+      const { open } = await serve(call => send(call, [], status.UNAVAILABLE));
+      const { error } = await failure(subscribe(open, {}, { ...forever, deadline: Date.now() + DAY }));
+      expect(error).to.include({ code: status.DEADLINE_EXCEEDED, reason: 'deadline' });
+    });
+  });
+
   describe('when the wall clock is set', () => {
     const real = Date.now;
     let shift = 0;

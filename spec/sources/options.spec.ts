@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { expect } from 'chai';
+import { subscribe } from '../../lib/client/index.ts';
 import { channel, chunk, from, merge, poll, replay, sleep, topic } from '../../lib/sources/index.ts';
 
 /** Everything that takes options, given one that is misspelt, and the name that was meant. */
@@ -45,5 +46,24 @@ describe('the options of a source', () => {
   it('of sleep() are a signal, and nothing around it', () => {
     const { signal } = new AbortController();
     expect(() => sleep(1, { signal } as never)).to.throw(TypeError, 'Expected `signal` to be an AbortSignal');
+  });
+
+  it('have no other target of events for a signal: it would never abort', () => {
+    for (const target of [
+      new EventTarget(),
+      { aborted: false, addEventListener() {} },
+      new AbortController(),
+    ]) {
+      const signal = target as AbortSignal;
+      const message = 'Expected `signal` to be an AbortSignal';
+      for (const make of [
+        () => sleep(1, signal),
+        () => channel({ signal }),
+        () => topic().subscribe({ signal }),
+        () => from([1], { signal }),
+        () => subscribe((() => {}) as never, {}, { signal }),
+      ])
+        expect(make).to.throw(TypeError, message);
+    }
   });
 });

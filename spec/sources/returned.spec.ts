@@ -105,8 +105,16 @@ describe('what a source returns', () => {
       const { call, told } = await heard(() => stream as never);
       expect(await call()).to.include({ code: status.INTERNAL, details: 'the method has no stream' });
       expect(told).to.have.length(1);
-      expect(told[0].message).to.match(
-        /^Expected a source to return an AsyncIterable or another stream, got/,
-      );
+      expect(told[0].message).to.match(/^Expected the iterator of a stream to have `next\(\)`, got `/);
     });
+
+  it('is one that nobody else reads', async () => {
+    const stream = new ReadableStream();
+    stream.getReader();
+    const { call, told } = await heard(() => stream as never);
+    expect(await call()).to.include({ code: status.INTERNAL, details: 'the stream is already read' });
+    expect(told[0].message).to.equal(
+      'A ReadableStream can be read by one reader; this one is locked by another',
+    );
+  });
 });

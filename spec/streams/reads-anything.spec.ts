@@ -93,7 +93,9 @@ function readsAnything(on: (typeof pulling)[number]): void {
         });
         expect(errors).to.have.length(1);
         expect(messageOf(errors[0])).to.match(
-          /^Expected a source to return an AsyncIterable or another stream, got `\w+` \(\w+\)(: is a `return` missing, or .*)?$/,
+          Object(value)[Symbol.asyncIterator]
+            ? /^Expected the iterator of a stream to have `next\(\)`, got `undefined` \(undefined\)$/
+            : /^Expected a source to return an AsyncIterable or another stream, got `\w+` \(\w+\)(: is a `return` missing, or .*)?$/,
         );
       }
     });

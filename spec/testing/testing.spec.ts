@@ -206,6 +206,38 @@ describe('collect()', () => {
     );
   });
 
+  describe('of what is only like a promise', () => {
+    let runs = 0;
+    /** Runs each time it is waited for, as a query of some databases does. */
+    const query = (answer: unknown) => ({
+      // biome-ignore lint/suspicious/noThenProperty: that is what such a query is.
+      then(resolve: (answer: unknown) => void) {
+        runs += 1;
+        resolve(answer);
+      },
+    });
+    beforeEach(() => {
+      runs = 0;
+    });
+
+    const methods: Record<string, [method: () => unknown, options: TestOptions]> = {
+      'a unary answer': [() => query(1), { kind: 'unary' }],
+      'a stream': [() => query([1]), {}],
+      'a step of one': [
+        () => {
+          const steps = [{ done: true }, query({ done: false, value: 1 })];
+          return { [Symbol.asyncIterator]: () => ({ next: () => steps.pop() }) };
+        },
+        {},
+      ],
+    };
+    for (const [what, [method, options]] of Object.entries(methods))
+      it(`runs it once, as a server does: ${what}`, async () => {
+        const { messages, finished } = await collect(method as never, {}, options);
+        expect({ messages, finished, runs }).to.deep.equal({ messages: [1], finished: true, runs: 1 });
+      });
+  });
+
   describe('of handlers', () => {
     it('takes what produce made, with its middleware', async () => {
       const made = produce(numbers, metadata({ trailer: { 'x-t': 't' } }));
@@ -315,6 +347,35 @@ describe('open()', () => {
     call.cancel();
     call.cancel();
     expect(outcome.reason).to.equal('completed');
+  });
+
+  it('tells who wrote the test of requests whose iterator breaks its protocol', async () => {
+    async function* echo(requests: AsyncIterable<number>) {
+      yield* requests;
+    }
+    for (const step of [undefined, null, 5]) {
+      const requests = { [Symbol.asyncIterator]: () => ({ next: async () => step as never }) };
+      const error = await open(echo, requests, { kind: 'bidi' }).result.catch(error => error);
+      expect(error).to.be.instanceOf(TypeError);
+      expect(error.message).to.match(/^Expected `next\(\) of requests\[0\]` to be an object, got `/);
+    }
+  });
+
+  // The suite fails by itself when a rejection is nobody's.
+  it('may be left without asking for its result, also when a request is none', async () => {
+    let ended = false;
+    async function* echo(requests: AsyncIterable<number>) {
+      try {
+        yield* requests;
+      } finally {
+        ended = true;
+      }
+    }
+    const call = open(echo, [1, null as never], { kind: 'bidi' });
+    await until('the method has finished', () => ended);
+    for (let turns = 0; turns < 5; turns++) await turn();
+    call.cancel();
+    expect(await call.result.catch(error => error)).to.be.instanceOf(TypeError);
   });
 
   it('S25 never aborts the signal of a call that ended well', async () => {
