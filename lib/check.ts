@@ -1,5 +1,5 @@
 import type { Metadata } from '@grpc/grpc-js';
-import { isMaker } from './made.ts';
+import { isInterceptor, isMaker } from './made.ts';
 import { nearest } from './nearest.ts';
 import { MAX_TIMER_MS } from './timers.ts';
 
@@ -76,6 +76,13 @@ export function checkFunction(name: string, value: unknown): void {
   if (typeof value !== 'function') throw expected(name, 'a function', value);
 }
 
+/** Whether it can only be called with `new`, or was made for that: of such a function, `prototype` cannot be replaced. */
+export function isClass(value: unknown): value is new () => unknown {
+  return (
+    typeof value === 'function' && Object.getOwnPropertyDescriptor(value, 'prototype')?.writable === false
+  );
+}
+
 export function checkBoolean(name: string, value: unknown): void {
   if (typeof value !== 'boolean') throw expected(name, 'a boolean', value);
 }
@@ -115,6 +122,11 @@ export function checkMiddleware(list: readonly unknown[]): void {
       throw new TypeError(
         `Expected \`middleware[${index}]\` to be a middleware, got \`${middleware.name}\` itself, which makes one: call it, \`${middleware.name}()\``,
       );
+    if (isInterceptor(middleware))
+      throw new TypeError(
+        `Expected \`middleware[${index}]\` to be a middleware, got an interceptor: it goes into \`serverOptions({ interceptors })\``,
+      );
+    if (isClass(middleware)) throw expected(`middleware[${index}]`, 'a middleware, not a class', middleware);
   });
 }
 

@@ -1,3 +1,5 @@
+import { expected, isClass } from '../check.ts';
+import { isMaker, isMiddleware } from '../made.ts';
 import { type Code, codeOf } from '../run/code.ts';
 import { isGenerator, partsOf } from './handler.ts';
 
@@ -20,12 +22,30 @@ function handlersWay(method: (...args: never[]) => unknown): string | undefined 
  * Refuses a handler of grpc-js where a method is expected, where that shows; one that does not is told of at its first
  * call.
  */
-export function checkMethod(name: string, method: (...args: never[]) => unknown): void {
+export function checkMethod(name: string, list: string, method: (...args: never[]) => unknown): void {
+  checkCallable(name, 'a method', list, method);
   const way = partsOf(method) || isGenerator(method) ? undefined : handlersWay(method);
   if (way !== undefined)
     throw new TypeError(
       `Expected \`${name}\` to be a method, got a handler of grpc-js, as it calls \`${way}\`: it goes in by \`wrap(handler)\``,
     );
+}
+
+/**
+ * Refuses functions that answer no call: a class, and a middleware, which comes behind them.
+ * @param list how the list of those begins, such as `wrap(handler`.
+ */
+export function checkCallable(
+  name: string,
+  what: string,
+  list: string,
+  value: { readonly name: string },
+): void {
+  if (isMaker(value) || isMiddleware(value))
+    throw new TypeError(
+      `Expected \`${name}\` to be ${what}, got the middleware \`${value.name}\`: it comes after that, \`${list}, ${value.name}())\``,
+    );
+  if (isClass(value)) throw expected(name, `${what}, not a class`, value);
 }
 
 /** What a function does with one of its parameters: calls a method of it that is of a handler, or calls itself. */
