@@ -31,7 +31,8 @@ export function expected(name: string, what: string, value: unknown): TypeError 
 }
 
 /**
- * Refuses options that are no object, and names that nobody reads: such an option would do nothing, silently.
+ * Refuses options that are no object, or an instance that has none of their names, as a logger where `{ logger }` should
+ * be; and names that nobody reads: such an option would do nothing, silently.
  * @throws TypeError that shows the nearest known name.
  */
 export function checkOptions<T>(
@@ -41,8 +42,13 @@ export function checkOptions<T>(
 ): void {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw expected(name, 'an object', value);
-  // An instance of a class is more than options: a call is one, for its `signal`.
-  if (!isPlain(value)) return;
+  // An instance of a class is more than options, as a call is, which has a `signal`; or it is something else.
+  if (!isPlain(value)) {
+    if (known.some(key => key in value)) return;
+    const mistake = expected(name, 'an object of options', value);
+    mistake.message += `: it has ${list(known)}`;
+    throw mistake;
+  }
   for (const key of Object.keys(value)) {
     if ((known as readonly string[]).includes(key)) continue;
     const meant = nearest(key, known);
