@@ -447,6 +447,8 @@ describe('methods of all kinds', () => {
         ['a stream', () => (async function* () {})()],
         ['a promise of a stream', async () => (async function* () {})()],
         ['an observable', () => ({ subscribe: () => () => {} })],
+        ['an error', () => new Error('is thrown')],
+        ['a promise of a status', async () => new StatusError(5, 'is thrown')],
       ];
       for (const [what, method] of mistakes)
         it(`answers INTERNAL, and says why to the developer, when it returns ${what}`, async () => {

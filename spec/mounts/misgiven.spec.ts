@@ -8,12 +8,15 @@ import {
   only,
   plain,
   produce,
+  StatusError,
   serverOptions,
   wrap,
 } from '../../lib/index.ts';
+import { topic } from '../../lib/sources/index.ts';
 import { collect } from '../../lib/testing/index.ts';
 import { errors } from '../../middleware/errors.ts';
 import { tracing } from '../../middleware/tracing.ts';
+import { listener } from '../support/errors.ts';
 import { definition, quiet, start, stopAll } from '../support/harness.ts';
 
 class Numbers {
@@ -160,5 +163,45 @@ describe('a method by two of its names', () => {
     expect(() => mount(new Server(), one, both(method))).not.to.throw();
     const overriding = Object.assign(Object.create({ Stream: () => [2] }), { stream: method });
     expect(() => mount(new Server(), one, overriding)).not.to.throw();
+  });
+});
+
+describe('what is given in place of an answer', () => {
+  afterEach(stopAll);
+
+  it('is told of when it is an error, or nothing, that a wrapped handler calls back with', async () => {
+    for (const [given, told] of [
+      [
+        new StatusError(status.NOT_FOUND, 'none'),
+        'got `StatusError` (object): an error comes first, `callback(error)`',
+      ],
+      [undefined, 'got `undefined` (undefined)'],
+      [null, 'got `null` (object)'],
+    ] as const) {
+      const heard = listener();
+      const handler = (_: unknown, callback: (error: null, message: unknown) => void) =>
+        callback(null, given);
+      const server = await start(running =>
+        running.addService(
+          { stream: { ...definition.stream, responseStream: false } },
+          { stream: wrap(handler, ...heard.middleware) as never },
+        ),
+      );
+      expect((await server.call()).code).to.equal(status.INTERNAL);
+      expect(heard.errors.map(String)).to.deep.equal([
+        `TypeError: Expected a handler to call back with a message, ${told}`,
+      ]);
+    }
+  });
+
+  it('is told of when it is a topic that nobody has subscribed to', async () => {
+    const heard = listener();
+    const server = await start(running =>
+      mount(running, definition, { stream: () => topic() as never }, ...heard.middleware),
+    );
+    expect((await server.call()).details).to.equal('the method has no stream');
+    expect(heard.errors.map(String)).to.deep.equal([
+      'TypeError: Expected a source to return an AsyncIterable or another stream, got `LocalTopic` (object), a topic: return `topic.subscribe({ signal })`',
+    ]);
   });
 });
