@@ -110,8 +110,8 @@ const known = new WeakMap<AnyHandler, boolean>();
 function takesNoCallback(handler: AnyHandler): boolean {
   let takesNone = known.get(handler);
   if (takesNone === undefined) {
-    const { params, tokens } = codeOf(handler) ?? {};
-    takesNone = tokens !== undefined && !['...', '='].some(token => params?.includes(token));
+    const { head, tokens } = codeOf(handler) ?? {};
+    takesNone = tokens !== undefined && !['...', '='].some(token => head?.includes(token));
     takesNone &&= !tokens?.includes('arguments');
     known.set(handler, takesNone);
   }

@@ -13,8 +13,9 @@ const WAYS = new Set(['write', 'emit', 'end', 'on', 'once', 'pipe', 'sendMetadat
 function handlersWay(method: (...args: never[]) => unknown): string | undefined {
   const code = codeOf(method);
   if (code === undefined) return undefined;
-  const [first, comma = ',', second, ...more] = code.params;
-  if (comma !== ',' || more.length > (more[0] === ',' ? 1 : 0)) return undefined;
+  const [first, second, ...more] = code.params;
+  // With a default, what is called might be that.
+  if (more.length > 0 || code.head.includes('=')) return undefined;
   return usedBy(code, first, true) ?? usedBy(code, second, false);
 }
 
@@ -52,7 +53,7 @@ export function checkCallable(
 function usedBy(code: Code, name: string | undefined, methods: boolean): string | undefined {
   const { body, tokens } = code;
   let used: string | undefined;
-  for (let index = body; name !== undefined && index < tokens.length; index++) {
+  for (let index = body; name && index < tokens.length; index++) {
     if (tokens[index] !== name || /^\??\.$/.test(tokens[index - 1] as string)) continue;
     // Where there might be another of that name, it might be that one.
     if (isOther(code, index)) return undefined;
@@ -70,7 +71,7 @@ function isCalled({ pairs, tokens }: Code, index: number): boolean {
 
 /** Before a name that is declared, or that is asked what it is. */
 const DECLARES = /^(?:const|let|var|function|class|typeof|new)$/;
-const ASSIGNS = /^(?:=|of|in)$/;
+const ASSIGNS = /^(?:[^=!<>]*=|of|in)$/;
 /** Before brackets that declare nothing, though a block follows. */
 const CONTROLS = /^(?:if|while|for|await|switch|with)$/;
 
@@ -79,7 +80,7 @@ function isOther(code: Code, index: number): boolean {
   const { body, pairs, tokens } = code;
   const before = tokens[index - 1] as string;
   const after = tokens[index + 1] as string;
-  if (DECLARES.test(before) || ASSIGNS.test(after) || after === '=>') return true;
+  if (DECLARES.test(before) || ASSIGNS.test(after) || /^(?:=>|instanceof)$/.test(after)) return true;
   if (after === '(') return before === '*' && !isCalled(code, index);
   if (/^(?:\.|\?\.|\[|:)$/.test(after)) return false;
   let inner = true;
