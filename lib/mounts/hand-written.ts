@@ -16,7 +16,19 @@ function handlersWay(method: (...args: never[]) => unknown): string | undefined 
   const [first, second, ...more] = code.params;
   // With a default, what is called might be that.
   if (more.length > 0 || code.head.includes('=')) return undefined;
-  return usedBy(code, first, true) ?? usedBy(code, second, false);
+  const way = returns(code, [first, second]) ? undefined : usedBy(code, first, true);
+  return way ?? usedBy(code, second, false);
+}
+
+/** Whether it returns more than what it calls: a request of bytes, or of a class, might have methods of such names. */
+function returns({ body, tokens }: Code, names: readonly (string | undefined)[]): boolean {
+  return tokens.some((token, index) => {
+    const arrow = index === body && token === '=>' && tokens[index + 1] !== '{';
+    if (!arrow && (token !== 'return' || tokens[index - 1] === '.')) return false;
+    const [value = '', point, way = ''] = tokens.slice(index + (tokens[index + 1] === 'await' ? 2 : 1));
+    const called = names.includes(value) && (point === '(' || WAYS.has(way));
+    return !called && !/^(?:;|\}|void)$/.test(value);
+  });
 }
 
 /**

@@ -149,6 +149,10 @@ const texts: Record<string, string> = {
   'asks of which class it is': '(request, call) => { if (call instanceof Function) call(1); }',
   'takes its request apart, and has another of that name':
     '({ a }, call) => { { const call = a; call(1); } }',
+  'writes into a request of bytes, and returns it':
+    "(bytes) => { bytes.write('x', 0); return bytes.length; }",
+  'asks a request that is of a class': '(range) => ({ num: range.end() })',
+  'returns what it made of a request of a class': '(range) => { const to = range.end(); return to; }',
   'has a default, and calls that': '({ a }, now = Date.now) => ({ a, at: now() })',
   'takes whatever comes': '(request, ...rest) => rest(1)',
   'has another request of that name': '(request) => [].map(({ request }) => request.write(1))',
@@ -168,6 +172,9 @@ const shown: Record<string, string> = {
   'of a name that is computed': "({ ['a' + 'b'](call, callback) { callback(null, 1); } }).ab",
   'that hands its callback on, too':
     '(call, callback) => { if (call.x) f(callback); else callback(null, 1); }',
+  'that returns what it does':
+    '(call, callback) => { if (call.x) return void callback(null); return callback(null, 1); }',
+  'that returns something else, and calls back': '(call, callback) => { callback(null, 1); return f(); }',
   'in a block':
     '(call, callback) => { for (const x of [1]) { f(x, callback); callback(null, { callback }); } }',
 };
