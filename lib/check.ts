@@ -1,5 +1,5 @@
 import type { Metadata } from '@grpc/grpc-js';
-import { isMaker } from './made.ts';
+import { isInterceptor, isMaker } from './made.ts';
 import { nearest } from './nearest.ts';
 import { MAX_TIMER_MS } from './timers.ts';
 
@@ -31,7 +31,8 @@ export function expected(name: string, what: string, value: unknown): TypeError 
 }
 
 /**
- * Refuses options that are no object, and names that nobody reads: such an option would do nothing, silently.
+ * Refuses options that are no object, or an instance that has none of their names, as a logger where `{ logger }` should
+ * be; and names that nobody reads: such an option would do nothing, silently.
  * @throws TypeError that shows the nearest known name.
  */
 export function checkOptions<T>(
@@ -41,8 +42,13 @@ export function checkOptions<T>(
 ): void {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw expected(name, 'an object', value);
-  // An instance of a class is more than options: a call is one, for its `signal`.
-  if (!isPlain(value)) return;
+  // An instance of a class is more than options, as a call is, which has a `signal`; or it is something else.
+  if (!isPlain(value)) {
+    if (known.some(key => key in value)) return;
+    const mistake = expected(name, 'an object of options', value);
+    mistake.message += `: it has ${list(known)}`;
+    throw mistake;
+  }
   for (const key of Object.keys(value)) {
     if ((known as readonly string[]).includes(key)) continue;
     const meant = nearest(key, known);
@@ -74,6 +80,13 @@ export function checkMetadata(name: string, value: unknown): void {
 
 export function checkFunction(name: string, value: unknown): void {
   if (typeof value !== 'function') throw expected(name, 'a function', value);
+}
+
+/** Whether it can only be called with `new`, or was made for that: of such a function, `prototype` cannot be replaced. */
+export function isClass(value: unknown): value is new () => unknown {
+  return (
+    typeof value === 'function' && Object.getOwnPropertyDescriptor(value, 'prototype')?.writable === false
+  );
 }
 
 export function checkBoolean(name: string, value: unknown): void {
@@ -115,6 +128,11 @@ export function checkMiddleware(list: readonly unknown[]): void {
       throw new TypeError(
         `Expected \`middleware[${index}]\` to be a middleware, got \`${middleware.name}\` itself, which makes one: call it, \`${middleware.name}()\``,
       );
+    if (isInterceptor(middleware))
+      throw new TypeError(
+        `Expected \`middleware[${index}]\` to be a middleware, got an interceptor: it goes into \`serverOptions({ interceptors })\``,
+      );
+    if (isClass(middleware)) throw expected(`middleware[${index}]`, 'a middleware, not a class', middleware);
   });
 }
 

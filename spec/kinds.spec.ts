@@ -450,6 +450,7 @@ describe('methods of all kinds', () => {
         ['a stream', () => (async function* () {})()],
         ['a promise of a stream', async () => (async function* () {})()],
         ['an observable', () => ({ subscribe: () => () => {} })],
+        ['a promise of a status', async () => new StatusError(5, 'is thrown')],
       ];
       for (const [what, method] of mistakes)
         it(`answers INTERNAL, and says why to the developer, when it returns ${what}`, async () => {

@@ -37,6 +37,14 @@ function knows({ use, names, needed = {} }: Options): void {
       );
   });
 
+  it('are looked for in an instance of a class, which is refused when it has none', () => {
+    class Logger {
+      readonly write = console.log;
+    }
+    for (const other of [new Logger(), Promise.resolve({})])
+      expect(() => use(other as never)).to.throw(TypeError, /^Expected `.+` to be .+, got `\w+` \(object\)/);
+  });
+
   it('are refused with all that there are when they are nothing like these', () => {
     expect(() => use({ ...needed, '~': 1 })).to.throw(TypeError, 'got `~`: it has `');
     for (const name of known) expect(() => use({ ...needed, '~': 1 })).to.throw(`\`${name}\``);

@@ -19,7 +19,7 @@ import { Owned } from '../wire/broadcast.ts';
 import type { Port, Sender } from '../wire/port.ts';
 import { Wire } from '../wire/wire.ts';
 import { Gate } from './gate.ts';
-import { NO_LAYER } from './layers.ts';
+import { NO_LAYER } from './layer-of.ts';
 import { type Live, live, refusal } from './live.ts';
 import { Notice } from './notice.ts';
 import { viewOf } from './view.ts';

@@ -1,10 +1,11 @@
 import { status } from '@grpc/grpc-js';
-import { expected, isThenable } from '../check.ts';
+import { isThenable } from '../check.ts';
 import { counts } from '../counters.ts';
 import { type Inside, insideOf } from '../inside.ts';
 import { report } from '../report.ts';
 import { changedOutcome, outcomeOf, StatusError } from '../status/status.ts';
 import type { Call, Layer, Middleware, Outcome, Sink } from '../types.ts';
+import { layerOf, NO_LAYER } from './layer-of.ts';
 
 /** The layers of one call, outermost first, as one layer, which has a part if any of them has it. */
 export class Layers {
@@ -85,7 +86,7 @@ export class Layers {
     this.stages.push(stage);
     if (layer.start) this.starting = true;
     if (layer.ready) this.holding = true;
-    if (layer.message === undefined) return;
+    if (!layer.message) return;
     stage.take = layer.message;
     this.taking = stage;
     this.lastTaking ??= stage;
@@ -139,16 +140,6 @@ class Composed implements Layer<unknown> {
   }
 }
 
-/** What a factory returned; a middleware whose options were forgotten returns a function. */
-function layerOf(returned: Layer<unknown> | void, { name }: Middleware): Layer<unknown> | undefined {
-  if (returned === undefined || returned === null) return undefined;
-  if (typeof returned === 'object') return returned;
-  const mistake = expected('a middleware', 'a function that returns a layer or nothing', returned);
-  if (typeof returned === 'function' && name)
-    mistake.message += `, of \`${name}\`: it may have to be called, \`${name}()\``;
-  throw mistake;
-}
-
 function askAll(layers: readonly Layer<unknown>[]): void | Promise<void> {
   const pending: PromiseLike<void>[] = [];
   for (const layer of layers) {
@@ -161,9 +152,6 @@ function askAll(layers: readonly Layer<unknown>[]): void | Promise<void> {
   }
   if (pending.length) return Promise.all(pending).then(() => {});
 }
-
-/** What does nothing: most calls without middleware share it. */
-export const NO_LAYER: Layer<unknown> = Object.freeze({});
 
 const nothing = (): void => {};
 

@@ -1,7 +1,7 @@
-import { expected } from '../check.ts';
+import { expected, isClass } from '../check.ts';
 import { answerOf, isBoolean } from '../hooks.ts';
 import { checkPlace } from '../kinds.ts';
-import { makes, middleware as middlewareOf } from '../made.ts';
+import { isMiddleware, makes, middleware as middlewareOf } from '../made.ts';
 import type { Call, Middleware } from '../types.ts';
 import { compose, listOf } from './compose.ts';
 
@@ -30,8 +30,8 @@ export function only<Req = any, Res = any>(
 makes(only);
 
 function matcherOf<Req>(match: ((call: Call<Req>) => boolean) | { readonly path: string }) {
-  if (typeof match === 'function') return match;
-  const path = match?.path;
+  if (typeof match === 'function' && !isClass(match) && !isMiddleware(match)) return match;
+  const path = (match as { path?: unknown } | undefined)?.path;
   if (typeof path !== 'string') throw expected('match', 'a function, or the definition of a method', match);
   return (call: Call<Req>) => call.path === path;
 }

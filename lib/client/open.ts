@@ -1,5 +1,5 @@
 import type { CallOptions, ClientReadableStream, Metadata } from '@grpc/grpc-js';
-import { expected, isThenable } from '../check.ts';
+import { expected, isClass, isThenable } from '../check.ts';
 import { forget, survive } from '../hooks.ts';
 import { nearest } from '../nearest.ts';
 import { recast, watched } from './other-copy.ts';
@@ -17,6 +17,11 @@ const WAY_OUT =
 /** @throws TypeError when it is nothing that starts an RPC, as far as that shows before it is called. */
 export function checkOpen(open: unknown): void {
   if (typeof open !== 'function') throw hinted(expected('open', 'a function', open), WAY_OUT);
+  if (isClass(open))
+    throw hinted(
+      expected('open', 'a function, not a class', open),
+      `${WAY_OUT}, where \`client\` is an instance`,
+    );
   // What grpc-js puts on the methods of its clients, and what a bound one does not have.
   const { path, responseStream } = open as { path?: unknown; responseStream?: unknown };
   if (typeof path !== 'string' || typeof responseStream !== 'boolean') return;
@@ -29,7 +34,8 @@ export function checkOpen(open: unknown): void {
  * @throws TypeError when the client has none of this name that a server streams.
  */
 export function methodOf(client: object, name: unknown): Open<unknown, unknown> {
-  const method: unknown = typeof name === 'string' ? Reflect.get(client, name) : undefined;
+  const method: unknown =
+    typeof name === 'string' && !isEvery(client, name) ? Reflect.get(client, name) : undefined;
   if (typeof method !== 'function') {
     const names = streamingNames(client);
     const meant = typeof name === 'string' ? nearest(name, names) : undefined;
@@ -40,6 +46,14 @@ export function methodOf(client: object, name: unknown): Open<unknown, unknown> 
   if (requestStream === true || responseStream === false)
     throw expected('method', 'one that a server streams, and its client does not', name);
   return (request, metadata, options) => Reflect.apply(method, client, [request, metadata, options]);
+}
+
+/** Whether every client, or every object, has it by this name, as `close`. */
+function isEvery(client: object, name: string): boolean {
+  let owner: object | null = client;
+  while (owner && !Object.hasOwn(owner, name)) owner = Object.getPrototypeOf(owner);
+  if (owner === null || owner === client) return false;
+  return name === 'constructor' || owner === Object.prototype || Object.hasOwn(owner, 'makeUnaryRequest');
 }
 
 /** As far as a client shows them: those of grpc-js are on its prototype. */

@@ -1,5 +1,6 @@
 import type { ServerOptions } from '@grpc/grpc-js';
 import { checkDuration, checkInteger, checkOptions, expected } from '../check.ts';
+import { isMaker, isMiddleware } from '../made.ts';
 
 /**
  * What a server of long streams needs of grpc-js, which by default asks no client whether it is still there, closes
@@ -62,4 +63,15 @@ function checkSetting(name: string, value: unknown): void {
   else if (name !== 'interceptors') checkInteger(name, value, 0);
   else if (!Array.isArray(value) || !value.every(item => typeof item === 'function'))
     throw expected(name, 'a list of interceptors', value);
+  else checkInterceptors(value);
+}
+
+/** grpc-js calls one with something else than a call, and the process ends where the call that it returned is started. */
+function checkInterceptors(list: readonly { readonly name: string }[]): void {
+  list.forEach((item, index) => {
+    if (isMaker(item) || isMiddleware(item))
+      throw new TypeError(
+        `Expected \`interceptors[${index}]\` to be an interceptor, got the middleware \`${item.name}\`: give \`interceptor(${item.name}())\``,
+      );
+  });
 }

@@ -1,8 +1,9 @@
 import { Writable } from 'node:stream';
+import { types } from 'node:util';
 import type { Metadata } from '@grpc/grpc-js';
 import { counts } from '../counters.ts';
 import type { AnyStream, Callback } from '../grpc-js/ports.ts';
-import { mistakeIn } from '../run/answer.ts';
+import { CALLS_BACK, mistakeIn } from '../run/answer.ts';
 import { codeOf } from '../run/code.ts';
 import { completed } from '../run/relay.ts';
 import { outcomeOfGiven } from '../status/given.ts';
@@ -28,7 +29,9 @@ export class AnswerFacade extends Facade {
       counts.lateMessages += 1;
       return;
     }
-    const mistake = message === undefined || message === null ? mistakeIn(message) : undefined;
+    // What a codec of their own has for a message is not asked.
+    const none = message === undefined || message === null || types.isNativeError(message);
+    const mistake = none ? mistakeIn(message, CALLS_BACK) : undefined;
     if (mistake) return this.mistaken(mistake);
     this.answered = true;
     relay.message(message, () => void relay.status(completed(trailer)));
@@ -107,8 +110,8 @@ const known = new WeakMap<AnyHandler, boolean>();
 function takesNoCallback(handler: AnyHandler): boolean {
   let takesNone = known.get(handler);
   if (takesNone === undefined) {
-    const { params, tokens } = codeOf(handler) ?? {};
-    takesNone = tokens !== undefined && !['...', '='].some(token => params?.includes(token));
+    const { head, tokens } = codeOf(handler) ?? {};
+    takesNone = tokens !== undefined && !['...', '='].some(token => head?.includes(token));
     takesNone &&= !tokens?.includes('arguments');
     known.set(handler, takesNone);
   }

@@ -12,6 +12,7 @@ import { deframe } from '../grpc-js/deframe.ts';
 import { halfClosed } from '../grpc-js/half-close.ts';
 import { GrpcPort } from '../grpc-js/port.ts';
 import { kindOfMethod } from '../kinds.ts';
+import { interceptorOf } from '../made.ts';
 import { completed, Relay } from '../run/relay.ts';
 import { isErrorCode, outcomeOf } from '../status/status.ts';
 import type { Kind, Middleware, Outcome } from '../types.ts';
@@ -29,9 +30,9 @@ import type { WireStatus } from '../wire/port.ts';
 export function interceptor(...middleware: Middleware[]): ServerInterceptor {
   checkMiddleware(middleware);
   const layers = compose(...middleware);
-  return function leat({ path, requestStream, responseStream }, next) {
+  return interceptorOf(function leat({ path, requestStream, responseStream }, next) {
     return new Intercepted(path, next, layers, kindOfMethod(requestStream, responseStream)) as never;
-  };
+  });
 }
 
 type Listener = Parameters<ServerInterceptingCallInterface['start']>[0];

@@ -1,13 +1,14 @@
+import { types } from 'node:util';
 import type { MethodDefinition, Server, ServiceDefinition, UntypedHandleCall } from '@grpc/grpc-js';
 import { listOf } from '../call/compose.ts';
-import { checkFunction, checkMiddleware, expected } from '../check.ts';
+import { checkFunction, checkMiddleware, expected, isPlain, show } from '../check.ts';
 import { checkPlace } from '../kinds.ts';
 import { nearest } from '../nearest.ts';
 import { inPlaceOf } from '../run/code.ts';
 import type { Answer, Call, Method, Middleware, Requests, Source } from '../types.ts';
 import type { Serialize } from '../wire/port.ts';
 import type { Names, RequestOf, ResponseOf, ResponsesOf, ServiceFor, ServiceOf } from './definition.ts';
-import { checkMethod } from './hand-written.ts';
+import { checkCallable, checkMethod } from './hand-written.ts';
 import {
   type AnyHandler,
   isGenerator,
@@ -80,10 +81,12 @@ export interface Plain {
  * Says that a handler of grpc-js is to be registered as it is: no middleware is for it. With middleware it goes in by
  * `wrap`.
  *
- * @throws TypeError when it is not a function.
+ * @throws TypeError when it is not a function, or one that yields, a class or a middleware.
  */
 export function plain(handler: UntypedHandleCall): Plain {
   checkFunction('handler', handler);
+  checkCallable('handler', 'a handler', 'mount(server, definition, methods', handler);
+  if (isGenerator(handler)) throw expected('handler', 'a handler, not a method that yields', handler);
   const plain = function (this: unknown, ...args: unknown[]) {
     return Reflect.apply(handler, this, args);
   };
@@ -131,7 +134,8 @@ export function mount<D extends object>(
   const given = methods as Record<string, unknown>;
   checkNames(defined, given);
   const service: Record<string, MethodDefinition<unknown, unknown>> = {};
-  const implementation: Record<string, UntypedHandleCall> = {};
+  // grpc-js would take what every object has by the name of a method that is left out.
+  const implementation: Record<string, UntypedHandleCall> = Object.create(null);
   for (const [name, method] of Object.entries(defined)) {
     service[name] = method;
     const [key, value] = find(given, [name, camelCase(name), method.originalName ?? name]);
@@ -146,13 +150,23 @@ export function mount<D extends object>(
         'a method that answers with one message, as its response is no stream',
         value,
       );
-    checkMethod(`methods.${key}`, value as AnyMethod);
+    checkMethod(`methods.${key}`, 'mount(server, definition, methods', value as AnyMethod);
     checkPlace((partsOf(value)?.named ?? []).flatMap(listOf), method);
     implementation[name] = bare
       ? (bare as UntypedHandleCall).bind(methods)
       : handlerOf(value as AnyMethod, methods, middleware, method.responseSerialize);
   }
+  if (Object.keys(implementation).length === 0) checkEmpty(methods, service);
   for (const one of servers) one.addService(service, implementation);
+}
+
+/** An object without a method may be on purpose, anything else is a mistake that would answer UNIMPLEMENTED for ever. */
+function checkEmpty(methods: object, service: ServiceDefinition): void {
+  if (isPlain(methods) && Object.values(methods).every(value => value === undefined)) return;
+  const hint = types.isPromise(methods)
+    ? 'give what it resolves to'
+    : `the service has ${Object.keys(service).join(', ')}`;
+  throw new TypeError(`Expected \`methods\` to have a method of the service, got ${show(methods)}: ${hint}`);
 }
 
 /** Whether it shows: most functions may be either. */
@@ -201,15 +215,23 @@ function checkNames(methods: ServiceDefinition, given: Record<string, unknown>):
 /**
  * What stands for a method, and by which of its names. What every object has by such a name, as `toString`, does
  * not stand for it.
+ * @throws TypeError when there are two.
  */
 function find(given: Record<string, unknown>, names: string[]): [key?: string, value?: unknown] {
-  for (const name of names) {
-    const inherited = name === 'constructor' && !Object.hasOwn(given, name);
+  const found = names.filter(name => {
     const value = given[name];
-    if (value !== undefined && !inherited && value !== Reflect.get(Object.prototype, name))
-      return [name, value];
-  }
-  return [];
+    const inherited = name === 'constructor' && !Object.hasOwn(given, name);
+    return value !== undefined && !inherited && value !== Reflect.get(Object.prototype, name);
+  });
+  const [first] = found;
+  if (first === undefined) return [];
+  const own = found.filter(name => Object.hasOwn(given, name));
+  const other = own.find(name => given[name] !== given[first]);
+  if (other !== undefined && own.includes(first))
+    throw new TypeError(
+      `Expected \`methods\` to have one of \`${first}\` and \`${other}\`, which are the same method, got both`,
+    );
+  return [first, given[first]];
 }
 
 function camelCase(name: string): string {

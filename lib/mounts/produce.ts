@@ -1,6 +1,6 @@
 import { ServerCall } from '../call/call.ts';
 import { compose, listOf } from '../call/compose.ts';
-import { checkFunction, checkMiddleware } from '../check.ts';
+import { checkFunction, checkMiddleware, expected } from '../check.ts';
 import { isOver } from '../grpc-js/below.ts';
 import { askOf, type Incoming, isRead, kindOf, receive } from '../grpc-js/incoming.ts';
 import {
@@ -20,7 +20,7 @@ import { Inbox } from '../run/requests.ts';
 import type { Answer, Method, Middleware } from '../types.ts';
 import type { Port, Serialize } from '../wire/port.ts';
 import { checkMethod } from './hand-written.ts';
-import { type AnswerHandler, type AnyHandler, type Handler, mark } from './handler.ts';
+import { type AnswerHandler, type AnyHandler, type Handler, mark, partsOf } from './handler.ts';
 
 /**
  * Makes a method a handler of grpc-js, to be used in any `server.addService`: of the kind of the method that it is
@@ -33,7 +33,8 @@ import { type AnswerHandler, type AnyHandler, type Handler, mark } from './handl
  *     for (let num = 1; num <= max; num++) yield { num };
  *   }),
  * });
- * @throws TypeError when `method` or a middleware is not a function, or shows that it is a handler of grpc-js.
+ * @throws TypeError when `method` or a middleware is not a function, or shows that it is a handler of grpc-js, a class or
+ * a middleware.
  */
 export function produce<Req, Res>(
   method: Method<Req, Res>,
@@ -45,7 +46,9 @@ export function produce<Req, Res>(
 ): AnswerHandler<Req, Res>;
 export function produce(method: Method<any, any> | Answer<any, any>, ...middleware: Middleware[]): unknown {
   checkFunction('method', method);
-  checkMethod('method', method);
+  if (partsOf(method))
+    throw expected('method', 'a method, not a handler that `produce` or `wrap` made of one', method);
+  checkMethod('method', 'produce(method', method);
   checkMiddleware(middleware);
   return handle(method, middleware, { named: middleware });
 }

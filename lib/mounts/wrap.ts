@@ -1,3 +1,4 @@
+import { types } from 'node:util';
 import type {
   handleBidiStreamingCall,
   handleClientStreamingCall,
@@ -7,17 +8,17 @@ import type {
 } from '@grpc/grpc-js';
 import { ServerCall } from '../call/call.ts';
 import { compose, listOf } from '../call/compose.ts';
-import { checkMiddleware, expected } from '../check.ts';
+import { checkMiddleware, expected, isClass } from '../check.ts';
 import { isOver } from '../grpc-js/below.ts';
 import { kindOf } from '../grpc-js/incoming.ts';
 import { type AnyStream, type Callback, linkOf } from '../grpc-js/ports.ts';
 import { placeWatch } from '../kinds.ts';
-import { isMaker, isMiddleware } from '../made.ts';
 import type { Middleware, Requests } from '../types.ts';
 import { AnswerFacade } from './answer-facade.ts';
 import type { SentBy } from './definition.ts';
 import { Facade } from './facade.ts';
 import { portOf } from './facade-port.ts';
+import { checkCallable } from './hand-written.ts';
 import {
   type AnyHandler,
   type Handler,
@@ -86,18 +87,17 @@ export function wrapHandler(
 
 function checkHandler(handler: AnyHandler): void {
   const { name } = handler;
-  if (isMaker(handler) || isMiddleware(handler))
-    throw new TypeError(
-      `Expected \`target\` to be a handler, got the middleware \`${name}\`: it comes after that, \`wrap(handler, ${name}())\``,
-    );
-  if (/^class\b/.test(Function.prototype.toString.call(handler)))
+  if (isClass(handler))
     throw new TypeError(
       `Expected \`target\` to be a handler or an implementation, got the class \`${name}\`: give an instance, \`new ${name}()\``,
     );
+  checkCallable('target', 'a handler', 'wrap(handler', handler);
 }
 
 /** As far as it shows without asking accessors. */
 function checkImplementation(target: object): void {
+  if (types.isPromise(target) || Array.isArray(target))
+    throw expected('target', 'a handler or an implementation', target);
   for (const { value } of Object.values(Object.getOwnPropertyDescriptors(target)))
     if (typeof value?.path === 'string' && typeof value.requestStream === 'boolean')
       throw new TypeError(
@@ -118,6 +118,8 @@ function wrapImplementation(implementation: object, middleware: readonly Middlew
     if (name === 'constructor') return value;
     const known = made.get(value);
     if (known) return known;
+    if (isGenerator(value))
+      throw expected(`target.${String(name)}`, 'a handler, not a method that yields', value);
     const handler = (partsOf(value) ? value : value.bind(implementation)) as AnyHandler;
     const ours = wrapHandler(handler, middleware);
     made.set(value, ours);

@@ -5,8 +5,8 @@ import { isThenable, show } from '../check.ts';
 import { counts } from '../counters.ts';
 import { NO_ANSWER } from '../kinds.ts';
 import { outcomeOf, StatusError } from '../status/status.ts';
-import { iterate } from '../streams/open.ts';
-import type { Answer, Source } from '../types.ts';
+import { isStream, iterate } from '../streams/open.ts';
+import type { Answer } from '../types.ts';
 import { hinted, missesCallback, withHint } from './hint.ts';
 
 /** Has a method answer its call with one message, and the status after that. */
@@ -85,32 +85,39 @@ function mistaken<Req>(call: ServerCall<Req>, mistake: TypeError): void {
 }
 
 /** What is no message. A stream is closed again: nobody else would. */
-export function mistakeIn(message: unknown): TypeError | undefined {
+export function mistakeIn(message: unknown, ways: Ways = RETURNS): TypeError | undefined {
   if (message === undefined || message === null)
-    return new TypeError(
-      `Expected a method that answers once to return a message, got ${show(message)}; a handler of grpc-js goes in by \`wrap(handler)\``,
-    );
+    return new TypeError(`Expected ${ways.does} a message, got ${show(message)}${ways.hint}`);
   if (types.isNativeError(message))
-    return new TypeError(
-      `Expected a method that answers once to return a message, got ${show(message)}: an error is thrown`,
-      { cause: message },
-    );
-  if (!isStream(message)) return undefined;
+    return new TypeError(`Expected ${ways.does} a message, got ${show(message)}: ${ways.fails}`, {
+      cause: message,
+    });
+  // Bytes are a message of some codecs.
+  if (message instanceof Uint8Array || !isStream(message)) return undefined;
   try {
     const closed = iterate(message).return?.();
     if (isThenable(closed)) closed.then(undefined, () => {});
   } catch {
     // It is refused in any case.
   }
-  return new TypeError(
-    `Expected a method that answers once to return one message, got a stream, ${show(message)}`,
-  );
+  return new TypeError(`Expected ${ways.does} one message, got a stream, ${show(message)}`);
 }
 
-/** Whatever a source may return. Bytes are a message of some codecs. */
-function isStream(value: unknown): value is Source<unknown> {
-  if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return false;
-  const { getReader, subscribe } = value as { getReader?: unknown; subscribe?: unknown };
-  if (Symbol.asyncIterator in value || Symbol.iterator in value) return true;
-  return typeof getReader === 'function' || typeof subscribe === 'function';
+/** How one answers, and what is said to who did not. */
+interface Ways {
+  readonly does: string;
+  readonly hint: string;
+  readonly fails: string;
 }
+
+const RETURNS: Ways = {
+  does: 'a method that answers once to return',
+  hint: '; a handler of grpc-js goes in by `wrap(handler)`',
+  fails: 'an error is thrown',
+};
+
+export const CALLS_BACK: Ways = {
+  does: 'a handler to call back with',
+  hint: '',
+  fails: 'an error comes first, `callback(error)`',
+};

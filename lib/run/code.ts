@@ -4,7 +4,10 @@ export interface Code {
   readonly tokens: readonly string[];
   /** Of each bracket, where the one is that belongs to it. */
   readonly pairs: ReadonlyMap<number, number>;
+  /** The names of its parameters; none for one that is taken apart. */
   readonly params: readonly string[];
+  /** What makes up its parameters. */
+  readonly head: readonly string[];
   /** Where what follows the parameters begins. */
   readonly body: number;
 }
@@ -12,16 +15,17 @@ export interface Code {
 export type AnyFunction = (...args: never[]) => unknown;
 
 const TOKEN =
-  /\s+|\/\/.*|\/\*[\s\S]*?\*\/|'(?:\\[\s\S]|[^'\\\n])*'|"(?:\\[\s\S]|[^"\\\n])*"|#?[\w$\u0080-\uffff]+|=>|\?\.|\.\.\.|[=!]==?|[<>]=|\+\+|--|[\s\S]/y;
+  /\s+|\/\/.*|\/\*[\s\S]*?\*\/|'(?:\\[\s\S]|[^'\\\n])*'|"(?:\\[\s\S]|[^"\\\n])*"|\d[\w.]*|#?[\w$\u0080-\uffff]+|=>|\?\.(?!\d)|\.\.\.|[=!]==?|(?:\*\*|<<|>>>?|&&|\|\||\?\?|[-+*/%&|^<>])=|\+\+|--|[\s\S]/y;
 const REGEXP = /\/(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n[])+\/\w*/y;
 /** What of a template follows its start, or something that was put in. */
 const PIECE = /(?:\\[\s\S]|\$(?!\{)|[^`\\$])*(?:`|\$\{)/y;
 
 /** What a slash may follow that begins a regular expression; after anything else it divides. */
 const BEFORE_REGEXP =
-  /^(?:|[^\w$)\]'#\u0080-\uffff]|=>|\.\.\.|[=!]==?|[<>]=|return|typeof|case|in|of|do|else|void|delete|instanceof|new|throw|yield|await)$/;
+  /^(?:|[^\w$)\]'#\u0080-\uffff]|=>|\.\.\.|\S+=|return|typeof|case|in|of|do|else|void|delete|instanceof|new|throw|yield|await)$/;
 const CLOSING: Readonly<Record<string, string>> = { '(': ')', '[': ']', '{': '}' };
 const NO_CODE = /^(?:\s|\/[/*])/;
+const NAME = /^[\w$\u0080-\uffff]+$/;
 const NATIVE = /\{\s*\[native code\]\s*\}$/;
 
 /** What is called in place of a function, such as that function bound, shows none of its text. */
@@ -38,15 +42,21 @@ export function codeOf(given: AnyFunction): Code | undefined {
   const tokens = NATIVE.test(text) ? undefined : tokensOf(text);
   const pairs = tokens && pairsOf(tokens);
   if (!tokens || !pairs) return undefined;
-  const only = tokens[0] === 'async' && tokens[1] !== '=>' ? 1 : 0;
-  if (tokens[only + 1] === '=>')
-    return { tokens, pairs, params: tokens.slice(only, only + 1), body: only + 1 };
-  let open = 0;
-  // Its name might be computed.
-  while (open < tokens.length && tokens[open] !== '(') open = (pairs.get(open) ?? open) + 1;
-  const close = pairs.get(open);
-  if (close === undefined) return undefined;
-  return { tokens, pairs, params: tokens.slice(open + 1, close), body: close + 1 };
+  let from = tokens[0] === 'async' && tokens[1] !== '=>' ? 1 : 0;
+  let to: number | undefined = from + 1;
+  if (tokens[to] !== '=>') {
+    // Its name might be computed.
+    for (from = 0; from < tokens.length && tokens[from] !== '('; from++) from = pairs.get(from) ?? from;
+    to = pairs.get(from++);
+    if (to === undefined) return undefined;
+  }
+  const params: string[] = [];
+  for (let at = from; at < to; at++) {
+    const token = tokens[at] as string;
+    if (at === from || tokens[at - 1] === ',') params.push(NAME.test(token) ? token : '');
+    at = pairs.get(at) ?? at;
+  }
+  return { tokens, pairs, params, head: tokens.slice(from, to), body: tokens[to] === ')' ? to + 1 : to };
 }
 
 function tokensOf(text: string): string[] | undefined {

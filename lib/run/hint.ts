@@ -1,4 +1,4 @@
-import { type AnyFunction, type Code, codeOf } from './code.ts';
+import { type AnyFunction, codeOf } from './code.ts';
 
 /** What a handler of grpc-js does with its call, which a request has not. */
 const OF_A_HANDLER = /\.(on|once|emit|pipe|read|write|end|sendMetadata|getPeer) is not a function$/;
@@ -15,24 +15,13 @@ export function hinted(error: unknown): unknown {
 export function missesCallback(error: unknown, method: AnyFunction): error is TypeError {
   if (!failsBy(/^\S+ is not a function$/, error)) return false;
   const [called = ''] = error.message.split(' ');
-  const code = codeOf(method);
   // One that was bound by somebody else, or stands behind a Proxy, shows none.
-  const second = code ? secondParameter(code) : 'callback';
+  const [, second = ''] = codeOf(method)?.params ?? ['call', 'callback'];
   return second === called || (CALLBACK.test(called) && CALLBACK.test(second));
 }
 
 /** How most handlers call it. */
 const CALLBACK = /^(callback|cb)$/;
-
-/** Its name, or none. */
-function secondParameter({ params }: Code): string {
-  let depth = 0;
-  for (const [index, token] of params.entries())
-    if ('([{'.includes(token)) depth += 1;
-    else if (')]}'.includes(token)) depth -= 1;
-    else if (token === ',' && depth === 0) return params[index + 1] ?? '';
-  return '';
-}
 
 export function withHint(error: TypeError): TypeError {
   const message = `${error.message}; a handler of grpc-js goes in by \`wrap(handler)\``;

@@ -2,7 +2,7 @@ import { forget } from '../hooks.ts';
 import { Fifo } from '../streams/fifo.ts';
 import { isStream } from '../streams/open.ts';
 import type { Items, Source } from '../types.ts';
-import { checkLimit, checkOptions, checkSignal, isPlain } from './check.ts';
+import { checkLimit, checkOptions, checkSignal, expected, isPlain } from './check.ts';
 import { type Failure, Feed, NONE } from './feed.ts';
 import { apart, type Item, iterate, keep, type Reader, release } from './iterate.ts';
 import { finished, watchLeft } from './leaving.ts';
@@ -40,8 +40,22 @@ export function merge(...given: readonly unknown[]): Merged<Source<unknown>> {
   const { concurrency = Infinity, signal } = options ?? {};
   checkLimit('concurrency', concurrency, 1);
   checkSignal(signal);
+  checkSpread(sources);
   const streams = sources.map((source, index) => keep(`sources[${index}]`, source as Source<unknown>));
   return new MergeFeed(streams, concurrency, signal);
+}
+
+/** A list of streams is a stream, too, of streams, and no message is one. */
+function checkSpread([first, ...more]: readonly unknown[]): void {
+  if (more.length > 0 || !Array.isArray(first) || !first.some(isRead)) return;
+  const mistake = expected('sources', 'streams', first);
+  mistake.message += ', a list of streams: give `merge(...sources)`';
+  throw mistake;
+}
+
+/** Whether it is read, and can be no message: lists and bytes might be. */
+function isRead(value: unknown): boolean {
+  return isStream(value) && (!(Symbol.iterator in value) || 'next' in value);
 }
 
 const names = ['concurrency', 'signal'] as const;

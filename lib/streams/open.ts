@@ -45,6 +45,7 @@ export function open<T>(stream: Source<T>, claim: <S extends object>(read: S) =>
     hold(stream);
     return fromIterator(claim(iteratorOf(stream[Symbol.iterator]())));
   }
+  if ('publish' in stream && 'close' in stream) throw notIterable(stream, TOPIC);
   return fromObservable(stream);
 }
 
@@ -81,10 +82,12 @@ const LOCKED = 'A ReadableStream can be read by one reader; this one is locked b
 /** What returns nothing has forgotten to, or answers in another way. */
 const NOTHING = ': is a `return` missing, or is it a handler of grpc-js, which goes in by `wrap(handler)`?';
 
-function notIterable(value: unknown): StatusError {
+const TOPIC = ', a topic: return `topic.subscribe({ signal })`';
+
+function notIterable(value: unknown, hint = value === undefined ? NOTHING : ''): StatusError {
   return unreadable(
     NO_STREAM,
-    `Expected a source to return an AsyncIterable or another stream, got ${show(value)}${value === undefined ? NOTHING : ''}`,
+    `Expected a source to return an AsyncIterable or another stream, got ${show(value)}${hint}`,
   );
 }
 

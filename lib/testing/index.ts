@@ -16,6 +16,7 @@ import {
 } from '../check.ts';
 import { forget } from '../hooks.ts';
 import { answersOnce } from '../kinds.ts';
+import { checkCallable } from '../mounts/hand-written.ts';
 import { type AnyHandler, type Mounted, type MountedAnswer, partsOf } from '../mounts/handler.ts';
 import { handle } from '../mounts/produce.ts';
 import { wrap } from '../mounts/wrap.ts';
@@ -104,6 +105,7 @@ export function open<Req, Res>(
 ): TestCall<Res>;
 export function open(target: any, request: unknown, options: TestOptions = {}): TestCall<any> {
   checkFunction('target', target);
+  checkCallable('target', 'a method or a handler', 'wrap(handler', target);
   checkOptions(options, NAMES);
   const {
     metadata = new Metadata(),

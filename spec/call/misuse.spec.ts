@@ -49,9 +49,37 @@ const parts: Record<string, { layer: Middleware; ends: object }> = {
   },
 };
 
-/** What a middleware may return by mistake. */
-const mistakes: Record<string, Middleware> = {
-  'whose options were forgotten': (() => () => undefined) as never,
+const NO_LAYER = /Expected `a middleware` to be a function that returns a layer/;
+
+/** What a middleware may return by mistake, and what its developer reads. */
+const mistakes: Record<string, [middleware: (call: any, next: any) => unknown, told: RegExp]> = {
+  'whose options were forgotten': [() => () => undefined, NO_LAYER],
+  'that returns something else': [() => true, NO_LAYER],
+  'that yields, as those of others do': [
+    async function* auth(call, next) {
+      yield* next(call.request, call);
+    },
+    /got `AsyncGenerator` \(object\), of `auth`$/,
+  ],
+  'with a list of layers': [() => [{ end() {} }], /got `Array` \(object\)/],
+  'with a misspelt part': [() => ({ mesage() {} }), /got `mesage`: did you mean `message`\?/],
+  'with a part that is no function': [
+    () => ({ end() {}, message: 5 }),
+    /Expected `layer.message` to be a function/,
+  ],
+  'with an end that is none': [async () => ({ end: { code: 0 } }), /Expected `layer.end` to be a function/],
+};
+
+/** What it may return. */
+const layers: Record<string, () => unknown> = {
+  'an empty one': () => ({}),
+  'one of parts that are not there': () => ({ start: undefined, message: null, end: undefined }),
+  'one without a prototype': () => Object.assign(Object.create(null), { end() {} }),
+  'an instance of a class': () =>
+    new (class Counting {
+      count = 0;
+      end(): void {}
+    })(),
 };
 
 describe('what layers should not do', () => {
@@ -67,16 +95,20 @@ describe('what layers should not do', () => {
         expect(heard.errors).to.deep.equal([failed]);
       });
 
-    for (const [what, middleware] of Object.entries(mistakes))
+    for (const [what, layer] of Object.entries(layers))
+      it(`takes ${what} as a layer, on ${on}`, async () => {
+        const { call } = await serve(on, three, [layer as Middleware]);
+        expect(await call()).to.deep.include({ code: status.OK, messages: [1, 2, 3] });
+      });
+
+    for (const [what, [middleware, told]] of Object.entries(mistakes))
       it(`refuses a middleware ${what}, on ${on}`, async () => {
         const heard = listener();
-        const { call } = await serve(on, three, [...heard.middleware, middleware]);
+        const { call } = await serve(on, three, [...heard.middleware, middleware as Middleware]);
         expect(await call()).to.include(INTERNAL);
         expect(heard.errors).to.have.length(1);
         expect(heard.errors[0]).to.be.instanceOf(TypeError);
-        expect(String(heard.errors[0])).to.match(
-          /Expected `a middleware` to be a function that returns a layer/,
-        );
+        expect(String(heard.errors[0])).to.match(told);
       });
 
     it(`lets timers run when a layer drops all that a source which never waits yields, on ${on}`, async () => {

@@ -126,6 +126,14 @@ describe('the `open` of subscribe()', () => {
       expect(error.message).to.include('not to need `this`, it reads `client` of it: give `client,');
     });
 
+    it('a class of clients, and no client', () => {
+      const Clients = grpc.makeClientConstructor({}, 'Clients');
+      for (const given of [Clients, class Clients {}])
+        expect(thrown(() => subscribe(given as never, 'list' as never, {} as never)).message).to.match(
+          /^Expected `open` to be a function, not a class, got `\w+` \(function\): give `client, 'method'`, .* where `client` is an instance$/,
+        );
+    });
+
     it('no function', () => {
       expect(thrown(() => subscribe('list' as never, {})).message).to.equal(
         `Expected \`open\` to be a function, got \`list\` (string): ${WAY_OUT}`,
@@ -275,6 +283,10 @@ describe('the `open` of subscribe()', () => {
         ['Upload', 'to be one that a server streams, and its client does not'],
         [undefined, 'got `undefined`'],
         [5, 'got `5` (number)'],
+        ['close', 'got `close` (string)'],
+        ['constructor', 'got `constructor` (string)'],
+        ['toString', 'got `toString` (string)'],
+        ['makeServerStreamRequest', 'got `makeServerStreamRequest` (string)'],
       ] as const)
         expect(() => subscribe(client, name as never, {} as never)).to.throw(TypeError, sentence);
       client.close();

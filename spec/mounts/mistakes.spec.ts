@@ -143,15 +143,38 @@ const texts: Record<string, string> = {
   'has a function with a default of that name': '(request, call) => ((x, call = y => y) => call(x))(1)',
   'has a function of that name': '(request, call) => { { function* call() {} call(); } }',
   'gives it another value': '(request, call) => { call = String; return call(1); }',
+  'might give it another value': '(request, call) => { call ??= String; return call(1); }',
+  'makes another request of it': '(request) => { request &&= f(request); request.write(1); }',
+  'adds to it': '(request, call) => { call += 1; call **= 2; call >>>= 1; return call(1); }',
+  'asks of which class it is': '(request, call) => { if (call instanceof Function) call(1); }',
+  'takes its request apart, and has another of that name':
+    '({ a }, call) => { { const call = a; call(1); } }',
+  'writes into a request of bytes, and returns it':
+    "(bytes) => { bytes.write('x', 0); return bytes.length; }",
+  'asks a request that is of a class': '(range) => ({ num: range.end() })',
+  'returns what it made of a request of a class': '(range) => { const to = range.end(); return to; }',
+  'has a default, and calls that': '({ a }, now = Date.now) => ({ a, at: now() })',
+  'takes whatever comes': '(request, ...rest) => rest(1)',
   'has another request of that name': '(request) => [].map(({ request }) => request.write(1))',
 };
 
 /** Handlers, as they are written also. */
 const shown: Record<string, string> = {
   'with a comma after its parameters': '(call,\n  callback,\n) => { callback(null, 1); }',
+  'that takes its call apart':
+    '({ request: { max, ...more } }, callback) => { callback(null, [max, more]); }',
+  'that takes its call apart, as a method':
+    '({ async f({ request: [a] }, callback) { callback(null, a); } }).f',
+  'that divides by a number with a point':
+    '(call, callback) => { const a = 1. / 2, b = "("; callback(null, [a, b, 4. / 2]); }',
+  'that has what assigns before a regular expression':
+    '(call, callback) => { let a; a ||= /[(]/; a ??= /"/; callback(null, a); }',
   'of a name that is computed': "({ ['a' + 'b'](call, callback) { callback(null, 1); } }).ab",
   'that hands its callback on, too':
     '(call, callback) => { if (call.x) f(callback); else callback(null, 1); }',
+  'that returns what it does':
+    '(call, callback) => { if (call.x) return void callback(null); return callback(null, 1); }',
+  'that returns something else, and calls back': '(call, callback) => { callback(null, 1); return f(); }',
   'in a block':
     '(call, callback) => { for (const x of [1]) { f(x, callback); callback(null, { callback }); } }',
 };

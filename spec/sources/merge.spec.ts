@@ -146,4 +146,18 @@ describe('merge()', () => {
     );
     expect(() => merge([1], { concurrency: 0 })).to.throw(TypeError, /`concurrency`/);
   });
+
+  it('refuses a list of streams, whose items would be streams', async () => {
+    const yields = function* () {
+      yield 1;
+    };
+    for (const list of [[counter()], [yields(), yields()], [{ subscribe() {} }], [[1], channel()]])
+      expect(() => merge(list as never)).to.throw(
+        TypeError,
+        'Expected `sources` to be streams, got `Array` (object), a list of streams: give `merge(...sources)`',
+      );
+    const lists = [[1, 2], new Uint8Array(1), { text: 'a message' }, new Set()];
+    expect(await all(merge(lists))).to.deep.equal(lists);
+    expect(await all(merge([]))).to.deep.equal([]);
+  });
 });
