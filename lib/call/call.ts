@@ -232,10 +232,7 @@ export class ServerCall<Req = unknown> implements Inside, Sink<unknown>, Sender,
 
   /** Hands a message to the wire; the headers go before the first one. */
   message(message: unknown): void {
-    if (this.phase === Phase.Ended) {
-      counts.lateMessages += 1;
-      return;
-    }
+    if (this.phase === Phase.Ended) return this.lateMessage();
     if (this.careful && !this.ready()) return;
     this.wire.message(message);
   }
@@ -259,6 +256,15 @@ export class ServerCall<Req = unknown> implements Inside, Sink<unknown>, Sender,
   surplus(): void {
     counts.lateMessages += 1;
     this.tellOnce(`Expected one message to answer ${this.path}, got another one, which is not sent`);
+  }
+
+  /** Once the method of a call that ended well is done, only a layer has something left. */
+  lateMessage(): void {
+    counts.lateMessages += 1;
+    if (this.finished && this.outcome?.reason === 'completed')
+      this.tellOnce(
+        `Expected the layers of ${this.path} to send all they have before the call ends, got a message after that, which nobody gets: \`message()\` cannot wait, and what it holds goes in \`end()\``,
+      );
   }
 
   judged(outcome: Outcome): Outcome {

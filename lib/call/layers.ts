@@ -1,10 +1,11 @@
 import { status } from '@grpc/grpc-js';
-import { expected, isThenable } from '../check.ts';
+import { isThenable } from '../check.ts';
 import { counts } from '../counters.ts';
 import { type Inside, insideOf } from '../inside.ts';
 import { report } from '../report.ts';
 import { changedOutcome, outcomeOf, StatusError } from '../status/status.ts';
 import type { Call, Layer, Middleware, Outcome, Sink } from '../types.ts';
+import { holdOf, holdOfAll, layerOf } from './returned.ts';
 
 /** The layers of one call, outermost first, as one layer, which has a part if any of them has it. */
 export class Layers {
@@ -107,7 +108,8 @@ export class Layers {
     }
     if (this.holding) {
       const holds = stages.flatMap(stage => (stage.layer?.ready ? [stage.layer] : []));
-      layer.ready = holds.length === 1 ? () => holds[0]?.ready?.() : () => askAll(holds);
+      const [only] = holds;
+      layer.ready = only && holds.length === 1 ? () => holdOf(only) : () => holdOfAll(holds);
     }
     return layer;
   }
@@ -137,29 +139,6 @@ class Composed implements Layer<unknown> {
       return stage === lastTaking ? judged(ended) : ended;
     }, first);
   }
-}
-
-/** What a factory returned; a middleware whose options were forgotten returns a function. */
-function layerOf(returned: Layer<unknown> | void, { name }: Middleware): Layer<unknown> | undefined {
-  if (returned === undefined || returned === null) return undefined;
-  if (typeof returned === 'object') return returned;
-  const mistake = expected('a middleware', 'a function that returns a layer or nothing', returned);
-  if (typeof returned === 'function' && name)
-    mistake.message += `, of \`${name}\`: it may have to be called, \`${name}()\``;
-  throw mistake;
-}
-
-function askAll(layers: readonly Layer<unknown>[]): void | Promise<void> {
-  const pending: PromiseLike<void>[] = [];
-  for (const layer of layers) {
-    try {
-      const answer = layer.ready?.();
-      if (answer) pending.push(answer);
-    } catch (error) {
-      pending.push(Promise.reject(error));
-    }
-  }
-  if (pending.length) return Promise.all(pending).then(() => {});
 }
 
 /** What does nothing: most calls without middleware share it. */
@@ -203,6 +182,13 @@ class Stage {
     this.call.end(this.failure);
   }
 
+  /** A message comes to it after its end. */
+  late(): void {
+    const behind = insideOf(this.call);
+    if (behind) behind.lateMessage();
+    else counts.lateMessages += 1;
+  }
+
   /** What a layer answered with; what is no outcome is reported, and changes nothing. */
   private changed(answer: unknown): Outcome | undefined {
     try {
@@ -242,7 +228,7 @@ class Next implements Sink<unknown> {
   message(message: unknown): void {
     const { target } = this;
     if (target === undefined) this.far.message(message);
-    else if (target.ended) counts.lateMessages += 1;
+    else if (target.ended) target.late();
     else {
       try {
         const taken = target.take.call(target.layer, message);

@@ -1,6 +1,6 @@
 import { ServerInterceptingCall, type ServerInterceptor, status } from '@grpc/grpc-js';
 import { expect } from 'chai';
-import { configure, drain, type Middleware, type Outcome, wrap } from '../../lib/index.ts';
+import { configure, counters, drain, type Middleware, type Outcome, wrap } from '../../lib/index.ts';
 import { listener } from '../support/errors.ts';
 import {
   type AnySource,
@@ -50,8 +50,28 @@ const parts: Record<string, { layer: Middleware; ends: object }> = {
 };
 
 /** What a middleware may return by mistake. */
-const mistakes: Record<string, Middleware> = {
-  'whose options were forgotten': (() => () => undefined) as never,
+const mistakes: Record<string, { middleware: Middleware; says: RegExp }> = {
+  'whose options were forgotten': {
+    middleware: (() => () => undefined) as never,
+    says: /Expected `a middleware` to be a function that returns a layer/,
+  },
+  'that returns a list': {
+    middleware: (() => [{ end() {} }]) as never,
+    says: /Expected `a middleware` to be a function that returns a layer or nothing, got `Array` \(object\)/,
+  },
+  ...Object.fromEntries(
+    ['start', 'message', 'end', 'ready'].map(part => [
+      `whose \`${part}\` is no function`,
+      {
+        middleware: function mine() {
+          return { [part]: {} };
+        } as never,
+        says: new RegExp(
+          `Expected \`layer.${part}\` to be a function, got \`Object\` \\(object\\), of \`mine\``,
+        ),
+      },
+    ]),
+  ),
 };
 
 describe('what layers should not do', () => {
@@ -67,17 +87,80 @@ describe('what layers should not do', () => {
         expect(heard.errors).to.deep.equal([failed]);
       });
 
-    for (const [what, middleware] of Object.entries(mistakes))
+    for (const [what, { middleware, says }] of Object.entries(mistakes))
       it(`refuses a middleware ${what}, on ${on}`, async () => {
         const heard = listener();
         const { call } = await serve(on, three, [...heard.middleware, middleware]);
         expect(await call()).to.include(INTERNAL);
         expect(heard.errors).to.have.length(1);
         expect(heard.errors[0]).to.be.instanceOf(TypeError);
-        expect(String(heard.errors[0])).to.match(
-          /Expected `a middleware` to be a function that returns a layer/,
-        );
+        expect(String(heard.errors[0])).to.match(says);
       });
+
+    for (const answer of [true, false, 0, {}])
+      for (const beside of [[], [{ ready: () => turn() }]])
+        it(`refuses a \`ready\` that answers ${JSON.stringify(answer)}, of ${beside.length + 1}, on ${on}`, async () => {
+          const heard = listener();
+          const asked: Middleware = () => ({ ready: () => answer as never });
+          const { call } = await serve(on, three, [
+            ...heard.middleware,
+            ...beside.map(layer => () => layer),
+            asked,
+          ]);
+          expect(await call()).to.include(INTERNAL);
+          expect(heard.errors).to.have.length(1);
+          expect(String(heard.errors[0])).to.match(
+            /Expected `ready\(\)` to return nothing or a promise, got `/,
+          );
+        });
+
+    it(`tells, once, of messages that a layer sends when its call is over, on ${on}`, async () => {
+      const heard = listener();
+      const slow: Middleware = (_call, next) => ({
+        message: (async (message: unknown) => {
+          await turn();
+          next.message(message);
+        }) as (message: unknown) => void,
+      });
+      const passing: Middleware = (_call, next) => ({ message: message => next.message(message) });
+      for (const list of [[slow], [passing, slow]]) {
+        heard.errors.length = 0;
+        const { call } = await serve(on, () => [1, 2, 3], [...heard.middleware, ...list]);
+        expect(await call()).to.include({ code: status.OK });
+        await until('it is told', () => heard.errors.length > 0);
+        await turn();
+        expect(heard.errors).to.have.length(1);
+        expect(String(heard.errors[0])).to.match(
+          /^TypeError: Expected the layers of .* to send all they have/,
+        );
+      }
+    });
+
+    it(`says nothing of what is left when a layer has had enough, or a client, on ${on}`, async () => {
+      const heard = listener();
+      const first: Middleware = (call, next) => ({
+        message(message) {
+          next.message(message);
+          call.end({ code: status.OK, details: 'OK', reason: 'completed' });
+          next.message(message);
+        },
+      });
+      const { call } = await serve(on, three, [...heard.middleware, first]);
+      expect((await call()).messages).to.deep.equal([1]);
+      const later: Middleware = (_call, next) => ({
+        end: () => void setImmediate(() => next.message('late')),
+      });
+      const endless: AnySource = async function* (_request, { signal }) {
+        yield 1;
+        await new Promise(resolve => signal.addEventListener('abort', resolve));
+      };
+      const { lateMessages } = counters();
+      const calling = (await serve(on, endless, [...heard.middleware, later])).open();
+      calling.stream.once('data', () => calling.cancel());
+      await calling.reply;
+      await until('a message came too late', () => counters().lateMessages > lateMessages);
+      expect(heard.errors).to.deep.equal([]);
+    });
 
     it(`lets timers run when a layer drops all that a source which never waits yields, on ${on}`, async () => {
       let fired = false;

@@ -1,0 +1,54 @@
+import { expected, isThenable, show } from '../check.ts';
+import type { Layer, Middleware } from '../types.ts';
+
+/**
+ * What a factory returned; a middleware whose options were forgotten returns a function.
+ * @throws TypeError when that is no layer, or a part of it no function.
+ */
+export function layerOf(returned: Layer<unknown> | void, { name }: Middleware): Layer<unknown> | undefined {
+  if (returned === undefined || returned === null) return undefined;
+  if (typeof returned !== 'object' || Array.isArray(returned)) {
+    const mistake = expected('a middleware', 'a function that returns a layer or nothing', returned);
+    if (typeof returned === 'function' && name)
+      mistake.message += `, of \`${name}\`: it may have to be called, \`${name}()\``;
+    throw mistake;
+  }
+  const { start, message, end, ready } = returned;
+  checkPart('start', start, name);
+  checkPart('message', message, name);
+  checkPart('end', end, name);
+  checkPart('ready', ready, name);
+  return returned;
+}
+
+function checkPart(part: keyof Layer<unknown>, value: unknown, name: string): void {
+  if (value === undefined || value === null || typeof value === 'function') return;
+  const mistake = expected(`layer.${part}`, 'a function', value);
+  if (name) mistake.message += `, of \`${name}\``;
+  throw mistake;
+}
+
+/**
+ * What a layer answers that is asked whether the next message may come.
+ * @throws TypeError when that is neither nothing nor a promise: true and false both seem to make sense.
+ */
+export function holdOf(layer: Layer<unknown>): PromiseLike<void> | undefined {
+  const answer: unknown = layer.ready?.();
+  if (answer === undefined || answer === null) return undefined;
+  if (isThenable(answer)) return answer as PromiseLike<void>;
+  throw new TypeError(`Expected \`ready()\` to return nothing or a promise, got ${show(answer)}`);
+}
+
+/** Asks all, outermost first, and waits for all that answer with a promise. */
+export function holdOfAll(layers: readonly Layer<unknown>[]): Promise<void> | undefined {
+  const pending: PromiseLike<void>[] = [];
+  for (const layer of layers) {
+    try {
+      const hold = holdOf(layer);
+      if (hold) pending.push(hold);
+    } catch (error) {
+      pending.push(Promise.reject(error));
+    }
+  }
+  return pending.length ? Promise.all(pending).then(() => {}) : undefined;
+}
