@@ -162,6 +162,27 @@ describe('what layers should not do', () => {
       expect(heard.errors).to.deep.equal([]);
     });
 
+    for (const reason of [undefined, 'whatever', null] as never[])
+      for (const [code, heard] of [
+        [status.OK, 'completed'],
+        [status.NOT_FOUND, 'error'],
+      ] as const)
+        it(`takes an end with ${status[code]}, of which the reason is ${reason}, for ${heard}, on ${on}`, async () => {
+          const outcome: Outcome = { code, details: 'so', reason };
+          const ways: Middleware[] = [
+            () => ({ end: () => outcome }),
+            call => call.end(outcome),
+            call => ({ message: () => call.end(outcome) }),
+          ];
+          for (const way of ways) {
+            const reasons: string[] = [];
+            const outer: Middleware = () => ({ end: ({ reason }) => void reasons.push(reason) });
+            const { call } = await serve(on, three, [outer, way]);
+            expect((await call()).code).to.equal(code);
+            expect(reasons).to.deep.equal([heard]);
+          }
+        });
+
     it(`lets timers run when a layer drops all that a source which never waits yields, on ${on}`, async () => {
       let fired = false;
       let yielded = 0;
