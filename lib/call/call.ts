@@ -19,9 +19,9 @@ import { Owned } from '../wire/broadcast.ts';
 import type { Port, Sender } from '../wire/port.ts';
 import { Wire } from '../wire/wire.ts';
 import { Gate } from './gate.ts';
-import { NO_LAYER } from './layers.ts';
 import { type Live, live, refusal } from './live.ts';
 import { Notice } from './notice.ts';
+import { NO_LAYER } from './returned.ts';
 import { viewOf } from './view.ts';
 
 /** What grpc-js knows about a call; its own call objects are this. */
@@ -265,6 +265,11 @@ export class ServerCall<Req = unknown> implements Inside, Sink<unknown>, Sender,
       this.tellOnce(
         `Expected the layers of ${this.path} to send all they have before the call ends, got a message after that, which nobody gets: \`message()\` cannot wait, and what it holds goes in \`end()\``,
       );
+  }
+
+  layerFailed(error: unknown): void {
+    if (!this.over) this.end(outcomeOf(error));
+    else if (!this.notice.isAbort(error)) this.report(error);
   }
 
   judged(outcome: Outcome): Outcome {

@@ -1,6 +1,9 @@
 import { expected, isThenable, show } from '../check.ts';
 import type { Layer, Middleware } from '../types.ts';
 
+/** What does nothing: most calls without middleware share it. */
+export const NO_LAYER: Layer<unknown> = Object.freeze({});
+
 /**
  * What a factory returned; a middleware whose options were forgotten returns a function.
  * @throws TypeError when that is no layer, or a part of it no function.

@@ -1,6 +1,14 @@
 import { ServerInterceptingCall, type ServerInterceptor, status } from '@grpc/grpc-js';
 import { expect } from 'chai';
-import { configure, counters, drain, type Middleware, type Outcome, wrap } from '../../lib/index.ts';
+import {
+  type Call,
+  configure,
+  counters,
+  drain,
+  type Middleware,
+  type Outcome,
+  wrap,
+} from '../../lib/index.ts';
 import { listener } from '../support/errors.ts';
 import {
   type AnySource,
@@ -266,6 +274,57 @@ describe('what is thrown when the call is over', () => {
     await until('it is reported', () => heard.errors.length > 0);
     expect(heard.errors).to.deep.equal([failed]);
   });
+});
+
+describe('what a layer throws when its call is over', () => {
+  afterEach(stopAll);
+  const ways: Record<string, (error: (call: Call) => unknown) => Middleware> = {
+    'in start': error => call => ({
+      start(inner) {
+        inner();
+        call.end({ code: status.OK, details: 'OK', reason: 'completed' });
+        throw error(call);
+      },
+    }),
+    'in an async start': error => call => ({
+      start: (async (inner: () => void) => {
+        inner();
+        call.end({ code: status.OK, details: 'OK', reason: 'completed' });
+        await turn();
+        throw error(call);
+      }) as (inner: () => void) => void,
+    }),
+    'in a factory that was waited for': error => async call => {
+      call.end({ code: status.OK, details: 'OK', reason: 'completed' });
+      await turn();
+      throw error(call);
+    },
+  };
+  for (const on of mountNames)
+    for (const [where, way] of Object.entries(ways)) {
+      it(`is reported, once: ${where}, on ${on}`, async () => {
+        const heard = listener();
+        const { call } = await serve(on, three, [...heard.middleware, way(() => failed)]);
+        expect((await call()).code).to.equal(status.OK);
+        await until('it is reported', () => heard.errors.length > 0);
+        await turn();
+        expect(heard.errors).to.deep.equal([failed]);
+      });
+
+      it(`is not where it says no more than that: ${where}, on ${on}`, async () => {
+        const heard = listener();
+        let threw = false;
+        const aborted = () => {
+          threw = true;
+          return new DOMException('aborted', 'AbortError');
+        };
+        const { call } = await serve(on, three, [...heard.middleware, way(aborted)]);
+        await call();
+        await until('it threw', () => threw);
+        await turn();
+        expect(heard.errors).to.deep.equal([]);
+      });
+    }
 });
 
 describe('drain() of one server', () => {
