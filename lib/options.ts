@@ -57,9 +57,10 @@ export function configure(given: ConfigureOptions): Middleware {
   checkDuration('cleanupGraceMs', cleanupGraceMs);
   checkFunction('onError', onError);
   checkFunction('onOrphan', onOrphan);
+  // Who asks for the defaults by name means that it is printed: they would look for themselves.
   const hooks: Hooks = {
-    ...(changes.onError && { onError: changes.onError }),
-    ...(changes.onOrphan && { onOrphan: changes.onOrphan }),
+    ...(changes.onError && { onError: onError === defaults.onError ? printError : onError }),
+    ...(changes.onOrphan && { onOrphan: onOrphan === defaults.onOrphan ? printOrphan : onOrphan }),
   };
   const listens = Object.keys(hooks).length > 0;
   return middleware(function configure(call) {
