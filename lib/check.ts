@@ -97,9 +97,13 @@ export function checkString(name: string, value: unknown): void {
   if (typeof value !== 'string') throw expected(name, 'a string', value);
 }
 
+/** Names of metadata: what cannot be one would never be found, silently. */
 export function checkNames(name: string, value: unknown): void {
   if (!Array.isArray(value) || !value.every(item => typeof item === 'string'))
     throw expected(name, 'an array of names', value);
+  value.forEach((item, index) => {
+    if (!/^[\w.-]+$/.test(item)) throw expected(`${name}[${index}]`, 'the name of a header or trailer', item);
+  });
 }
 
 /** When something ends: a date, or milliseconds since the epoch, which `Infinity` is, too. */

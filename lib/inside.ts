@@ -18,6 +18,10 @@ export interface Inside {
   readonly mayIdle: boolean;
   /** How a call ends that no message may follow any more: not well, where its only one is missing. */
   judged(outcome: Outcome): Outcome;
+  /** Ends the call with the error of a layer; of one that is over already it is reported, as that of a source is. */
+  layerFailed(error: unknown): void;
+  /** Counts a message that came too late, and reports that one was lost where its call ended well. */
+  lateMessage(): void;
   /** Reports work that has not finished in time. */
   watch(work: PromiseLike<unknown>): void;
 }

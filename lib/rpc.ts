@@ -1,4 +1,5 @@
 import type { Metadata, status } from '@grpc/grpc-js';
+import type { Hooks } from './settings.ts';
 import type { Outcome } from './types.ts';
 import { Values } from './values.ts';
 
@@ -19,6 +20,8 @@ export class Rpc {
   /** What has done its work for this RPC. */
   private done: Set<object> | undefined;
   private known: Values | undefined;
+  /** Who hears of what goes wrong, where a mount was told nothing of that. */
+  hooks: Hooks | undefined;
 
   /** What layers found out about it. */
   get values(): Values {

@@ -31,3 +31,6 @@ export interface ConfigureOptions {
 }
 
 export type Settings = Required<ConfigureOptions>;
+
+/** Those of them that hear of something. */
+export type Hooks = Pick<ConfigureOptions, 'onError' | 'onOrphan'>;

@@ -51,7 +51,7 @@ export class Tally implements Stats {
   waiting: Wait | undefined;
   since = 0;
   /** What is sent now is not counted. */
-  private off = false;
+  off = false;
 
   constructor(private readonly to?: Taking) {}
 
@@ -94,6 +94,19 @@ export class Tally implements Stats {
       this.off = false;
     }
   }
+}
+
+/** What went past the counts of one mount, for those further out that it goes through. */
+const leftOut = new WeakSet<object>();
+
+/** Says of a message that it is no data, whichever mount it comes to. */
+export function leaveOut(message: unknown): void {
+  if (typeof message === 'object' && message !== null) leftOut.add(message);
+}
+
+/** Whether a mount further in sent it as no data. */
+export function isLeftOut(message: unknown): boolean {
+  return leftOut.has(message as object);
 }
 
 /** Sends what is no data, such as a heartbeat, past the counts of a call. */

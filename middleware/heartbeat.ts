@@ -27,7 +27,8 @@ export interface HeartbeatOptions<Res> {
 /**
  * Sends a message whenever nothing was sent for a while, from the start of the source until the call ends, also
  * while a rate or a batch holds what the source yields; never while the client has not taken what was sent before.
- * A heartbeat is no data: `call.stats`, and with it metrics, logs and idle timeouts, are as if it had not been sent.
+ * A heartbeat is no data: `call.stats`, and with it metrics, logs and idle timeouts, are as if it had not been sent,
+ * on all mounts of its call. It sends the headers as any message does: what a source sets after that comes too late.
  *
  * List it first: a heartbeat passes the layers before it, and `batch()` would hold it. One that stands on several
  * mounts of a call beats once, on the outermost; for a call that is answered with one message it never does. What
@@ -48,7 +49,7 @@ export function heartbeat<Res = any>(options: HeartbeatOptions<Res>): Middleware
     const { stats } = call;
     let last = stats.startedAt;
     let ended = false;
-    let timer: Timer;
+    let timer: Timer | undefined;
 
     const send = () => {
       const message = answerOf('make', 'a message', make(call), isMessage) as Res;
@@ -74,11 +75,15 @@ export function heartbeat<Res = any>(options: HeartbeatOptions<Res>): Middleware
       timer = after(Math.ceil(ms), beat).unref();
     };
 
-    arm(everyMs);
     return {
+      // Here, so that what `make` does belongs to the span of the call.
+      start(inner) {
+        arm(everyMs);
+        inner();
+      },
       end() {
         ended = true;
-        timer.stop();
+        timer?.stop();
       },
     };
   });

@@ -166,8 +166,14 @@ export function logging(options: LoggingOptions = {}): Middleware {
 
     const what = call.kind === 'unary' ? 'call' : 'stream';
     if (start) write('info', `${what} started`, about);
-    if (slowMs !== undefined) watch(slowMs, slowMs);
     return {
+      ...(slowMs !== undefined && {
+        // Here, so that the lines belong to the span of the call.
+        start(inner) {
+          watch(slowMs, slowMs);
+          inner();
+        },
+      }),
       end(outcome) {
         timer?.stop();
         const at = levelFor(outcome, call);

@@ -131,13 +131,17 @@ function put(kind: 'header' | 'trailer', metadata: Metadata, fields: readonly Fi
       typeof value === 'function' ? answerOf(`${kind}.${name}`, CONTENT, value(about), isContent) : value;
     if (content === undefined) continue;
     const [first, ...more] = Array.isArray(content) ? content : [content];
-    if (first !== undefined) metadata.set(name, sendable(first));
-    for (const entry of more) metadata.add(name, sendable(entry));
+    if (first !== undefined) metadata.set(name, sendable(first, kind, name));
+    for (const entry of more) metadata.add(name, sendable(entry, kind, name));
   }
 }
 
-function sendable(entry: MetadataEntry): string | Buffer {
-  return entry instanceof Uint8Array ? Buffer.from(entry) : String(entry);
+/** Metadata itself does not say which value of which name it refuses. */
+function sendable(entry: MetadataEntry, kind: string, name: string): string | Buffer {
+  const binary = name.toLowerCase().endsWith('-bin');
+  const sent = entry instanceof Uint8Array ? Buffer.from(entry) : String(entry);
+  if (typeof sent === 'string' ? !binary && /^[ -~]*$/.test(sent) : binary) return sent;
+  throw expected(`${kind}.${name}`, binary ? 'bytes, as it ends in `-bin`' : 'printable ASCII', entry);
 }
 
 function ending(call: Call, outcome: Outcome, stats: Call['stats']): Ending {

@@ -89,7 +89,7 @@ export function metrics(options: MetricsOptions = {}): Middleware {
   };
   const open = (call: Call): Layer<unknown> | undefined => {
     const to = instruments();
-    if (to === undefined || measurements.get(call.metadata)?.over === false) return undefined;
+    if (to === undefined || measurements.get(call)?.over === false) return undefined;
     const more = attributesFrom('metricAttributes', metricAttributes, call, safely);
     return new Measurement(call, to, { semconv, isError, safely, more });
   };
@@ -131,7 +131,7 @@ class Measurement implements Layer<unknown> {
     this.close = to.totals.open(this.stats, this.attributes);
     to.active.add(1, this.attributes, this.context);
     to.a66?.started.add(1, { 'grpc.method': methodOf(call.path) }, this.context);
-    settings.safely('the mark of a call', () => measurements.set(call.metadata, this), undefined);
+    measurements.set(call, this);
   }
 
   start(next: () => void): void {

@@ -53,7 +53,7 @@ makes(tracing);
 const recordings: PerCall<Recording> = new PerCall('leat.span');
 
 function follow(call: Call, settings: Settings): Layer<unknown> | undefined {
-  const recording = recordings.get(call.metadata);
+  const recording = recordings.get(call);
   return recording && !recording.over ? new Follower(recording, call, settings) : undefined;
 }
 
@@ -79,7 +79,7 @@ function open(call: Call, settings: Settings, tracer: Tracer): Layer<unknown> {
   }
   const close = opened.span === span ? takeOver(span, safely) : () => opened.span.end();
   const recording = new Recording(opened, close, call, settings, tracer);
-  safely('the mark of a call', () => recordings.set(call.metadata, recording), undefined);
+  recordings.set(call, recording);
   return recording;
 }
 

@@ -11,6 +11,7 @@ import {
   drainOn,
   interceptor,
   type Middleware,
+  mount,
   only,
   produce,
   StatusError,
@@ -29,9 +30,11 @@ import { tracing } from '../middleware/tracing.ts';
 import { exotics } from './support/errors.ts';
 import {
   type AnySource,
+  definition,
   type MountName,
   mountNames,
   serve,
+  start,
   stopAll,
   turn,
   until,
@@ -258,6 +261,38 @@ describe('options', () => {
   });
 
   for (const on of mountNames) describe(`on ${on}`, () => hooks(on));
+
+  for (const on of ['produce', 'mount'] as const)
+    for (const own of [false, true])
+      it(`of an interceptor hear of ${on} within, ${own ? 'but for what has options of its own' : 'which has none'}`, async () => {
+        const heard: string[] = [];
+        const to = (who: string) =>
+          configure({
+            onError: error => heard.push(`${who}: ${error}`),
+            onOrphan: ({ path }) => heard.push(`${who}: ${path}`),
+          });
+        const source: AnySource = async function* ({ stubborn }) {
+          yield 1;
+          if (stubborn) await new Promise(() => {});
+          throw new Error('unknown');
+        };
+        const methods = { stream: source };
+        const list = [configure({ cleanupGraceMs: 5 }), ...(own ? [to('its own')] : [])];
+        const server = await start(
+          server =>
+            on === 'mount'
+              ? mount(server, definition, methods, ...list)
+              : server.addService(definition, { stream: produce(source, ...list) }),
+          { interceptors: [interceptor(to('the interceptor'))] },
+        );
+        const who = own ? 'its own' : 'the interceptor';
+        expect((await server.call()).code).to.equal(status.UNKNOWN);
+        expect(heard.splice(0)).to.deep.equal([`${who}: Error: unknown`]);
+        const calling = server.open({ stubborn: true });
+        calling.stream.once('data', () => calling.cancel());
+        await until('the orphan was reported', () => heard.length > 0);
+        expect(heard).to.deep.equal([`${who}: /spec.Service/Stream`]);
+      });
 });
 
 function hooks(on: MountName): void {

@@ -19,9 +19,9 @@ import { Owned } from '../wire/broadcast.ts';
 import type { Port, Sender } from '../wire/port.ts';
 import { Wire } from '../wire/wire.ts';
 import { Gate } from './gate.ts';
-import { NO_LAYER } from './layer-of.ts';
 import { type Live, live, refusal } from './live.ts';
 import { Notice } from './notice.ts';
+import { NO_LAYER } from './returned.ts';
 import { viewOf } from './view.ts';
 
 /** What grpc-js knows about a call; its own call objects are this. */
@@ -232,10 +232,7 @@ export class ServerCall<Req = unknown> implements Inside, Sink<unknown>, Sender,
 
   /** Hands a message to the wire; the headers go before the first one. */
   message(message: unknown): void {
-    if (this.phase === Phase.Ended) {
-      counts.lateMessages += 1;
-      return;
-    }
+    if (this.phase === Phase.Ended) return this.lateMessage();
     if (this.careful && !this.ready()) return;
     this.wire.message(message);
   }
@@ -259,6 +256,20 @@ export class ServerCall<Req = unknown> implements Inside, Sink<unknown>, Sender,
   surplus(): void {
     counts.lateMessages += 1;
     this.tellOnce(`Expected one message to answer ${this.path}, got another one, which is not sent`);
+  }
+
+  /** Once the method of a call that ended well is done, only a layer has something left. */
+  lateMessage(): void {
+    counts.lateMessages += 1;
+    if (this.finished && this.outcome?.reason === 'completed')
+      this.tellOnce(
+        `Expected the layers of ${this.path} to send all they have before the call ends, got a message after that, which nobody gets: \`message()\` cannot wait, and what it holds goes in \`end()\``,
+      );
+  }
+
+  layerFailed(error: unknown): void {
+    if (!this.over) this.end(outcomeOf(error));
+    else if (!this.notice.isAbort(error)) this.report(error);
   }
 
   judged(outcome: Outcome): Outcome {

@@ -1,8 +1,8 @@
 import { checkMiddleware } from '../check.ts';
 import { makes, middleware as middlewareOf } from '../made.ts';
 import type { Call, Middleware, Sink } from '../types.ts';
-import { NO_LAYER } from './layer-of.ts';
 import { Layers } from './layers.ts';
+import { NO_LAYER } from './returned.ts';
 
 /** A middleware that is a list: one that stands in another list is laid open there. */
 const list: unique symbol = Symbol.for('leat.list') as never;

@@ -5,7 +5,7 @@ import { type Inside, insideOf } from '../inside.ts';
 import { report } from '../report.ts';
 import { changedOutcome, outcomeOf, StatusError } from '../status/status.ts';
 import type { Call, Layer, Middleware, Outcome, Sink } from '../types.ts';
-import { layerOf, NO_LAYER } from './layer-of.ts';
+import { holdOf, holdOfAll, layerOf, NO_LAYER } from './returned.ts';
 
 /** The layers of one call, outermost first, as one layer, which has a part if any of them has it. */
 export class Layers {
@@ -35,7 +35,7 @@ export class Layers {
   }
 
   private add(factory: Middleware): Promise<void> | undefined {
-    const stage = new Stage(this.call);
+    const stage = new Stage(this.call, this.behind);
     try {
       const made = factory(this.call, new Next(this.next, this.taking));
       if (isThenable(made)) return this.promised(stage, made, factory);
@@ -74,8 +74,8 @@ export class Layers {
     try {
       stage.layer = layerOf(await made, factory);
       stage.end(outcome);
-    } catch {
-      // Nobody waits for it any more.
+    } catch (error) {
+      this.behind?.layerFailed(error);
     }
   }
 
@@ -108,7 +108,8 @@ export class Layers {
     }
     if (this.holding) {
       const holds = stages.flatMap(stage => (stage.layer?.ready ? [stage.layer] : []));
-      layer.ready = holds.length === 1 ? () => holds[0]?.ready?.() : () => askAll(holds);
+      const [only] = holds;
+      layer.ready = only && holds.length === 1 ? () => holdOf(only) : () => holdOfAll(holds);
     }
     return layer;
   }
@@ -140,19 +141,6 @@ class Composed implements Layer<unknown> {
   }
 }
 
-function askAll(layers: readonly Layer<unknown>[]): void | Promise<void> {
-  const pending: PromiseLike<void>[] = [];
-  for (const layer of layers) {
-    try {
-      const answer = layer.ready?.();
-      if (answer) pending.push(answer);
-    } catch (error) {
-      pending.push(Promise.reject(error));
-    }
-  }
-  if (pending.length) return Promise.all(pending).then(() => {});
-}
-
 const nothing = (): void => {};
 
 /** One layer in its place. */
@@ -163,7 +151,10 @@ class Stage {
   ended = false;
   private failure: Outcome | undefined;
 
-  constructor(private readonly call: Call) {}
+  constructor(
+    private readonly call: Call,
+    private readonly behind: Inside | undefined,
+  ) {}
 
   start(inner: () => void): void {
     let called = false;
@@ -173,10 +164,15 @@ class Stage {
         called = true;
         inner();
       });
-      if (isThenable(started)) started.then(undefined, error => this.call.end(outcomeOf(error)));
+      if (isThenable(started)) started.then(undefined, error => this.startFailed(error));
     } catch (error) {
-      this.call.end(outcomeOf(error));
+      this.startFailed(error);
     }
+  }
+
+  private startFailed(error: unknown): void {
+    if (this.behind) this.behind.layerFailed(error);
+    else this.call.end(outcomeOf(error));
   }
 
   private misused(): void {
@@ -189,6 +185,12 @@ class Stage {
   failed(error: unknown): void {
     this.failure ??= outcomeOf(error);
     this.call.end(this.failure);
+  }
+
+  /** A message comes to it after its end. */
+  late(): void {
+    if (this.behind) this.behind.lateMessage();
+    else counts.lateMessages += 1;
   }
 
   /** What a layer answered with; what is no outcome is reported, and changes nothing. */
@@ -209,9 +211,8 @@ class Stage {
     const heard = outcome.reason === 'completed' ? (this.failure ?? outcome) : outcome;
     try {
       const answer: unknown = this.layer?.end?.(heard);
-      if (answer === undefined) return heard;
       if (isThenable(answer)) answer.then(undefined, error => report(error, this.call));
-      else return this.changed(answer) ?? heard;
+      else if (answer !== undefined) return this.changed(answer) ?? heard;
       return heard;
     } catch (error) {
       report(error, this.call);
@@ -230,7 +231,7 @@ class Next implements Sink<unknown> {
   message(message: unknown): void {
     const { target } = this;
     if (target === undefined) this.far.message(message);
-    else if (target.ended) counts.lateMessages += 1;
+    else if (target.ended) target.late();
     else {
       try {
         const taken = target.take.call(target.layer, message);

@@ -1,4 +1,5 @@
 import { status } from '@grpc/grpc-js';
+import { leaveOut } from '../stats.ts';
 import { outcomeOf } from '../status/status.ts';
 import { sharedFrame } from '../wire/broadcast.ts';
 import { bytesOf, PREFIX_BYTES } from '../wire/frame.ts';
@@ -69,6 +70,7 @@ export class LinkDelivery implements Delivery {
     }
     const { counted } = carrier.sender;
     counted?.handed(performance.now());
+    if (counted?.off) leaveOut(message);
     if (bytes !== undefined) counted?.counted(bytes);
     if (this.queue.length === 0 && this.fits(bytes ?? 1)) return this.send(message, bytes === undefined);
     this.queue.push(message);

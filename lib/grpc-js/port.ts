@@ -60,8 +60,10 @@ export abstract class GrpcPort implements Port {
       : new LinkDelivery(this, this.below, carrier, this.serialize);
   }
 
-  /** Ended by the client, by its connection, or by grpc-js itself. */
+  /** Ended by an interceptor of ours, by the client, by its connection, or by grpc-js itself. */
   verdict(late: boolean): Outcome {
+    const concluded = this.below.conclusion();
+    if (concluded) return concluded;
     const sent = this.below.sentStatus();
     if (sent === status.DEADLINE_EXCEEDED || (sent === undefined && late)) return DEADLINE_EXCEEDED;
     if (sent !== undefined || this.below.endedItself())

@@ -2,6 +2,7 @@ import { type Metadata, status } from '@grpc/grpc-js';
 import type { ServerCall } from '../call/call.ts';
 import { counts } from '../counters.ts';
 import { answersOnce } from '../kinds.ts';
+import { isLeftOut } from '../stats.ts';
 import { sendableHeader } from '../status/metadata.ts';
 import type { Outcome } from '../types.ts';
 
@@ -37,7 +38,9 @@ export class Relay {
       return ack();
     }
     this.answered = answersOnce(this.call);
-    this.call.messages.message(message);
+    const { counted, messages } = this.call;
+    if (counted && isLeftOut(message)) counted.uncounted(() => messages.message(message));
+    else messages.message(message);
     if (!this.call.open) return;
     // An only answer has nothing behind it that could be held.
     const hold = this.answered ? undefined : this.call.gate.admit();

@@ -90,18 +90,25 @@ export function isHidden({ code, details, reason, cause }: Outcome): boolean {
   return unsaid && !isStatus(cause);
 }
 
+const REASONS: ReadonlySet<EndReason> = new Set([
+  ...(['completed', 'error', 'cancelled', 'deadline'] as const),
+  ...(['disconnected', 'drain', 'limit'] as const),
+]);
+
 /**
- * The outcome that a layer answered with.
+ * The outcome that a layer answered with; one that does not say why ends well, or as an error.
  * @throws TypeError when it is none.
  */
 export function changedOutcome(answer: unknown): Outcome {
   try {
     const { code, details, reason, metadata, cause } = answer as Outcome;
     if (code === status.OK || isErrorCode(code)) {
-      if (typeof details === 'string' && (metadata === undefined || isMetadata(metadata)))
+      const known = REASONS.has(reason);
+      if (known && typeof details === 'string' && (metadata === undefined || isMetadata(metadata)))
         return answer as Outcome;
       const trailers = isMetadata(metadata) ? metadata : undefined;
-      return { code, details: String(details ?? ''), reason, metadata: trailers, cause };
+      const why = known ? reason : code === status.OK ? 'completed' : 'error';
+      return { code, details: String(details ?? ''), reason: why, metadata: trailers, cause };
     }
   } catch {
     // Said below.

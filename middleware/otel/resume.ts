@@ -5,10 +5,15 @@ import { type Context, context, isSpanContextValid, type Link, trace } from '@op
  * resumes this one can be linked to it. `undefined` where there is no span. It never throws.
  */
 export function traceparent(from: Context = context.active()): string | undefined {
-  const span = trace.getSpanContext(from);
-  if (!span || !isSpanContextValid(span)) return undefined;
-  const flags = span.traceFlags.toString(16).padStart(2, '0');
-  return `00-${span.traceId}-${span.spanId}-${flags}`;
+  try {
+    const span = trace.getSpanContext(from);
+    if (!span || !isSpanContextValid(span)) return undefined;
+    const flags = span.traceFlags.toString(16).padStart(2, '0');
+    return `00-${span.traceId}-${span.spanId}-${flags}`;
+  } catch {
+    // What is no context: `map(traceparent)` hands over an item.
+    return undefined;
+  }
 }
 
 /**
@@ -19,7 +24,9 @@ export function traceparent(from: Context = context.active()): string | undefine
  * tracing({ links: call => resumed(readToken(call.request)?.traceparent) });
  */
 export function resumed(from: string | undefined): Link | undefined {
-  const match = /^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})/.exec(from ?? '');
+  // A token is what a client says.
+  if (typeof from !== 'string') return undefined;
+  const match = /^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})/.exec(from);
   if (!match) return undefined;
   const [, traceId = '', spanId = '', flags = '0'] = match;
   const span = { traceId, spanId, traceFlags: Number.parseInt(flags, 16), isRemote: true };

@@ -1,8 +1,8 @@
-import type { Metadata } from '@grpc/grpc-js';
 import type { Attributes } from '@opentelemetry/api';
 import { checkFunction, expected } from '../../lib/check.ts';
 import { answerOf } from '../../lib/hooks.ts';
 import type { Call } from '../../lib/types.ts';
+import { type Key, key } from '../../lib/values.ts';
 import type { Safely } from './guard.ts';
 
 /** What spans, metrics and events of ours are signed with. */
@@ -53,22 +53,19 @@ export function checkProvider(name: string, provider: unknown, method: string): 
     throw expected(name, `a provider that has \`${method}\``, provider);
 }
 
-/**
- * What one RPC carries, seen from all mounts that it passes: they share its metadata. Kept by a symbol that
- * is the same in every copy of this package.
- */
-export class PerCall<T extends object> {
-  private readonly key: symbol;
+/** What one RPC carries, seen from all mounts that it passes: not by its metadata, which many may share, or none. */
+export class PerCall<T> {
+  private readonly key: Key<T>;
 
   constructor(name: string) {
-    this.key = Symbol.for(name);
+    this.key = key(name);
   }
 
-  get(metadata: Metadata): T | undefined {
-    return (metadata as unknown as Record<symbol, T | undefined>)[this.key];
+  get({ values }: Call): T | undefined {
+    return values.has(this.key) ? values.get(this.key) : undefined;
   }
 
-  set(metadata: Metadata, value: T): void {
-    Object.defineProperty(metadata, this.key, { value, configurable: true });
+  set({ values }: Call, value: T): void {
+    values.set(this.key, value);
   }
 }

@@ -1,6 +1,14 @@
 import { ServerInterceptingCall, type ServerInterceptor, status } from '@grpc/grpc-js';
 import { expect } from 'chai';
-import { configure, drain, type Middleware, type Outcome, wrap } from '../../lib/index.ts';
+import {
+  type Call,
+  configure,
+  counters,
+  drain,
+  type Middleware,
+  type Outcome,
+  wrap,
+} from '../../lib/index.ts';
 import { listener } from '../support/errors.ts';
 import {
   type AnySource,
@@ -63,11 +71,18 @@ const mistakes: Record<string, [middleware: (call: any, next: any) => unknown, t
   ],
   'with a list of layers': [() => [{ end() {} }], /got `Array` \(object\)/],
   'with a misspelt part': [() => ({ mesage() {} }), /got `mesage`: did you mean `message`\?/],
-  'with a part that is no function': [
-    () => ({ end() {}, message: 5 }),
-    /Expected `layer.message` to be a function/,
-  ],
   'with an end that is none': [async () => ({ end: { code: 0 } }), /Expected `layer.end` to be a function/],
+  ...Object.fromEntries(
+    ['start', 'message', 'end', 'ready'].map(part => [
+      `whose \`${part}\` is no function`,
+      [
+        function mine() {
+          return { end() {}, [part]: 5 };
+        },
+        new RegExp(`Expected \`layer.${part}\` to be a function, got \`5\` \\(number\\), of \`mine\``),
+      ],
+    ]),
+  ),
 };
 
 /** What it may return. */
@@ -110,6 +125,92 @@ describe('what layers should not do', () => {
         expect(heard.errors[0]).to.be.instanceOf(TypeError);
         expect(String(heard.errors[0])).to.match(told);
       });
+
+    for (const answer of [true, false, 0, {}])
+      for (const beside of [[], [{ ready: () => turn() }]])
+        it(`refuses a \`ready\` that answers ${JSON.stringify(answer)}, of ${beside.length + 1}, on ${on}`, async () => {
+          const heard = listener();
+          const asked: Middleware = () => ({ ready: () => answer as never });
+          const { call } = await serve(on, three, [
+            ...heard.middleware,
+            ...beside.map(layer => () => layer),
+            asked,
+          ]);
+          expect(await call()).to.include(INTERNAL);
+          expect(heard.errors).to.have.length(1);
+          expect(String(heard.errors[0])).to.match(
+            /Expected `ready\(\)` to return nothing or a promise, got `/,
+          );
+        });
+
+    it(`tells, once, of messages that a layer sends when its call is over, on ${on}`, async () => {
+      const heard = listener();
+      const slow: Middleware = (_call, next) => ({
+        message: (async (message: unknown) => {
+          await turn();
+          next.message(message);
+        }) as (message: unknown) => void,
+      });
+      const passing: Middleware = (_call, next) => ({ message: message => next.message(message) });
+      for (const list of [[slow], [passing, slow]]) {
+        heard.errors.length = 0;
+        const { call } = await serve(on, () => [1, 2, 3], [...heard.middleware, ...list]);
+        expect(await call()).to.include({ code: status.OK });
+        await until('it is told', () => heard.errors.length > 0);
+        await turn();
+        expect(heard.errors).to.have.length(1);
+        expect(String(heard.errors[0])).to.match(
+          /^TypeError: Expected the layers of .* to send all they have/,
+        );
+      }
+    });
+
+    it(`says nothing of what is left when a layer has had enough, or a client, on ${on}`, async () => {
+      const heard = listener();
+      const first: Middleware = (call, next) => ({
+        message(message) {
+          next.message(message);
+          call.end({ code: status.OK, details: 'OK', reason: 'completed' });
+          next.message(message);
+        },
+      });
+      const { call } = await serve(on, three, [...heard.middleware, first]);
+      expect((await call()).messages).to.deep.equal([1]);
+      const later: Middleware = (_call, next) => ({
+        end: () => void setImmediate(() => next.message('late')),
+      });
+      const endless: AnySource = async function* (_request, { signal }) {
+        yield 1;
+        await new Promise(resolve => signal.addEventListener('abort', resolve));
+      };
+      const { lateMessages } = counters();
+      const calling = (await serve(on, endless, [...heard.middleware, later])).open();
+      calling.stream.once('data', () => calling.cancel());
+      await calling.reply;
+      await until('a message came too late', () => counters().lateMessages > lateMessages);
+      expect(heard.errors).to.deep.equal([]);
+    });
+
+    for (const reason of [undefined, 'whatever', null] as never[])
+      for (const [code, heard] of [
+        [status.OK, 'completed'],
+        [status.NOT_FOUND, 'error'],
+      ] as const)
+        it(`takes an end with ${status[code]}, of which the reason is ${reason}, for ${heard}, on ${on}`, async () => {
+          const outcome: Outcome = { code, details: 'so', reason };
+          const ways: Middleware[] = [
+            () => ({ end: () => outcome }),
+            call => call.end(outcome),
+            call => ({ message: () => call.end(outcome) }),
+          ];
+          for (const way of ways) {
+            const reasons: string[] = [];
+            const outer: Middleware = () => ({ end: ({ reason }) => void reasons.push(reason) });
+            const { call } = await serve(on, three, [outer, way]);
+            expect((await call()).code).to.equal(code);
+            expect(reasons).to.deep.equal([heard]);
+          }
+        });
 
     it(`lets timers run when a layer drops all that a source which never waits yields, on ${on}`, async () => {
       let fired = false;
@@ -194,6 +295,57 @@ describe('what is thrown when the call is over', () => {
     await until('it is reported', () => heard.errors.length > 0);
     expect(heard.errors).to.deep.equal([failed]);
   });
+});
+
+describe('what a layer throws when its call is over', () => {
+  afterEach(stopAll);
+  const ways: Record<string, (error: (call: Call) => unknown) => Middleware> = {
+    'in start': error => call => ({
+      start(inner) {
+        inner();
+        call.end({ code: status.OK, details: 'OK', reason: 'completed' });
+        throw error(call);
+      },
+    }),
+    'in an async start': error => call => ({
+      start: (async (inner: () => void) => {
+        inner();
+        call.end({ code: status.OK, details: 'OK', reason: 'completed' });
+        await turn();
+        throw error(call);
+      }) as (inner: () => void) => void,
+    }),
+    'in a factory that was waited for': error => async call => {
+      call.end({ code: status.OK, details: 'OK', reason: 'completed' });
+      await turn();
+      throw error(call);
+    },
+  };
+  for (const on of mountNames)
+    for (const [where, way] of Object.entries(ways)) {
+      it(`is reported, once: ${where}, on ${on}`, async () => {
+        const heard = listener();
+        const { call } = await serve(on, three, [...heard.middleware, way(() => failed)]);
+        expect((await call()).code).to.equal(status.OK);
+        await until('it is reported', () => heard.errors.length > 0);
+        await turn();
+        expect(heard.errors).to.deep.equal([failed]);
+      });
+
+      it(`is not where it says no more than that: ${where}, on ${on}`, async () => {
+        const heard = listener();
+        let threw = false;
+        const aborted = () => {
+          threw = true;
+          return new DOMException('aborted', 'AbortError');
+        };
+        const { call } = await serve(on, three, [...heard.middleware, way(aborted)]);
+        await call();
+        await until('it threw', () => threw);
+        await turn();
+        expect(heard.errors).to.deep.equal([]);
+      });
+    }
 });
 
 describe('drain() of one server', () => {

@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import { expect } from 'chai';
-import { configure } from '../../lib/index.ts';
+import { configure, interceptor, type Middleware, type Outcome } from '../../lib/index.ts';
+import { limits } from '../../middleware/limits.ts';
 import { type AnySource, type MountName, mountNames, serve, stopAll, until } from '../support/harness.ts';
 import { endless, hearing, parked } from '../support/lifecycle.ts';
 import { hasCall, settled, watcher } from '../support/observe.ts';
@@ -10,6 +11,47 @@ describe('the reason of an end', () => {
   afterEach(stopAll);
 
   for (const on of mountNames) describe(`on ${on}`, () => tellsWhy(on));
+
+  const failed = new Error('a layer failed');
+  /** How an interceptor around a mount ends its call. */
+  const around: Record<string, { middleware: Middleware; ends: Partial<Outcome> }> = {
+    'by a limit': {
+      middleware: limits({ maxStreamAgeMs: 30 }),
+      ends: { code: 14, details: 'the stream has reached its maximum age', reason: 'limit' },
+    },
+    'by a layer that fails': {
+      middleware: () => ({
+        message() {
+          throw failed;
+        },
+      }),
+      ends: { code: 2, details: 'internal error', reason: 'error', cause: failed },
+    },
+    'well, as it has enough': {
+      middleware: (call, next) => ({
+        message(message) {
+          next.message(message);
+          call.end({ code: 0, details: 'OK', reason: 'completed' });
+        },
+      }),
+      ends: { code: 0, details: 'OK', reason: 'completed' },
+    },
+  };
+  for (const on of ['produce', 'wrap', 'mount'] as const)
+    for (const [how, { middleware, ends }] of Object.entries(around))
+      it(`is the same for ${on} within an interceptor, which ended the call ${how}`, async () => {
+        const seen = watcher();
+        const errors: unknown[] = [];
+        const server = await serve(on, parked([]), [hearing(errors), seen.middleware], {
+          interceptors: [interceptor(hearing(errors), middleware)],
+        });
+        const { code, details } = await server.call();
+        expect({ code, details }).to.deep.equal({ code: ends.code, details: ends.details });
+        await until('the mount heard of it', () => seen.outcomes.length > 0);
+        expect(seen.outcomes).to.have.length(1);
+        expect(seen.outcomes[0]).to.include(ends);
+        expect(errors).to.deep.equal(ends.cause ? [failed] : []);
+      });
 });
 
 function tellsWhy(on: MountName): void {

@@ -1,6 +1,13 @@
 import { status } from '@grpc/grpc-js';
 import { expect } from 'chai';
-import { type Call, configure, counters, type Middleware, StatusError } from '../../lib/index.ts';
+import {
+  type Call,
+  configure,
+  counters,
+  interceptor,
+  type Middleware,
+  StatusError,
+} from '../../lib/index.ts';
 import { batch } from '../../middleware/batch.ts';
 import { type HeartbeatOptions, heartbeat } from '../../middleware/heartbeat.ts';
 import { limits } from '../../middleware/limits.ts';
@@ -28,6 +35,28 @@ const steady: AnySource = async function* ({ max, everyMs }) {
 
 describe('heartbeat()', () => {
   afterEach(stopAll);
+
+  for (const on of ['produce', 'wrap', 'mount'] as const)
+    it(`M15 is no data for an interceptor either, when it stands on ${on} within`, async () => {
+      const copying: Middleware = (_call, next) => ({
+        message: message => next.message(typeof message === 'object' ? { ...message } : message),
+      });
+      const around = interceptor(
+        metadata({ trailer: { 'x-count': ({ messages }) => messages, 'x-bytes': ({ bytes }) => bytes } }),
+        limits({ idleTimeoutMs: 400 }),
+        copying,
+      );
+      const list = [copying, heartbeat({ everyMs: 8, make })];
+      const server = await serve(on, parked, list, { interceptors: [around] });
+      const { messages, trailer, code, details } = await server.call({ max: 3 });
+      expect(messages.slice(0, 5)).to.deep.equal([1, 2, 3, beat, beat]);
+      expect({ code, details }).to.deep.equal({
+        code: status.UNAVAILABLE,
+        details: 'the stream was idle for too long',
+      });
+      expect(trailer.getMap()).to.include({ 'x-count': '3', 'x-bytes': '3' });
+    });
+
   for (const on of mountNames) describe(`on ${on}`, () => behaves(on));
 
   describe('options', () => {

@@ -53,6 +53,10 @@ describe('logging()', () => {
         'Expected `slowMs` to be a number of milliseconds from 1 to 2147483647, got `0` (number)',
       ],
       [{ metadata: 'x-id' as never }, 'Expected `metadata` to be an array of names, got `x-id` (string)'],
+      ...['', 'x id', 'x-ïd', ':path'].map((name): [LoggingOptions, string] => [
+        { metadata: ['x-id', name] },
+        `Expected \`metadata[1]\` to be the name of a header or trailer, got \`${name}\` (string)`,
+      ]),
       [{ level: 'info' as never }, 'Expected `level` to be a function, got `info` (string)'],
       [{ fields: {} as never }, 'Expected `fields` to be a function, got `Object` (object)'],
     ];

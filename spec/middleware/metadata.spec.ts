@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { Metadata, status } from '@grpc/grpc-js';
 import { expect } from 'chai';
-import { type Call, counters, type Middleware, StatusError } from '../../lib/index.ts';
+import { type Call, configure, counters, type Middleware, StatusError } from '../../lib/index.ts';
 import { batch } from '../../middleware/batch.ts';
 import { checksum } from '../../middleware/checksum.ts';
 import { type Ending, type MetadataOptions, metadata } from '../../middleware/metadata.ts';
@@ -60,11 +60,39 @@ describe('metadata()', () => {
       });
 
     it('H3 refuses text that is not ASCII, also under -bin, and bytes under any other name', () => {
-      expect(() => metadata({ header: { 'x-name': 'Zoë' } })).to.throw(TypeError, 'illegal characters');
-      expect(() => metadata({ header: { 'x-name-bin': 'Zoe' } })).to.throw(TypeError, "'-bin'");
-      expect(() => metadata({ trailer: { 'x-name': Buffer.from('Zoë') } })).to.throw(TypeError);
+      for (const [options, message] of [
+        [{ header: { 'x-name': 'Zoë' } }, '`header.x-name` to be printable ASCII, got `Zoë`'],
+        [
+          { header: { 'X-Name-Bin': 'Zoe' } },
+          '`header.X-Name-Bin` to be bytes, as it ends in `-bin`, got `Zoe`',
+        ],
+        [
+          { trailer: { 'x-name': Buffer.from('Zoë') } },
+          '`trailer.x-name` to be printable ASCII, got `Buffer`',
+        ],
+      ] as const)
+        expect(() => metadata(options)).to.throw(TypeError, `Expected ${message}`);
       expect(() => metadata({ trailer: { 'x name': 'Zoe' } })).to.throw(TypeError, 'illegal characters');
     });
+
+    for (const [name, value] of [
+      ['x-name', 'Zoë'],
+      ['x-name', 'two\nlines'],
+      ['x-name', Buffer.from('Zoe')],
+      ['x-name-bin', 'Zoe'],
+    ] as const)
+      it(`H3 names the ${name} that is ${value.constructor.name} ${JSON.stringify(String(value))} once computed`, async () => {
+        const errors: unknown[] = [];
+        const told = configure({ onError: error => errors.push(error) });
+        for (const kind of ['header', 'trailer'] as const) {
+          const server = await serve('mount', () => [1], [
+            told,
+            metadata({ [kind]: { [name]: () => value } }),
+          ]);
+          expect((await server.call()).details).to.equal('internal error');
+          expect(String(errors.pop())).to.include(`TypeError: Expected \`${kind}.${name}\` to be `);
+        }
+      });
 
     const wrong: [MetadataOptions, string][] = [
       [{ header: 'x' as never }, 'Expected `header` to be an object of names and values, got `x` (string)'],

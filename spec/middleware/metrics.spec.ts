@@ -1,4 +1,10 @@
-import { status } from '@grpc/grpc-js';
+import {
+  Metadata,
+  ServerInterceptingCall,
+  type ServerInterceptor,
+  ServerListenerBuilder,
+  status,
+} from '@grpc/grpc-js';
 import { metrics as api } from '@opentelemetry/api';
 import { expect } from 'chai';
 import { interceptor, mount, only, StatusError } from '../../lib/index.ts';
@@ -321,6 +327,41 @@ describe('metrics()', () => {
     expect(value(collected, 'leat.server.sent.messages')).to.equal(3);
     expect(value(collected, 'rpc.server.call.duration').count).to.equal(1);
   });
+
+  /** An interceptor of somebody else, which hands on other metadata than the client's. */
+  const replacing =
+    (by: (metadata: Metadata) => Metadata): ServerInterceptor =>
+    (_method, call) =>
+      new ServerInterceptingCall(call, {
+        start: next =>
+          next({
+            ...new ServerListenerBuilder().build(),
+            onReceiveMetadata: (metadata, pass) => pass(by(metadata)),
+          }),
+      });
+  const shared = new Metadata();
+  const others = {
+    'one copy for each': (metadata: Metadata) => metadata.clone(),
+    'one for all': () => shared,
+  };
+  for (const [what, by] of Object.entries(others))
+    it(`knows calls on two mounts by themselves, also where their metadata is ${what}`, async () => {
+      const both = [tracing(), metrics()];
+      const all = deferred();
+      let open = 0;
+      const source: AnySource = async function* () {
+        if (++open === 3) all.resolve();
+        await all.promise;
+        yield 1;
+      };
+      const server = await start(server => mount(server, definition, { stream: source }, quiet, ...both), {
+        interceptors: [interceptor(quiet, ...both), replacing(by)],
+      });
+      await Promise.all([server.call(), server.call(), server.call()]);
+      await over(3);
+      expect(otel.started).to.equal(3);
+      expect(value(await otel.collect(), 'rpc.server.call.duration').count).to.equal(3);
+    });
 
   it('adds what the hook says to every metric, and leaves out what `only` does not pick', async () => {
     const metricAttributes = () => ({ tenant: 'a' });

@@ -2,6 +2,9 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { context, trace } from '@opentelemetry/api';
 import { expect } from 'chai';
 import type { Middleware } from '../../lib/index.ts';
+import { batch } from '../../middleware/batch.ts';
+import { heartbeat } from '../../middleware/heartbeat.ts';
+import { logging } from '../../middleware/logging.ts';
 import { tracing } from '../../middleware/tracing.ts';
 import { type AnySource, mountNames, serve, stopAll, until } from '../support/harness.ts';
 import { type Rig, startOtel } from '../support/otel.ts';
@@ -48,6 +51,27 @@ describe('tracing(): the context', () => {
         const id = otel.servers().at(-1)?.spanContext().spanId;
         expect(log).to.deep.equal(Array(7).fill(id));
       }
+    });
+
+    it(`O4 is ours where timers of middleware ask, on ${on}`, async () => {
+      const log = new Map<string, string>();
+      const line = (text: string) => void log.set(text, here());
+      const list = [
+        tracing(),
+        logging({ logger: { debug: line, info: () => {}, warn: line, error: line }, slowMs: 5 }),
+        heartbeat({ everyMs: 5, make: () => log.set('heartbeat', here()) && 'beat' }),
+        batch({ maxDelayMs: 5, merge: ([first]) => log.set('batch', here()) && first }),
+      ];
+      const source: AnySource = async function* (_request, { signal }) {
+        yield 1;
+        await new Promise(resolve => signal.addEventListener('abort', resolve));
+      };
+      const calling = (await serve(on, source, list)).open();
+      await until('all were asked', () => log.size === 3);
+      calling.cancel();
+      await until('it is over', () => otel.servers().length === 1);
+      const id = otel.servers()[0]?.spanContext().spanId;
+      expect(Object.fromEntries(log)).to.deep.equal({ heartbeat: id, batch: id, 'stream waits': id });
     });
 
     it(`OT20 is ours when HTTP/2 makes room again, on ${on}`, async () => {

@@ -191,6 +191,9 @@ describe('tracing(): the options', () => {
     });
     expect(second.links[0]?.attributes).to.deep.equal({ 'leat.link.type': 'resume' });
     expect(first.attributes).not.to.have.property('leat.stream.resumed');
+    // Neither throws, whatever a client put into its token.
+    for (const token of [null, 5, {}, [], Symbol('token'), 'nonsense'] as never[])
+      expect([resumed(token), traceparent(token)]).to.deep.equal([undefined, undefined]);
     expect([resumed(undefined), resumed('nonsense'), traceparent()]).to.deep.equal([
       undefined,
       undefined,

@@ -340,6 +340,7 @@ describe('tracing()', () => {
       [{ filter: () => true }, /`filter` of `tracing\(\)` is gone: `only\(match, tracing\(\)\)` picks calls/],
       [{ links: [] }, /Expected `links` to be a function/],
       [{ requestHeaders: 'x' }, /Expected `requestHeaders` to be an array of names/],
+      [{ responseTrailers: ['x', 'y z'] }, /Expected `responseTrailers\[1\]` to be the name of a header/],
       [{ progress: { intervalMs: 10 } }, /Expected `progress.intervalMs` to be at least 1000 milliseconds/],
       [{ segmentMs: Number.NaN }, /Expected `segmentMs`/],
     ];
