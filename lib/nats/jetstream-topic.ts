@@ -90,7 +90,7 @@ class OpenTopic<T> implements JetStreamTopic<T>, ReaderTo {
     );
     this.past = new StoredPast<T>(this.window, pages, info.created, strict, () => this.state === 'live');
     this.reader = new Reader(nats, this, info, from, strict);
-    void nats.nc.closed().then(() => this.disconnected());
+    void nats.nc.closed().then(why => this.disconnected(why || undefined));
   }
 
   /** Reads what this process keeps, so that nobody who subscribes gets it as news; or rejects, and is closed. */
@@ -220,7 +220,7 @@ class OpenTopic<T> implements JetStreamTopic<T>, ReaderTo {
     if (this.state === 'live') this.settings.onEvent({ type: 'away', error: why });
     this.state = 'away';
     this.why = why;
-    this.giveUp ??= afterMs(this.settings.awayMs, () => this.end(why)).unref();
+    this.giveUp ??= afterMs(this.settings.awayMs, () => this.end(this.why)).unref();
     this.past.wake();
   }
 
@@ -231,10 +231,11 @@ class OpenTopic<T> implements JetStreamTopic<T>, ReaderTo {
     this.past.complete(this.gone);
   }
 
-  private disconnected(): void {
+  private disconnected(error: Error | undefined): void {
     if (this.state === 'closed') return;
-    this.away(new ClosedError());
-    this.end(new ClosedError());
+    const why = new ClosedError(error && (this.nats.refusal ?? error));
+    this.away(why);
+    this.end(why);
     void this.close();
   }
 }
