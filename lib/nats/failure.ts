@@ -53,6 +53,15 @@ export class UntakenError extends Error {
   }
 }
 
+/** A message is stored, and not where it was meant to be. */
+export class OtherError extends Error {
+  override readonly name = 'OtherError';
+
+  constructor(stream: string) {
+    super(`it is in stream \`${stream}\` now`);
+  }
+}
+
 /** What went wrong with NATS, in words, and what it is to who asked. */
 interface Failed {
   readonly code: status;
@@ -139,6 +148,8 @@ function read(error: unknown): Failed {
         text: 'no stream has this subject, or NATS runs without JetStream',
         passing: true,
       };
+    case 'OtherError':
+      return { code: status.FAILED_PRECONDITION, text: 'another stream takes this subject' };
     case 'UntakenError':
       return { code: status.FAILED_PRECONDITION, text };
     case 'BrokenError':

@@ -80,6 +80,8 @@ class OpenTopic<T> implements JetStreamTopic<T>, ReaderTo {
     const { first_seq: first, last_seq: last } = info.state;
     const strict = (gaps ?? (info.config.max_msgs_per_subject > 0 ? 'expected' : 'lost')) === 'lost';
     const from = { sequence: Math.max(0, first - 1, last - topic.history), ms: undefined };
+    // None is the default of NATS.
+    nats.publisher.windowMs = (info.config.duplicate_window || 120e9) / 1e6;
     this.decoder = new Decoder<T>(settings);
     this.window = new Window<T>(topic, from);
     const pages = new Pages<T>(

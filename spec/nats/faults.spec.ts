@@ -361,6 +361,14 @@ describe(`jetstreamTopic() and faults of ${nats}`, function () {
     expect((await infoOf(here)).state.messages).to.equal(200);
   });
 
+  it('N7 stores an item once though its acknowledgement comes later than NATS knows its id', async () => {
+    const here = await open(server, { create: { duplicate_window: 100e6 } }, behindProxy());
+    proxy.faults.latencyMs = 1200;
+    expect(await here.publish(1)).to.be.above(0);
+    proxy.faults.latencyMs = 0;
+    expect((await infoOf(here)).state.messages).to.equal(1);
+  });
+
   it('N7 stores an item once that was on its way when the topic was closed', async () => {
     const here = await open(server, {}, behindProxy());
     const other = await open(server);

@@ -432,6 +432,18 @@ describe(`jetstreamTopic() on ${nats}`, function () {
     }
   });
 
+  it('N2 resumes in a mirror of a stream, which has the same numbers', async () => {
+    const here = await open(server);
+    const { streams } = await jetstreamManager(here.nc);
+    await streams.add({ name: 'mirror', mirror: { name: 'updates' } });
+    const there = await open(server, { stream: 'mirror' });
+    const live = there.subscribe();
+    const [first] = await publishAll(here, 1, 3);
+    expect(await taken(live, 3)).to.deep.equal([1, 2, 3]);
+    expect(await taken(there.subscribe({ after: first as number }), 2)).to.deep.equal([2, 3]);
+    await streams.delete('mirror');
+  });
+
   it('reads some subjects of a stream, and what it passes over is no gap', async () => {
     const create = { subjects: ['updates.>'] };
     const settings = { create, subject: 'updates.a', subjects: 'updates.a' };
