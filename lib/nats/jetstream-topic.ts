@@ -45,7 +45,7 @@ export async function jetstreamTopic<T>(
   if (typeof (nc as Partial<NatsConnection> | null)?.status !== 'function')
     throw expected('nc', 'a connection of @nats-io/transport-node', nc);
   const settings = settingsOf(options);
-  const nats = await Nats.on(nc, settings.stream, settings.subjects);
+  const nats = await Nats.on(nc, settings);
   try {
     const opened = new OpenTopic<T>(nats, settings, await openStream(nats, settings));
     await opened.start();

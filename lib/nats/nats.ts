@@ -17,6 +17,13 @@ type Statuses = AsyncIterable<{ type: string; error?: Error }> & { stop(): void 
 const REFUSED: ReadonlySet<string> = new Set(['AuthorizationError', 'UserAuthenticationExpiredError']);
 type Denied = Error & { readonly subject: string };
 
+/** What is read, and where JetStream is asked. */
+interface Where {
+  readonly stream: string;
+  readonly subjects: readonly string[];
+  readonly apiPrefix: string;
+}
+
 /** How long a request to JetStream may take, in milliseconds. */
 const REQUEST_MS = 2000;
 /** How long it may take to delete consumers at the end: a NATS that is away is not waited for. */
@@ -43,8 +50,9 @@ export class Nats {
     readonly jsm: JetStreamManager,
     readonly stream: string,
     private readonly subjects: readonly string[],
+    apiPrefix: string,
   ) {
-    this.js = jetstream(nc, { timeout: REQUEST_MS });
+    this.js = jetstream(nc, { timeout: REQUEST_MS, apiPrefix });
     // By default the prefix of inboxes that the connection was made with.
     this.publisher = new Publisher(
       nc,
@@ -57,9 +65,9 @@ export class Nats {
     void nc.closed().then(() => this.broke());
   }
 
-  static async on(nc: NatsConnection, stream: string, subjects: readonly string[]): Promise<Nats> {
-    const jsm = await jetstreamManager(nc, { timeout: REQUEST_MS, checkAPI: false });
-    return new Nats(nc, jsm, stream, subjects);
+  static async on(nc: NatsConnection, { stream, subjects, apiPrefix }: Where): Promise<Nats> {
+    const jsm = await jetstreamManager(nc, { timeout: REQUEST_MS, apiPrefix, checkAPI: false });
+    return new Nats(nc, jsm, stream, subjects, apiPrefix);
   }
 
   /** Makes a consumer of what was stored after a number. It keeps nothing: the cursor is ours. */

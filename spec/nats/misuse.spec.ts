@@ -42,6 +42,8 @@ describe('jetstreamTopic() without NATS', () => {
     ['subjects that are none', { subjects: ['a', 'a..b'] }, /`subjects` to be a subject of NATS/],
     ['subjects twice', { subjects: ['a.*', '*.b'] }, /`subjects` to be subjects of which none matches/],
     ['words behind `>`', { subjects: 'a.>.b' }, /`subjects` to be a subject of NATS/],
+    ['a prefix with wildcards', { apiPrefix: '$JS.*.API' }, /`apiPrefix` to be a subject of NATS without/],
+    ['a prefix that is none', { apiPrefix: '' }, /`apiPrefix` to be a subject of NATS without wildcards/],
     ['a `create` that is none', { create: true }, /`create` to be the settings of a stream/],
     ['a codec that is none', { decode: 'json' }, /`decode` to be a function/],
     ['another codec', { encode: {} }, /`encode` to be a function/],
