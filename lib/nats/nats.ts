@@ -117,6 +117,12 @@ export class Nats {
     return this.js.consumers.getConsumerFromInfo(consumer);
   }
 
+  /** Lets go of a consumer that nobody waits for any more, once it is made. */
+  async abandon(making: Promise<ConsumerInfo>, error: unknown): Promise<never> {
+    making.then(made => this.forget(made)).catch(() => {});
+    throw error;
+  }
+
   /** Deletes a consumer; never rejects: when that fails NATS lets go of it by itself. */
   async forget({ name }: ConsumerInfo): Promise<void> {
     if (this.nc.isClosed()) return;

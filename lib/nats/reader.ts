@@ -131,12 +131,11 @@ export class Reader {
 
   private async attach(turn: number): Promise<void> {
     const { nats } = this;
-    const consumer = await this.within(nats.answer(nats.consumer(this.cursor.sequence)));
+    const making = nats.consumer(this.cursor.sequence);
+    const abandon = (error: unknown) => nats.abandon(making, error);
+    const consumer = await this.within(nats.answer(making)).catch(abandon);
     // Asked once the consumer is there, so that what is trimmed or made anew in between is seen.
-    const odd = await this.within(this.oddity()).catch(error => {
-      void nats.forget(consumer);
-      throw error;
-    });
+    const odd = await this.within(this.oddity()).catch(abandon);
     if (turn !== this.turn || this.closed) return void nats.forget(consumer);
     if (odd !== undefined) {
       void nats.forget(consumer);

@@ -305,6 +305,24 @@ describe(`jetstreamTopic() and faults of ${nats}`, function () {
     expect(error).to.include({ code: status.UNAVAILABLE });
   });
 
+  it('N8 leaves no consumer that was made later than it waited for', async () => {
+    const nc = await server.connect();
+    const { consumers } = await jetstreamManager(nc);
+    const onEvent = ({ type }: JetStreamEvent) => {
+      if (type === 'away') proxy.faults.latencyMs = 0;
+    };
+    const here = await open(server, { onEvent }, behindProxy());
+    const [first] = await consumers.list('updates').next();
+    proxy.faults.latencyMs = 800;
+    await consumers.delete('updates', first?.name ?? '');
+    await until('it waited too long', () => proxy.faults.latencyMs === 0, 10_000);
+    await until('it is live', () => here.state === 'live', 10_000);
+    for (let looks = 0; looks < 200 && (await infoOf({ nc })).state.consumer_count > 1; looks++)
+      await new Promise(resolve => setTimeout(resolve, 10));
+    expect((await infoOf({ nc })).state.consumer_count).to.equal(1);
+    await nc.close();
+  });
+
   it('N2 goes on with other credentials when NATS takes those no more that it had', async () => {
     const { other, file, user } = await guarded();
     let pass = 'old';
