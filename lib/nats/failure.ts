@@ -10,8 +10,9 @@ const PAUSE_MS = 50;
 export class BrokenError extends Error {
   override readonly name = 'BrokenError';
 
-  constructor() {
-    super('the connection to NATS broke');
+  /** @param why what NATS said before. */
+  constructor(why?: Error) {
+    super(why?.message ?? 'the connection to NATS broke', { cause: why });
   }
 }
 
@@ -19,8 +20,9 @@ export class BrokenError extends Error {
 export class ClosedError extends Error {
   override readonly name = 'ClosedError';
 
-  constructor() {
-    super('the connection to NATS is closed');
+  /** @param why what NATS said before. */
+  constructor(why?: Error) {
+    super(why?.message ?? 'the connection to NATS is closed', { cause: why });
   }
 }
 
@@ -48,6 +50,15 @@ export class UntakenError extends Error {
 
   constructor() {
     super('the stream does not take this subject');
+  }
+}
+
+/** A message is stored, and not where it was meant to be. */
+export class OtherError extends Error {
+  override readonly name = 'OtherError';
+
+  constructor(stream: string) {
+    super(`it is in stream \`${stream}\` now`);
   }
 }
 
@@ -93,6 +104,11 @@ export function isPassing(error: unknown): boolean {
   return read(error).passing === true;
 }
 
+/** Whether the user of NATS is not allowed to ask. */
+export function isDenied(error: unknown): boolean {
+  return read(error).code === status.PERMISSION_DENIED;
+}
+
 /** Asks again while that might help: a NATS that starts, or is busy, is slow to answer. */
 export async function patiently<A>(ask: () => Promise<A>): Promise<A> {
   const until = performance.now() + PATIENCE_MS;
@@ -121,8 +137,7 @@ function read(error: unknown): Failed {
   const text = messageOf(error);
   const code = codeOf(error);
   if (code !== undefined) return API[code] ?? { ...byStatus(error), text };
-  // By name: there may be more than one copy of these classes.
-  switch ((error as Error | null)?.name) {
+  switch (nameOf(error)) {
     case 'SilentError':
     case 'TimeoutError':
       return { code: status.UNAVAILABLE, text: 'NATS does not answer', passing: true };
@@ -133,6 +148,8 @@ function read(error: unknown): Failed {
         text: 'no stream has this subject, or NATS runs without JetStream',
         passing: true,
       };
+    case 'OtherError':
+      return { code: status.FAILED_PRECONDITION, text: 'another stream takes this subject' };
     case 'UntakenError':
       return { code: status.FAILED_PRECONDITION, text };
     case 'BrokenError':
@@ -153,6 +170,14 @@ function read(error: unknown): Failed {
     default:
       return { code: status.INTERNAL, text };
   }
+}
+
+/** By name errors are known: there may be more than one copy of their classes. */
+function nameOf(error: unknown): string | undefined {
+  const { name, cause } = (error ?? {}) as Error;
+  // A request that may not hear its answer says so below.
+  const denied = name === 'RequestError' && nameOf(cause) === 'PermissionViolationError';
+  return denied ? 'PermissionViolationError' : name;
 }
 
 function byStatus(error: unknown): Omit<Failed, 'text'> {

@@ -45,7 +45,7 @@ export async function jetstreamTopic<T>(
   if (typeof (nc as Partial<NatsConnection> | null)?.status !== 'function')
     throw expected('nc', 'a connection of @nats-io/transport-node', nc);
   const settings = settingsOf(options);
-  const nats = await Nats.on(nc, settings.stream, settings.subjects);
+  const nats = await Nats.on(nc, settings);
   try {
     const opened = new OpenTopic<T>(nats, settings, await openStream(nats, settings));
     await opened.start();
@@ -80,6 +80,8 @@ class OpenTopic<T> implements JetStreamTopic<T>, ReaderTo {
     const { first_seq: first, last_seq: last } = info.state;
     const strict = (gaps ?? (info.config.max_msgs_per_subject > 0 ? 'expected' : 'lost')) === 'lost';
     const from = { sequence: Math.max(0, first - 1, last - topic.history), ms: undefined };
+    // None is the default of NATS.
+    nats.publisher.windowMs = (info.config.duplicate_window || 120e9) / 1e6;
     this.decoder = new Decoder<T>(settings);
     this.window = new Window<T>(topic, from);
     const pages = new Pages<T>(
@@ -90,7 +92,7 @@ class OpenTopic<T> implements JetStreamTopic<T>, ReaderTo {
     );
     this.past = new StoredPast<T>(this.window, pages, info.created, strict, () => this.state === 'live');
     this.reader = new Reader(nats, this, info, from, strict);
-    void nats.nc.closed().then(() => this.disconnected());
+    void nats.nc.closed().then(why => this.disconnected(why || undefined));
   }
 
   /** Reads what this process keeps, so that nobody who subscribes gets it as news; or rejects, and is closed. */
@@ -220,7 +222,7 @@ class OpenTopic<T> implements JetStreamTopic<T>, ReaderTo {
     if (this.state === 'live') this.settings.onEvent({ type: 'away', error: why });
     this.state = 'away';
     this.why = why;
-    this.giveUp ??= afterMs(this.settings.awayMs, () => this.end(why)).unref();
+    this.giveUp ??= afterMs(this.settings.awayMs, () => this.end(this.why)).unref();
     this.past.wake();
   }
 
@@ -231,10 +233,11 @@ class OpenTopic<T> implements JetStreamTopic<T>, ReaderTo {
     this.past.complete(this.gone);
   }
 
-  private disconnected(): void {
+  private disconnected(error: Error | undefined): void {
     if (this.state === 'closed') return;
-    this.away(new ClosedError());
-    this.end(new ClosedError());
+    const why = new ClosedError(error && (this.nats.refusal ?? error));
+    this.away(why);
+    this.end(why);
     void this.close();
   }
 }

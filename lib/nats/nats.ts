@@ -6,14 +6,23 @@ import {
   jetstream,
   jetstreamManager,
 } from '@nats-io/jetstream';
-import type { NatsConnection } from '@nats-io/transport-node';
+import { type NatsConnection, nuid } from '@nats-io/transport-node';
 import { after } from '../timers.ts';
-import { BrokenError, isMissing, UntakenError } from './failure.ts';
+import { BrokenError, isDenied, isMissing, UntakenError } from './failure.ts';
 import { Publisher } from './publisher.ts';
 import { covers } from './subjects.ts';
 
 type Statuses = AsyncIterable<{ type: string; error?: Error }> & { stop(): void };
+/** What NATS says before it closes a connection. */
+const REFUSED: ReadonlySet<string> = new Set(['AuthorizationError', 'UserAuthenticationExpiredError']);
 type Denied = Error & { readonly subject: string };
+
+/** What is read, and where JetStream is asked. */
+interface Where {
+  readonly stream: string;
+  readonly subjects: readonly string[];
+  readonly apiPrefix: string;
+}
 
 /** How long a request to JetStream may take, in milliseconds. */
 const REQUEST_MS = 2000;
@@ -28,19 +37,22 @@ export class Nats {
   private readonly js: JetStreamClient;
   private readonly deleting: Set<Promise<unknown>> = new Set();
   /** Told when the connection breaks, and when there is a new one. */
-  listener: { broke(): void; back(): void } | undefined;
+  listener: { broke(why?: Error): void; back(): void } | undefined;
   private readonly statuses: Statuses;
   private readonly asking: Set<() => void> = new Set();
   /** What NATS did not allow last: it says so beside the request, which is never answered. */
   private denied: Denied | undefined;
+  /** Why NATS closed the connection, until it is there again. */
+  refusal: Error | undefined;
 
   private constructor(
     readonly nc: NatsConnection,
     readonly jsm: JetStreamManager,
     readonly stream: string,
     private readonly subjects: readonly string[],
+    apiPrefix: string,
   ) {
-    this.js = jetstream(nc, { timeout: REQUEST_MS });
+    this.js = jetstream(nc, { timeout: REQUEST_MS, apiPrefix });
     // By default the prefix of inboxes that the connection was made with.
     this.publisher = new Publisher(
       nc,
@@ -53,15 +65,16 @@ export class Nats {
     void nc.closed().then(() => this.broke());
   }
 
-  static async on(nc: NatsConnection, stream: string, subjects: readonly string[]): Promise<Nats> {
-    const jsm = await jetstreamManager(nc, { timeout: REQUEST_MS, checkAPI: false });
-    return new Nats(nc, jsm, stream, subjects);
+  static async on(nc: NatsConnection, { stream, subjects, apiPrefix }: Where): Promise<Nats> {
+    const jsm = await jetstreamManager(nc, { timeout: REQUEST_MS, apiPrefix, checkAPI: false });
+    return new Nats(nc, jsm, stream, subjects, apiPrefix);
   }
 
   /** Makes a consumer of what was stored after a number. It keeps nothing: the cursor is ours. */
-  consumer(after: number): Promise<ConsumerInfo> {
+  async consumer(after: number): Promise<ConsumerInfo> {
     const [subject] = this.subjects;
-    return this.jsm.consumers.add(this.stream, {
+    const made = await this.jsm.consumers.add(this.stream, {
+      name: nuid.next(),
       ack_policy: 'none',
       deliver_policy: 'by_start_sequence',
       opt_start_seq: after + 1,
@@ -69,11 +82,25 @@ export class Nats {
       mem_storage: true,
       num_replicas: 1,
       inactive_threshold: INACTIVE_MS * 1e6,
-      // An array uses an older API of NATS, which permissions by subject do not know.
+      // With a name and one subject NATS is asked on a subject that ends with both, so permissions can say who may read
+      // what. An array uses an older API.
       ...(this.subjects.length === 1
         ? { filter_subject: subject as string }
         : { filter_subjects: [...this.subjects] }),
     });
+    this.refusal = undefined;
+    return made;
+  }
+
+  /** Asks once what is asked when something is odd: who may not would read until then, and never again. */
+  async mayCheck({ name }: ConsumerInfo, sequence: number): Promise<void> {
+    const { jsm, stream } = this;
+    const asked = [
+      this.answer<unknown>(jsm.streams.getMessage(stream, { seq: Math.max(1, sequence) })),
+      this.answer<unknown>(jsm.consumers.info(stream, name)),
+    ];
+    for (const answer of await Promise.allSettled(asked))
+      if (answer.status === 'rejected' && isDenied(answer.reason)) throw answer.reason;
   }
 
   /** Why the stream does not take a subject; nothing when it does, or does not answer. */
@@ -88,6 +115,12 @@ export class Nats {
 
   reading(consumer: ConsumerInfo): Consumer {
     return this.js.consumers.getConsumerFromInfo(consumer);
+  }
+
+  /** Lets go of a consumer that nobody waits for any more, once it is made. */
+  async abandon(making: Promise<ConsumerInfo>, error: unknown): Promise<never> {
+    making.then(made => this.forget(made)).catch(() => {});
+    throw error;
   }
 
   /** Deletes a consumer; never rejects: when that fails NATS lets go of it by itself. */
@@ -118,11 +151,20 @@ export class Nats {
     });
   }
 
+  /** Resolves when NATS has all that was sent; rejects when it did not allow some of it that names `about`. */
+  async heard(about: string): Promise<void> {
+    await this.answer(this.nc.flush());
+    // What it says beside comes before, and is read a little later.
+    await new Promise(setImmediate);
+    if (this.denied?.subject.includes(about)) throw this.denied;
+  }
+
   /** Hears of the connection. */
   private async watch(): Promise<void> {
     for await (const { type, error } of this.statuses) {
       if (type === 'error' && error?.name === 'PermissionViolationError') this.denies(error as Denied);
-      if (type === 'disconnect') this.listener?.broke();
+      if (type === 'error' && error && REFUSED.has(error.name)) this.refusal = error;
+      if (type === 'disconnect') this.listener?.broke(this.refusal);
       if (type !== 'reconnect') continue;
       this.broke();
       this.listener?.back();

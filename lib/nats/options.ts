@@ -27,6 +27,11 @@ export interface JetStreamTopicOptions<T> {
    */
   readonly subjects?: string | readonly string[];
   /**
+   * Where JetStream is asked: `$JS.hub.API` for the one of a domain `hub`, or as an account imports that of another.
+   * @default `$JS.API`, the JetStream of the connection
+   */
+  readonly apiPrefix?: string;
+  /**
    * Makes the stream when it is missing, on NATS 2.11.2 and later: with these settings, and by default with
    * `subject`, and numbers that begin at the clock, so that none comes again when it is deleted and made anew.
    */
@@ -93,6 +98,7 @@ export interface Settings<T> {
   readonly stream: string;
   readonly subject: string;
   readonly subjects: readonly string[];
+  readonly apiPrefix: string;
   readonly create: Partial<StreamConfig> | undefined;
   readonly encode: (item: T) => Uint8Array | string;
   readonly decode: Decode<T>;
@@ -111,6 +117,7 @@ const NAMES = [
     'stream',
     'subject',
     'subjects',
+    'apiPrefix',
     'create',
     'encode',
     'decode',
@@ -124,7 +131,7 @@ const NAMES = [
 /** @throws TypeError when an option is out of its range. */
 export function settingsOf<T>(options: JetStreamTopicOptions<T>): Settings<T> {
   checkOptions(options, NAMES);
-  const { stream, subject, create, key, gaps } = options;
+  const { stream, subject, apiPrefix = '$JS.API', create, key, gaps } = options;
   const { encode = JSON.stringify, decode = fromJson, capacity = 256, history = 1000 } = options;
   const { overflow = key ? 'conflate' : 'error' } = options;
   const { poison = 'fail', awayMs = 30_000, maxCatchUps = 16, onEvent = printer(stream) } = options;
@@ -133,6 +140,7 @@ export function settingsOf<T>(options: JetStreamTopicOptions<T>): Settings<T> {
   checkSubject('subject', subject);
   const subjects = [options.subjects === undefined ? subject : options.subjects].flat();
   checkSubjects('subjects', subjects);
+  checkSubject('apiPrefix', apiPrefix);
   if (create !== undefined && !isPlain(create)) throw expected('create', 'the settings of a stream', create);
   for (const [name, hook] of Object.entries({ encode, decode, key, onEvent })) checkFunction(name, hook);
   checkPolicy(capacity, overflow, key);
@@ -150,7 +158,7 @@ export function settingsOf<T>(options: JetStreamTopicOptions<T>): Settings<T> {
   const told = (event: JetStreamEvent) => survive(() => onEvent(event));
   const encoded = decode === fromJson ? (item: T) => checkJson(encode(item), item) : encode;
   return {
-    ...{ stream, subject, subjects, create, encode: encoded, decode, topic },
+    ...{ stream, subject, subjects, apiPrefix, create, encode: encoded, decode, topic },
     ...{ poison, awayMs, maxCatchUps, gaps, onEvent: told },
   };
 }

@@ -124,7 +124,8 @@ export class Pages<T> {
     try {
       const page = this.keptFor(after);
       if (page) return page;
-      consumer = await this.nats.answer(this.nats.consumer(after));
+      const making = this.nats.consumer(after);
+      consumer = await this.nats.answer(making).catch(error => this.nats.abandon(making, error));
       const read = await this.page(after, consumer);
       if (read.entries.length > 0) this.keep(read);
       return read;

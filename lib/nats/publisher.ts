@@ -10,11 +10,14 @@ import {
 import { show } from '../check.ts';
 import { forget } from '../hooks.ts';
 import { after, type Timer } from '../timers.ts';
-import { failureOf, isPassing, NobodyError, SilentError } from './failure.ts';
+import { failureOf, isPassing, NobodyError, OtherError, SilentError } from './failure.ts';
+import { isBefore } from './version.ts';
 
 /** How long NATS may take to acknowledge before the same is sent again, in milliseconds. */
 const ATTEMPT_MS = 1000;
 const PAUSE_MS = 50;
+/** Before this, mirrors leave out what says for which stream it is. */
+const EXPECTS_FROM = [2, 11, 5];
 
 /** A message that is not acknowledged yet. */
 interface Sending {
@@ -23,6 +26,10 @@ interface Sending {
   readonly id: string;
   /** When it is given up. */
   readonly until: number;
+  /** When it was sent last. */
+  at: number;
+  /** When that was sent which NATS may have stored; nothing while it has stored none. */
+  since: number | undefined;
   /** When NATS has taken too long, or may be asked again. */
   due: number;
   /** Why it is to be sent again; nothing while NATS is asked. */
@@ -47,6 +54,10 @@ export class Publisher {
   private timer: Timer | undefined;
   private timerDue = Infinity;
   private closed = false;
+  /** Of the NATS that the headers are made for. */
+  private info: NatsConnection['info'];
+  /** For how long NATS knows an id again, in milliseconds: what is sent again later might be stored twice. */
+  windowMs: number = Infinity;
 
   constructor(
     private readonly nc: NatsConnection,
@@ -56,7 +67,6 @@ export class Publisher {
     inboxPrefix?: string,
   ) {
     this.inbox = `${createInbox(inboxPrefix)}.`;
-    this.headers.set(PubHeaders.ExpectedStreamHdr, stream);
   }
 
   /**
@@ -71,7 +81,8 @@ export class Publisher {
   ): Promise<number> {
     return new Promise((resolve, reject) => {
       const until = performance.now() + timeoutMs;
-      const sending = { subject, payload, id, until, due: 0, failed: undefined, resolve, reject };
+      const begun = { at: 0, due: 0, since: undefined, failed: undefined };
+      const sending = { subject, payload, id, until, ...begun, resolve, reject };
       const number = ++this.last;
       this.sending.set(number, sending);
       this.send(number, sending);
@@ -97,17 +108,27 @@ export class Publisher {
 
   private send(number: number, sending: Sending): void {
     const { subject, payload, id } = sending;
-    sending.due = Math.min(performance.now() + ATTEMPT_MS, sending.until);
+    sending.at = performance.now();
+    const next = sending.at + ATTEMPT_MS;
+    sending.due = next < this.lastOf(sending, sending.at) ? next : sending.until;
     sending.failed = undefined;
     try {
       this.acks ??= this.nc.subscribe(`${this.inbox}*`, { callback: (error, ack) => this.heard(error, ack) });
       // What `set` checks of a name and a value is known of these.
       this.headers.headers.set(PubHeaders.MsgIdHdr, [id]);
+      if (this.nc.info !== this.info) this.expect();
       this.nc.publish(subject, payload, { headers: this.headers, reply: this.inbox + number });
       this.wakeAt(sending.due);
     } catch (error) {
       this.failed(number, sending, error);
     }
+  }
+
+  /** Lets no other stream take what is sent, of which this NATS may have been told. */
+  private expect(): void {
+    this.info = this.nc.info;
+    if (isBefore(this.nc, EXPECTS_FROM)) this.headers.delete(PubHeaders.ExpectedStreamHdr);
+    else this.headers.set(PubHeaders.ExpectedStreamHdr, this.stream);
   }
 
   private heard(error: Error | null, ack: Msg): void {
@@ -119,7 +140,7 @@ export class Publisher {
     const sending = this.sending.get(number);
     if (sending === undefined) return;
     try {
-      sending.resolve(sequenceOf(ack));
+      sending.resolve(sequenceOf(ack, this.stream));
       this.settled(number);
     } catch (error) {
       this.failed(number, sending, error);
@@ -141,13 +162,19 @@ export class Publisher {
 
   private failed(number: number, sending: Sending, error: unknown): void {
     const now = performance.now();
-    if (isPassing(error) && now + PAUSE_MS < sending.until) {
+    if (!(error instanceof NobodyError)) sending.since ??= sending.at;
+    if (isPassing(error) && now + PAUSE_MS < this.lastOf(sending, now)) {
       sending.failed = error;
       sending.due = now + PAUSE_MS;
       return this.wakeAt(sending.due);
     }
     sending.reject(failureOf(error, `cannot publish to \`${sending.subject}\` of stream \`${this.stream}\``));
     this.settled(number);
+  }
+
+  /** Until when it may be sent again, if what was sent may be stored since a time. */
+  private lastOf({ since, until }: Sending, otherwise: number): number {
+    return Math.min(until, (since ?? otherwise) + this.windowMs);
   }
 
   private settled(number: number): void {
@@ -181,11 +208,12 @@ export class Publisher {
   }
 }
 
-/** What NATS answers when it has stored a message, or why it did not. */
-function sequenceOf(ack: Msg): number {
+/** What NATS answers when it has stored a message, or why it did not, or not in this stream. */
+function sequenceOf(ack: Msg, expected: string): number {
   if (ack.data.length === 0 && ack.headers?.code === 503) throw new NobodyError();
-  const { seq, error } = ack.json<{ seq?: unknown; error?: ApiError }>();
+  const { seq, stream, error } = ack.json<{ seq?: unknown; stream?: unknown; error?: ApiError }>();
   if (error) throw new JetStreamApiError(error);
+  if (typeof stream === 'string' && stream !== expected) throw new OtherError(stream);
   if (typeof seq !== 'number') throw new Error(`not an acknowledgement of JetStream: ${ack.string()}`);
   return seq;
 }

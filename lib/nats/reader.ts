@@ -70,9 +70,9 @@ export class Reader {
     this.sizes = new Sizes(known.state);
     // A new connection is a reason to begin anew at once, not when a heartbeat is missed.
     nats.listener = {
-      broke: () => {
+      broke: why => {
         this.connected = false;
-        this.away(new BrokenError());
+        this.away(new BrokenError(why));
       },
       back: () => {
         this.connected = true;
@@ -81,7 +81,7 @@ export class Reader {
     };
   }
 
-  /** Begins to read. Rejects when that fails, and goes on failing. */
+  /** Begins to read. Rejects when that fails, and goes on failing, or is not allowed. */
   async start(): Promise<void> {
     await patiently(async () => {
       if (this.closed) return;
@@ -90,6 +90,7 @@ export class Reader {
         throw error;
       });
     });
+    if (this.consumer) await this.nats.mayCheck(this.consumer, this.cursor.sequence);
   }
 
   close(): void {
@@ -107,7 +108,7 @@ export class Reader {
   private anew(): void {
     if (this.closed) return;
     this.detach();
-    const turn = this.turn;
+    const { turn } = this;
     this.attach(turn).catch(error => this.retry(turn, error));
   }
 
@@ -130,12 +131,11 @@ export class Reader {
 
   private async attach(turn: number): Promise<void> {
     const { nats } = this;
-    const consumer = await this.within(nats.answer(nats.consumer(this.cursor.sequence)));
+    const making = nats.consumer(this.cursor.sequence);
+    const abandon = (error: unknown) => nats.abandon(making, error);
+    const consumer = await this.within(nats.answer(making)).catch(abandon);
     // Asked once the consumer is there, so that what is trimmed or made anew in between is seen.
-    const odd = await this.within(this.oddity()).catch(error => {
-      void nats.forget(consumer);
-      throw error;
-    });
+    const odd = await this.within(this.oddity()).catch(abandon);
     if (turn !== this.turn || this.closed) return void nats.forget(consumer);
     if (odd !== undefined) {
       void nats.forget(consumer);
@@ -155,6 +155,8 @@ export class Reader {
     });
     this.messages = messages;
     if (turn !== this.turn || this.closed) return messages.stop();
+    await this.within(nats.heard(consumer.name));
+    if (turn !== this.turn) return;
     this.failures = 0;
     void messages.closed().then(() => turn === this.turn && this.anew());
     void this.hearts(turn, messages);
@@ -178,8 +180,7 @@ export class Reader {
       // `consume` itself would go on asking a consumer that is not there.
       if (!ODD.has(type)) continue;
       this.anew();
-      if (type === 'heartbeats_missed') await this.ping();
-      return;
+      return type === 'heartbeats_missed' ? this.ping() : undefined;
     }
   }
 
@@ -223,9 +224,8 @@ export class Reader {
   }
 
   private checkLater(turn: number, ms: number = CHECK_MS): void {
-    this.checking = after(ms, () => {
-      this.check(turn).catch(() => turn === this.turn && this.anew());
-    }).unref();
+    const failed = () => turn === this.turn && this.anew();
+    this.checking = after(ms, () => void this.check(turn).catch(failed)).unref();
   }
 
   /**

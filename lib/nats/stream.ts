@@ -5,6 +5,7 @@ import { StatusError } from '../status/status.ts';
 import { codeOf, failureOf, isMissing, patiently } from './failure.ts';
 import type { Nats } from './nats.ts';
 import { covers, madeBy, overlap } from './subjects.ts';
+import { isBefore } from './version.ts';
 
 /** What a topic asks of its stream. */
 export interface StreamSettings {
@@ -90,10 +91,9 @@ async function findOrMake(nats: Nats, settings: StreamSettings): Promise<StreamI
   if (unfit !== undefined)
     throw new TypeError(`Expected \`create\` to be without \`${unfit}\`: ${UNFIT[unfit]}`);
   checkSubjectsOf(config, settings);
-  const { version = '' } = nc.info ?? {};
-  if (isBefore(version, CREATES_FROM))
+  if (isBefore(nc, CREATES_FROM))
     throw failureOf(
-      new Error(`streams are made on NATS ${CREATES_FROM.join('.')} and later, this is ${version}`),
+      new Error(`streams are made on NATS ${CREATES_FROM.join('.')} and later, this is ${nc.info?.version}`),
       `cannot make ${what}`,
     );
   try {
@@ -103,13 +103,4 @@ async function findOrMake(nats: Nats, settings: StreamSettings): Promise<StreamI
     if (codeOf(error) === NAME_IN_USE) return jsm.streams.info(stream);
     throw failureOf(error, `cannot make ${what}`);
   }
-}
-
-function isBefore(version: string, least: readonly number[]): boolean {
-  const parts = version.split(/[.-]/).map(Number);
-  for (const [index, part] of least.entries()) {
-    const own = parts[index] ?? 0;
-    if (own !== part) return own < part;
-  }
-  return false;
 }

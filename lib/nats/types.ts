@@ -29,7 +29,8 @@ export interface PublishOptions {
    */
   readonly subject?: string;
   /**
-   * How long NATS may take to store it, in milliseconds. Minimum 1.
+   * How long NATS may take to store it, in milliseconds. Minimum 1. It is sent again as long as that, and within the
+   * stream's `duplicate_window`.
    * @default 5000
    */
   readonly timeoutMs?: number;

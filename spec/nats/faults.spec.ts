@@ -1,12 +1,14 @@
+import { writeFileSync } from 'node:fs';
 import { status } from '@grpc/grpc-js';
 import { jetstreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { expect } from 'chai';
-import { jetstreamTopic } from '../../lib/nats/index.ts';
+import { type JetStreamEvent, jetstreamTopic } from '../../lib/nats/index.ts';
 import { FaultProxy } from '../client/fault-proxy.ts';
 import { failure, taken, thrown } from '../sources/tools.ts';
 import { until } from '../support/harness.ts';
 import {
+  configFile,
   infoOf,
   leaveAll,
   type NatsServer,
@@ -34,6 +36,13 @@ describe(`jetstreamTopic() and faults of ${nats}`, function () {
   });
 
   const behindProxy = () => ({ servers: `127.0.0.1:${proxy.port}`, pingInterval: 60_000 });
+
+  const usersOf = (pass: string, more = '') =>
+    `authorization: { users: [{ user: reader, password: ${pass}${more} }] }`;
+  const guarded = async () => {
+    const file = configFile(usersOf('old'));
+    return { other: await startNats({} as never, '-js', '-c', file), file, user: 'reader' };
+  };
 
   it('N2 loses and repeats nothing when NATS is killed and started again', async () => {
     const here = await open(server);
@@ -296,6 +305,67 @@ describe(`jetstreamTopic() and faults of ${nats}`, function () {
     expect(error).to.include({ code: status.UNAVAILABLE });
   });
 
+  it('N8 leaves no consumer that was made later than it waited for', async () => {
+    const nc = await server.connect();
+    const { consumers } = await jetstreamManager(nc);
+    const onEvent = ({ type }: JetStreamEvent) => {
+      if (type === 'away') proxy.faults.latencyMs = 0;
+    };
+    const here = await open(server, { onEvent }, behindProxy());
+    const [first] = await consumers.list('updates').next();
+    proxy.faults.latencyMs = 800;
+    await consumers.delete('updates', first?.name ?? '');
+    await until('it waited too long', () => proxy.faults.latencyMs === 0, 10_000);
+    await until('it is live', () => here.state === 'live', 10_000);
+    for (let looks = 0; looks < 200 && (await infoOf({ nc })).state.consumer_count > 1; looks++)
+      await new Promise(resolve => setTimeout(resolve, 10));
+    expect((await infoOf({ nc })).state.consumer_count).to.equal(1);
+    await nc.close();
+  });
+
+  it('N2 goes on with other credentials when NATS takes those no more that it had', async () => {
+    const { other, file, user } = await guarded();
+    let pass = 'old';
+    const here = await open(other, {}, { authenticator: () => ({ user, pass }) });
+    const live = here.subscribe();
+    const number = await here.publish(1);
+    pass = 'new';
+    writeFileSync(file, usersOf('new'));
+    other.reload();
+    await until('it is away', () => here.events.some(({ type }) => type === 'away'));
+    const [{ error }] = here.events.filter(({ type }) => type === 'away') as [JetStreamEvent];
+    expect((error as Error).message).to.match(/auth/i);
+    await until('it is live', () => here.state === 'live');
+    await here.publish(2);
+    expect(await taken(live, 2)).to.deep.equal([1, 2]);
+    expect(await taken(here.subscribe({ after: number }), 1)).to.deep.equal([2]);
+  });
+
+  it('ends subscribers, and says why, when NATS takes no credentials that it has', async () => {
+    const { other, file, user } = await guarded();
+    const here = await open(other, {}, { authenticator: () => ({ user, pass: 'old' }) });
+    const live = failure(here.subscribe());
+    writeFileSync(file, usersOf('new'));
+    other.reload();
+    const { error } = await live;
+    expect(error).to.include({ code: status.UNAVAILABLE });
+    expect(error.cause.message).to.match(/auth/i);
+    expect(here.state).to.equal('closed');
+  });
+
+  it('says why NATS is away as it was heard last, when it is away for too long', async () => {
+    const { other, file, user } = await guarded();
+    const here = await open(other, { awayMs: 1000 }, { user, pass: 'old' });
+    const live = failure(here.subscribe());
+    writeFileSync(file, usersOf('old', ', permissions: { publish: { deny: "$JS.API.CONSUMER.CREATE.>" } }'));
+    await other.down();
+    await other.up();
+    const { error } = await live;
+    expect(error).to.include({ code: status.UNAVAILABLE });
+    expect(error.cause.message).to.include('$JS.API.CONSUMER.CREATE.updates');
+    expect(here.state).to.equal('away');
+  });
+
   it('N7 stores an item once though its acknowledgement is lost', async () => {
     const here = await open(server, {}, behindProxy());
     const sending: Promise<number>[] = [];
@@ -307,6 +377,14 @@ describe(`jetstreamTopic() and faults of ${nats}`, function () {
     await Promise.all(sending);
     expect(new Set(await Promise.all(sending)).size).to.equal(200);
     expect((await infoOf(here)).state.messages).to.equal(200);
+  });
+
+  it('N7 stores an item once though its acknowledgement comes later than NATS knows its id', async () => {
+    const here = await open(server, { create: { duplicate_window: 100e6 } }, behindProxy());
+    proxy.faults.latencyMs = 1200;
+    expect(await here.publish(1)).to.be.above(0);
+    proxy.faults.latencyMs = 0;
+    expect((await infoOf(here)).state.messages).to.equal(1);
   });
 
   it('N7 stores an item once that was on its way when the topic was closed', async () => {

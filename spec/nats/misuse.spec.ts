@@ -42,6 +42,8 @@ describe('jetstreamTopic() without NATS', () => {
     ['subjects that are none', { subjects: ['a', 'a..b'] }, /`subjects` to be a subject of NATS/],
     ['subjects twice', { subjects: ['a.*', '*.b'] }, /`subjects` to be subjects of which none matches/],
     ['words behind `>`', { subjects: 'a.>.b' }, /`subjects` to be a subject of NATS/],
+    ['a prefix with wildcards', { apiPrefix: '$JS.*.API' }, /`apiPrefix` to be a subject of NATS without/],
+    ['a prefix that is none', { apiPrefix: '' }, /`apiPrefix` to be a subject of NATS without wildcards/],
     ['a `create` that is none', { create: true }, /`create` to be the settings of a stream/],
     ['a codec that is none', { decode: 'json' }, /`decode` to be a function/],
     ['another codec', { encode: {} }, /`encode` to be a function/],
@@ -72,6 +74,16 @@ describe('jetstreamTopic() without NATS', () => {
   });
 });
 
+/** All that one has to be allowed who reads `updates` of the stream `updates`. */
+const READS = [
+  '$JS.API.STREAM.INFO.updates',
+  '$JS.API.CONSUMER.CREATE.updates.*.updates',
+  '$JS.API.CONSUMER.INFO.updates.*',
+  '$JS.API.CONSUMER.MSG.NEXT.updates.*',
+  '$JS.API.STREAM.MSG.GET.updates',
+];
+const list = (subjects: readonly string[]) => JSON.stringify(subjects);
+
 describe(`jetstreamTopic() and bad input, on ${nats}`, function () {
   this.timeout(20_000);
   let server: NatsServer;
@@ -81,6 +93,9 @@ describe(`jetstreamTopic() and bad input, on ${nats}`, function () {
       { user: all, password: all },
       { user: own, password: own, permissions: { subscribe: ["_INBOX_own.>"] } }
       { user: reader, password: reader, permissions: { publish: { deny: ["$JS.API.STREAM.CREATE.>", "updates"] } } }
+      { user: reads, password: x, permissions: { publish: ${list(READS)}, subscribe: "_INBOX.>" } }
+      { user: deaf, password: x, permissions: { subscribe: { deny: "_INBOX.>" } } }
+      ${READS.map((one, index) => `{ user: without${index}, password: x, permissions: { publish: { deny: "${one}" } } }`).join('\n')}
     ] }, no_auth_user: all, max_payload: 64KB`;
     server = await startNats(this, '-js', '-c', configFile(users));
   });
@@ -143,6 +158,37 @@ describe(`jetstreamTopic() and bad input, on ${nats}`, function () {
     expect(reader.state).to.equal('live');
     await writer.publish(3);
     expect(await taken(live, 1)).to.deep.equal([3]);
+  });
+
+  it('says at once what it may not ask, be it needed only when something is odd', async () => {
+    const writer = await open(server);
+    for (const full of [false, true]) {
+      for (const [index, subject] of READS.entries()) {
+        const error = await rejected(open(server, {}, { user: `without${index}`, pass: 'x' }));
+        expect(error, subject).to.include({ code: status.PERMISSION_DENIED });
+        expect(error.details).to.include(subject.split('.*', 1)[0]);
+      }
+      if (!full) await writer.publish(1);
+    }
+    const deaf = await rejected(open(server, {}, { user: 'deaf', pass: 'x' }));
+    expect(deaf).to.include({ code: status.PERMISSION_DENIED });
+    expect(deaf.details).to.match(/^cannot open stream `updates` on .*_INBOX/);
+  });
+
+  it('reads what it may, and nothing else, also when it has to begin anew', async () => {
+    const writer = await open(server, { create: { subjects: ['updates', 'secret'] } });
+    const reader = await open(server, {}, { user: 'reads', pass: 'x' });
+    const live = reader.subscribe();
+    await writer.publish(1);
+    expect(await taken(live, 1)).to.deep.equal([1]);
+    await reader.nc.reconnect();
+    const next = reader.subscribe();
+    await writer.publish(2);
+    expect(await taken(next, 1)).to.deep.equal([2]);
+    const error = await rejected(
+      open(server, { subject: 'secret', create: undefined as never }, { user: 'reads', pass: 'x' }),
+    );
+    expect(error).to.include({ code: status.PERMISSION_DENIED });
   });
 
   it('hears acknowledgements where it may hear them, and says when it may nowhere', async () => {

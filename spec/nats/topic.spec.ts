@@ -6,6 +6,7 @@ import { FaultProxy } from '../client/fault-proxy.ts';
 import { all, failure, taken, thrown } from '../sources/tools.ts';
 import { until } from '../support/harness.ts';
 import {
+  configFile,
   infoOf,
   leaveAll,
   type NatsServer,
@@ -430,6 +431,37 @@ describe(`jetstreamTopic() on ${nats}`, function () {
         '`subjects` to be among those of stream `updates` (in.>, stored as out.',
       );
     }
+  });
+
+  it('N2 resumes in a mirror of a stream, which has the same numbers', async () => {
+    const here = await open(server);
+    const { streams } = await jetstreamManager(here.nc);
+    await streams.add({ name: 'mirror', mirror: { name: 'updates' } });
+    const there = await open(server, { stream: 'mirror' });
+    const live = there.subscribe();
+    const [first] = await publishAll(here, 1, 3);
+    expect(await taken(live, 3)).to.deep.equal([1, 2, 3]);
+    expect(await taken(there.subscribe({ after: first as number }), 2)).to.deep.equal([2, 3]);
+    await streams.delete('mirror');
+  });
+
+  it('asks JetStream where another account exports it', async () => {
+    const accounts = `accounts {
+      A { jetstream: enabled, exports: [{ service: "$JS.API.>", response_type: stream }, { service: updates }] }
+      B { users: [{ user: b, password: b }], imports: [
+        { service: { account: A, subject: "$JS.API.>" }, to: "js.a.>" }
+        { service: { account: A, subject: updates } }
+      ] }
+    }, no_auth_user: b`;
+    const other = await startNats({} as never, '-js', '-c', configFile(accounts));
+    const here = await open(other, { apiPrefix: 'js.a' });
+    const live = here.subscribe();
+    const [first] = await publishAll(here, 1, 600);
+    expect(await taken(live, 600)).to.deep.equal(span(1, 600));
+    await here.nc.reconnect();
+    expect(await taken(here.subscribe({ after: first as number }), 599)).to.deep.equal(span(2, 600));
+    await here.leave();
+    await other.destroy();
   });
 
   it('reads some subjects of a stream, and what it passes over is no gap', async () => {

@@ -76,6 +76,11 @@ export class NatsServer {
     await ended;
   }
 
+  /** Lets it read its settings again. */
+  reload(): void {
+    this.child?.kill('SIGHUP');
+  }
+
   /** Deletes the stream `updates`. */
   async clear(): Promise<void> {
     const nc = await this.connect();

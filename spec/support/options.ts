@@ -228,7 +228,15 @@ export const settings: Readonly<Record<string, Options>> = {
     use: settingsOf,
     names: {
       ...{ stream: 'a', subject: 'a', subjects: 'a', create: {}, encode: any, decode: any, capacity: 1 },
-      ...{ overflow: 'latest', key: any, history: 1, poison: 'skip', awayMs: 1, maxCatchUps: 1 },
+      ...{
+        overflow: 'latest',
+        key: any,
+        history: 1,
+        poison: 'skip',
+        awayMs: 1,
+        maxCatchUps: 1,
+        apiPrefix: 'a',
+      },
       ...{ gaps: 'lost', onEvent: any },
     },
     needed: { stream: 'a', subject: 'a' },
