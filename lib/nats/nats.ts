@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import {
   type Consumer,
   type ConsumerInfo,
@@ -6,7 +7,7 @@ import {
   jetstream,
   jetstreamManager,
 } from '@nats-io/jetstream';
-import { type NatsConnection, nuid } from '@nats-io/transport-node';
+import type { NatsConnection } from '@nats-io/transport-node';
 import { after } from '../timers.ts';
 import { BrokenError, isDenied, isMissing, UntakenError } from './failure.ts';
 import { Publisher } from './publisher.ts';
@@ -24,6 +25,8 @@ interface Where {
   readonly apiPrefix: string;
 }
 
+/** As random as the names that NATS gives, and as short: each message that is read has it. */
+const NAME_BYTES = 6;
 /** How long a request to JetStream may take, in milliseconds. */
 const REQUEST_MS = 2000;
 /** How long it may take to delete consumers at the end: a NATS that is away is not waited for. */
@@ -74,7 +77,7 @@ export class Nats {
   async consumer(after: number): Promise<ConsumerInfo> {
     const [subject] = this.subjects;
     const made = await this.jsm.consumers.add(this.stream, {
-      name: nuid.next(),
+      name: randomBytes(NAME_BYTES).toString('base64url'),
       ack_policy: 'none',
       deliver_policy: 'by_start_sequence',
       opt_start_seq: after + 1,
