@@ -87,6 +87,8 @@ export class Reader {
       if (this.closed) return;
       await this.attach(this.turn).catch(error => {
         this.failures += 1;
+        // It may have got so far as to read.
+        this.detach();
         throw error;
       });
     });
