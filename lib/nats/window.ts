@@ -8,10 +8,6 @@ import {
 } from '../sources/topic.ts';
 import { anotherStream, isSameTime, type Position } from './position.ts';
 
-interface Kept<T> extends Position {
-  readonly item: T;
-}
-
 /**
  * The last items that were read from a stream, and all who read them here: a `topic()` that knows the number
  * each of its items has in the stream. It has all that was stored after `base` and up to `last`, and nothing
@@ -22,7 +18,9 @@ export class Window<T> {
   base: Position;
   last: Position;
   private topic: LocalTopic<T>;
-  private readonly ring: Kept<T>[] = [];
+  /** Of the items in history, by their places in the topic: two numbers each, as an object each would cost more than it. */
+  private readonly sequences: number[] = [];
+  private readonly times: (number | undefined)[] = [];
   private readonly options: TopicOptions<T> & { readonly history: number };
 
   constructor(options: TopicOptions<T> & { readonly history: number }, from: Position) {
@@ -36,14 +34,14 @@ export class Window<T> {
     return this.topic.subscribers;
   }
 
-  add(item: T, { sequence, ms }: Position): void {
-    const kept = { sequence, ms, item };
+  add(item: T, position: Position): void {
     // First, since `key` is the user's, and might throw.
     const slot = this.slot(this.topic.publish(item));
-    const evicted = this.ring[slot];
-    this.ring[slot] = kept;
-    if (evicted !== undefined) this.base = evicted;
-    this.last = kept;
+    const evicted = this.sequences[slot];
+    if (evicted !== undefined) this.base = { sequence: evicted, ms: this.times[slot] };
+    this.sequences[slot] = position.sequence;
+    this.times[slot] = position.ms;
+    this.last = position;
   }
 
   /** Nothing that is read here is stored up to there. */
@@ -71,8 +69,8 @@ export class Window<T> {
   timeOf(sequence: number): number | undefined {
     if (sequence === this.base.sequence) return this.base.ms;
     if (sequence === this.last.sequence) return this.last.ms;
-    const kept = this.ring[this.slot(this.placeOf(sequence))];
-    return kept?.sequence === sequence ? kept.ms : undefined;
+    const slot = this.slot(this.placeOf(sequence));
+    return this.sequences[slot] === sequence ? this.times[slot] : undefined;
   }
 
   /** From the next one on, or after a number that is covered. */
@@ -86,12 +84,15 @@ export class Window<T> {
    * here stays, for those who come.
    */
   end(failure: Failure): void {
-    const { first, last } = this.topic;
-    const items: Kept<T>[] = [];
-    for (let place = first; place <= last; place++) items.push(this.ring[this.slot(place)] as Kept<T>);
+    const { first, history, last } = this.topic;
+    const sequences = [...this.sequences];
+    const times = [...this.times];
     const upTo = this.last;
     this.restart(failure, this.base);
-    for (const kept of items) this.add(kept.item, kept);
+    for (let place = first; place <= last; place++) {
+      const slot = this.slot(place);
+      this.add(history.get(place), { sequence: sequences[slot] as number, ms: times[slot] });
+    }
     this.pass(upTo);
   }
 
@@ -99,7 +100,8 @@ export class Window<T> {
   restart(failure: Failure, from: Position): void {
     const old = this.topic;
     this.topic = localTopic<T>(this.options);
-    this.ring.length = 0;
+    this.sequences.length = 0;
+    this.times.length = 0;
     this.base = from;
     this.last = from;
     old.end(failure);
@@ -115,7 +117,7 @@ export class Window<T> {
     let high = this.topic.last;
     while (low < high) {
       const middle = Math.ceil((low + high) / 2);
-      if ((this.ring[this.slot(middle)] as Kept<T>).sequence <= sequence) low = middle;
+      if ((this.sequences[this.slot(middle)] as number) <= sequence) low = middle;
       else high = middle - 1;
     }
     return low;
