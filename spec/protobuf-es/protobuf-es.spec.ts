@@ -285,7 +285,7 @@ function misuse(): void {
   const wrong: [string, unknown, string][] = [
     ['a message of another type', point, 'Expected a book.v1.Feature, or its fields, got a book.v1.Point'],
     ['a string', 'a bridge', 'Expected a book.v1.Feature, or its fields, got `a bridge` (string)'],
-    ['an error that was not thrown', new Error('secret'), 'Expected a book.v1.Feature, or its fields, got'],
+    ['an error that was not thrown', new Error('secret'), 'got `Error` (object): an error is thrown'],
     ['bytes', new Uint8Array(3), 'Expected a book.v1.Feature, or its fields, got'],
     ['a date', new Date(0), 'Expected a book.v1.Feature, or its fields, got'],
     ['a URL', new URL('http://a.example'), 'Expected a book.v1.Feature, or its fields, got'],

@@ -132,17 +132,20 @@ async function takeLowPort() {
   throw new Error('no free port');
 }
 
+const folders: string[] = [];
+
 /** A file with settings of a server. */
 export function configFile(text: string): string {
   const folder = mkdtempSync(join(tmpdir(), 'leat-nats-'));
+  folders.push(folder);
   const file = join(folder, 'nats.conf');
   writeFileSync(file, text);
-  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
   return file;
 }
 
 process.once('exit', () => {
   for (const server of running) void server.down();
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 });
 
 function answers(port: number): Promise<boolean> {
