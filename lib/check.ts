@@ -25,9 +25,9 @@ function kindOf(value: object): unknown {
   return value.constructor?.name || Reflect.get(value, Symbol.toStringTag) || 'object';
 }
 
-/** The one sentence for option misuse. */
-export function expected(name: string, what: string, value: unknown): TypeError {
-  return new TypeError(`Expected \`${name}\` to be ${what}, got ${show(value)}`);
+/** The one sentence for option misuse, and what goes on behind it. */
+export function expected(name: string, what: string, value: unknown, more: string = ''): TypeError {
+  return new TypeError(`Expected \`${name}\` to be ${what}, got ${show(value)}${more}`);
 }
 
 /**
@@ -45,9 +45,7 @@ export function checkOptions<T>(
   // An instance of a class is more than options, as a call is, which has a `signal`; or it is something else.
   if (!isPlain(value)) {
     if (known.some(key => key in value)) return;
-    const mistake = expected(name, 'an object of options', value);
-    mistake.message += `: it has ${list(known)}`;
-    throw mistake;
+    throw expected(name, 'an object of options', value, `: it has ${list(known)}`);
   }
   for (const key of Object.keys(value)) {
     if ((known as readonly string[]).includes(key)) continue;

@@ -28,17 +28,19 @@ export function layerOf(returned: Layer<unknown> | void, { name }: Middleware): 
 }
 
 function mistakeOf(returned: unknown, name: string): TypeError {
-  const mistake = expected('a middleware', 'a function that returns a layer or nothing', returned);
-  if (name) mistake.message += `, of \`${name}\``;
-  if (name && typeof returned === 'function') mistake.message += `: it may have to be called, \`${name}()\``;
-  return mistake;
+  const hint = name && typeof returned === 'function' ? `: it may have to be called, \`${name}()\`` : '';
+  const what = 'a function that returns a layer or nothing';
+  return expected('a middleware', what, returned, `${ofName(name)}${hint}`);
 }
 
 function checkPart(part: keyof Layer<unknown>, value: unknown, name: string): void {
   if (value === undefined || value === null || typeof value === 'function') return;
-  const mistake = expected(`layer.${part}`, 'a function', value);
-  if (name) mistake.message += `, of \`${name}\``;
-  throw mistake;
+  throw expected(`layer.${part}`, 'a function', value, ofName(name));
+}
+
+/** Whose it is, where that has a name. */
+function ofName(name: string): string {
+  return name && `, of \`${name}\``;
 }
 
 /**

@@ -16,12 +16,9 @@ const WAY_OUT =
 
 /** @throws TypeError when it is nothing that starts an RPC, as far as that shows before it is called. */
 export function checkOpen(open: unknown): void {
-  if (typeof open !== 'function') throw hinted(expected('open', 'a function', open), WAY_OUT);
+  if (typeof open !== 'function') throw expected('open', 'a function', open, `: ${WAY_OUT}`);
   if (isClass(open))
-    throw hinted(
-      expected('open', 'a function, not a class', open),
-      `${WAY_OUT}, where \`client\` is an instance`,
-    );
+    throw expected('open', 'a function, not a class', open, `: ${WAY_OUT}, where \`client\` is an instance`);
   // What grpc-js puts on the methods of its clients, and what a bound one does not have.
   const { path, responseStream } = open as { path?: unknown; responseStream?: unknown };
   if (typeof path !== 'string' || typeof responseStream !== 'boolean') return;
@@ -40,7 +37,7 @@ export function methodOf(client: object, name: unknown): Open<unknown, unknown> 
     const names = streamingNames(client);
     const meant = typeof name === 'string' ? nearest(name, names) : undefined;
     const hint = meant ? `did you mean \`${meant}\`?` : `it has ${names.join(', ') || 'none'}`;
-    throw hinted(expected('method', 'the name of a server-streaming method of the client', name), hint);
+    throw expected('method', 'the name of a server-streaming method of the client', name, `: ${hint}`);
   }
   const { requestStream, responseStream } = method as { requestStream?: unknown; responseStream?: unknown };
   if (requestStream === true || responseStream === false)
@@ -88,7 +85,7 @@ export class Opener<Req, Res> {
     const fault = faultOf(stream) ?? (this.opened.has(stream) ? 'it was returned before' : undefined);
     if (fault !== undefined) {
       letGo(stream);
-      throw hinted(expected('open()', 'a ClientReadableStream', stream), fault);
+      throw expected('open()', 'a ClientReadableStream', stream, `: ${fault}`);
     }
     this.opened.add(stream);
     return stream;
@@ -139,9 +136,4 @@ function letGo(opened: unknown): void {
   const { on, cancel } = (opened ?? {}) as Record<string, unknown>;
   if (typeof on === 'function') Reflect.apply(on, opened, ['error', () => {}]);
   if (typeof cancel === 'function') setImmediate(() => survive(() => Reflect.apply(cancel, opened, [])));
-}
-
-function hinted(error: TypeError, hint: string): TypeError {
-  error.message += `: ${hint}`;
-  return error;
 }

@@ -55,6 +55,11 @@ export function resetOf(code: status): number {
 /** What grpc-js takes for no limit. */
 const UNLIMITED = -1;
 
+/** How large a message may be, by what grpc-js says of that. */
+export function limitOf(size: number): number {
+  return size === UNLIMITED ? Number.POSITIVE_INFINITY : size;
+}
+
 /** The call of grpc-js itself, below all interceptors that show what is below them. */
 export function baseOf(link: unknown): Link | undefined {
   let base = link as Link | undefined;
@@ -137,7 +142,7 @@ export class Below {
     this.ours = links.find(isOurs);
     this.direct = this.stream !== undefined && links.length === 0;
     const { maxSendMessageSize = UNLIMITED } = base ?? {};
-    this.maxBytes = maxSendMessageSize === UNLIMITED ? Number.POSITIVE_INFINITY : maxSendMessageSize;
+    this.maxBytes = limitOf(maxSendMessageSize);
   }
 
   /** What the RPC goes by, for all mounts that get down to the same. What shows no stream is no call of grpc-js. */

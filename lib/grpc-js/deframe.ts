@@ -1,6 +1,6 @@
 import { type StatusObject, status } from '@grpc/grpc-js';
 import { Deframer } from '../wire/deframer.ts';
-import { baseOf } from './below.ts';
+import { baseOf, limitOf } from './below.ts';
 
 /** What finds the messages in what a client sends; private to grpc-js. */
 interface Decoding {
@@ -20,7 +20,7 @@ export function deframe(link: unknown): void {
   const base = baseOf(link) as Decoding | undefined;
   const { readState, maxReadMessageLength } = base?.decoder ?? {};
   if (base === undefined || readState !== NO_DATA || typeof maxReadMessageLength !== 'number') return;
-  base.decoder = new Deframer(maxReadMessageLength);
+  base.decoder = new Deframer(limitOf(maxReadMessageLength));
 }
 
 /**

@@ -81,8 +81,18 @@ export class Publisher {
   ): Promise<number> {
     return new Promise((resolve, reject) => {
       const until = performance.now() + timeoutMs;
-      const begun = { at: 0, due: 0, since: undefined, failed: undefined };
-      const sending = { subject, payload, id, until, ...begun, resolve, reject };
+      const sending: Sending = {
+        subject,
+        payload,
+        id,
+        until,
+        at: 0,
+        since: undefined,
+        due: 0,
+        failed: undefined,
+        resolve,
+        reject,
+      };
       const number = ++this.last;
       this.sending.set(number, sending);
       this.send(number, sending);

@@ -48,9 +48,7 @@ export function merge(...given: readonly unknown[]): Merged<Source<unknown>> {
 /** A list of streams is a stream, too, of streams, and no message is one. */
 function checkSpread([first, ...more]: readonly unknown[]): void {
   if (more.length > 0 || !Array.isArray(first) || !first.some(isRead)) return;
-  const mistake = expected('sources', 'streams', first);
-  mistake.message += ', a list of streams: give `merge(...sources)`';
-  throw mistake;
+  throw expected('sources', 'streams', first, ', a list of streams: give `merge(...sources)`');
 }
 
 /** Whether it is read, and can be no message: lists and bytes might be. */

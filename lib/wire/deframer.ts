@@ -1,8 +1,5 @@
 import { PREFIX_BYTES } from './frame.ts';
 
-/** What grpc-js takes for no limit. */
-const UNLIMITED = -1;
-
 /**
  * Finds the messages in what a client sends, in whatever pieces that comes. It does what the decoder of grpc-js does, for
  * a fraction of its cost. Each message is a copy: who keeps a part of one does not keep all that came with it.
@@ -13,7 +10,7 @@ export class Deframer {
   /** How many bytes of it are to come; 0 while its prefix does not tell. */
   private missing = 0;
 
-  /** @param maxBytes of a message, without its prefix; -1 for no limit. */
+  /** @param maxBytes of a message, without its prefix. */
   constructor(private readonly maxBytes: number) {}
 
   /** Whether nothing is missing of what came. */
@@ -66,7 +63,7 @@ export class Deframer {
   private sizeAt(data: Buffer, at: number): number {
     const size = data.readUInt32BE(at + 1);
     const { maxBytes } = this;
-    if (maxBytes === UNLIMITED || size <= maxBytes) return size;
+    if (size <= maxBytes) return size;
     // What comes after it is no message either: the same once more.
     this.begun = [data.subarray(at, at + PREFIX_BYTES)];
     throw new Error(`Received message larger than max (${size} vs ${maxBytes})`);

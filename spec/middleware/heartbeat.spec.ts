@@ -12,7 +12,15 @@ import { batch } from '../../middleware/batch.ts';
 import { type HeartbeatOptions, heartbeat } from '../../middleware/heartbeat.ts';
 import { limits } from '../../middleware/limits.ts';
 import { metadata } from '../../middleware/metadata.ts';
-import { type AnySource, type MountName, mountNames, serve, stopAll, until } from '../support/harness.ts';
+import {
+  type AnySource,
+  type MountName,
+  mountNames,
+  type Reply,
+  serve,
+  stopAll,
+  until,
+} from '../support/harness.ts';
 import { rawCall } from '../support/raw.ts';
 
 const beat = { beat: true };
@@ -33,6 +41,16 @@ const steady: AnySource = async function* ({ max, everyMs }) {
   }
 };
 
+/** Three messages, beats that are no data, and an end for want of data. */
+function expectIdle({ messages, trailer, code, details }: Reply): void {
+  expect(messages.slice(0, 5)).to.deep.equal([1, 2, 3, beat, beat]);
+  expect({ code, details }).to.deep.equal({
+    code: status.UNAVAILABLE,
+    details: 'the stream was idle for too long',
+  });
+  expect(trailer.getMap()).to.include({ 'x-count': '3', 'x-bytes': '3' });
+}
+
 describe('heartbeat()', () => {
   afterEach(stopAll);
 
@@ -48,13 +66,8 @@ describe('heartbeat()', () => {
       );
       const list = [copying, heartbeat({ everyMs: 8, make })];
       const server = await serve(on, parked, list, { interceptors: [around] });
-      const { messages, trailer, code, details } = await server.call({ max: 3 });
-      expect(messages.slice(0, 5)).to.deep.equal([1, 2, 3, beat, beat]);
-      expect({ code, details }).to.deep.equal({
-        code: status.UNAVAILABLE,
-        details: 'the stream was idle for too long',
-      });
-      expect(trailer.getMap()).to.include({ 'x-count': '3', 'x-bytes': '3' });
+      const reply = await server.call({ max: 3 });
+      expectIdle(reply);
     });
 
   for (const on of mountNames) describe(`on ${on}`, () => behaves(on));
@@ -109,13 +122,8 @@ function behaves(on: MountName): void {
       metadata({ trailer: { 'x-count': ({ messages }) => messages, 'x-bytes': ({ bytes }) => bytes } }),
       limits({ idleTimeoutMs: 400 }),
     ]);
-    const { messages, trailer, code, details } = await server.call({ max: 3 });
-    expect(messages.slice(0, 5)).to.deep.equal([1, 2, 3, beat, beat]);
-    expect({ code, details }).to.deep.equal({
-      code: status.UNAVAILABLE,
-      details: 'the stream was idle for too long',
-    });
-    expect(trailer.getMap()).to.include({ 'x-count': '3', 'x-bytes': '3' });
+    const reply = await server.call({ max: 3 });
+    expectIdle(reply);
     expect(stats).to.include({ messages: 3, bytes: 3, waiting: undefined });
     expect(stats?.sourceMs).to.be.within(390, 3000);
     // Gaps are between whatever goes out: beats count.
